@@ -1,0 +1,1 @@
+"""What a network is: shapes, cost, memory, weights; `summary` calls them all."""

@@ -1,0 +1,101 @@
+"""Peak activation memory: the largest sum of live tensor bytes over the execution order.
+
+Inputs and outputs of the running layer are both live, nothing happens in place; weights do not
+count (macs.md), nor does what follows from weights alone (a float32 copy of float16 weights). A
+model's inputs live until their last use, its outputs to the end; state that survives a run is live
+throughout. A control-flow layer adds the peak of its costlier body.
+"""
+
+from __future__ import annotations
+
+from edgewise.analysis.shapes import Dims, Shapes
+from edgewise.analysis.symbolic import product
+from edgewise.graph import DTYPE_BITS, Graph
+
+
+def tensor_bytes(dims: Dims | None, dtype: str) -> int | None:
+    """Bytes of a tensor, sub-byte types packed; None for an unknown shape or a type of no size."""
+    bits = DTYPE_BITS.get(dtype)
+    if dims is None or bits is None:
+        return None
+    return (int(product(int(size) for size in dims)) * bits + 7) // 8
+
+
+def peak_activation_bytes(graph: Graph, shapes: Shapes) -> int | None:
+    """The peak, in bytes; None where the size of a live tensor is not known."""
+    sizes = _activation_sizes(graph, shapes)
+    last = _last_uses(graph)
+    produced = {index for layer in graph.layers for index in layer.outputs if index is not None}
+    live = {index for index in last if index in sizes and index not in produced}
+    live |= {index for index in graph.inputs if index in sizes}
+    if any(sizes[index] is None for index in live):
+        return None
+    now = sum(sizes[index] or 0 for index in live)
+    peak = now
+    for step, layer in enumerate(graph.layers):
+        for index in layer.outputs:
+            if index is None or index in live or index not in sizes:
+                continue
+            size = sizes[index]
+            if size is None:
+                return None
+            live.add(index)
+            now += size
+        inner = _bodies_peak(graph, shapes, step)
+        if inner is None:
+            return None
+        peak = max(peak, now + inner)
+        for index in {*layer.inputs, *layer.outputs}:
+            if index in live and last.get(index, step) <= step:
+                live.discard(index)
+                now -= sizes[index] or 0
+    return peak
+
+
+def _activation_sizes(graph: Graph, shapes: Shapes) -> dict[int, int | None]:
+    constant = _constants(graph)
+    return {
+        index: tensor_bytes(dims, tensor.dtype)
+        for index, (tensor, dims) in enumerate(zip(graph.tensors, shapes.dims, strict=True))
+        if index not in constant and index not in graph.captures
+    }
+
+
+def _constants(graph: Graph) -> set[int]:
+    """Stored tensors, and those that are computed from stored ones alone."""
+    constant = {i for i, tensor in enumerate(graph.tensors) if tensor.weights is not None}
+    for layer in graph.layers:
+        sources = [index for index in layer.inputs if index is not None]
+        if sources and not layer.bodies and constant.issuperset(sources):
+            constant.update(index for index in layer.outputs if index is not None)
+    return constant
+
+
+def _last_uses(graph: Graph) -> dict[int, int]:
+    """The step after which a tensor is not needed any more; outputs and state: never."""
+    last: dict[int, int] = {}
+    produced: set[int] = set()
+    state: set[int] = set()
+    for step, layer in enumerate(graph.layers):
+        for index in layer.inputs:
+            if index is not None:
+                last[index] = step
+                if index not in produced and index not in graph.inputs:
+                    state.add(index)
+        for body in layer.bodies:
+            last.update(dict.fromkeys(body.captures.values(), step))
+        produced.update(index for index in layer.outputs if index is not None)
+    end = len(graph.layers)
+    last.update(dict.fromkeys((*graph.outputs, *state), end))
+    return last
+
+
+def _bodies_peak(graph: Graph, shapes: Shapes, step: int) -> int | None:
+    bodies = graph.layers[step].bodies
+    if not bodies:
+        return 0
+    found = shapes.bodies.get(step)
+    if found is None:
+        return None
+    peaks = [peak_activation_bytes(b, s) for b, s in zip(bodies, found, strict=True)]
+    return None if None in peaks else max(p for p in peaks if p is not None)

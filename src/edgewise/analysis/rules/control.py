@@ -1,0 +1,145 @@
+"""Rules of control flow: bodies get their inputs, and give their outputs back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, Shapes
+from edgewise.graph import Graph, Kind, Layer
+
+
+def _bind(inner: Scope, body: Graph, outer: Scope, layer: Layer, places: Sequence[int]) -> None:
+    """The body's inputs are the layer's inputs at `places`, in order."""
+    for inside, place in zip(body.inputs, places, strict=False):
+        index = layer.inputs[place] if place < len(layer.inputs) else None
+        if index is None:
+            continue
+        inner.dims[inside] = outer.dims[index]
+        value = outer.value_of(index)
+        if value is not None:
+            inner.values[inside] = value
+
+
+def _outputs(shapes: Shapes, body: Graph) -> list[Dims | None]:
+    return [shapes.dims[index] for index in body.outputs]
+
+
+def _call(scope: Scope, layer: Layer) -> list[Dims | None]:
+    (body,) = layer.bodies
+    inner = scope.enter(body)
+    _bind(inner, body, scope, layer, range(len(layer.inputs)))
+    shapes = inner.run()
+    scope.keep([shapes])
+    for place, index in enumerate(body.outputs):
+        if index in shapes.values and place < len(layer.outputs):
+            scope.set_value(layer, shapes.values[index], place)
+    return _outputs(shapes, body)
+
+
+def _if(scope: Scope, layer: Layer) -> list[Dims | None]:
+    found = []
+    for body in layer.bodies:
+        inner = scope.enter(body)
+        _bind(inner, body, scope, layer, range(1, len(layer.inputs)))
+        found.append(inner.run())
+    scope.keep(found)
+    branches = [_outputs(s, b) for s, b in zip(found, layer.bodies, strict=True)]
+    first, *others = branches
+    return [
+        dims if all(place < len(o) and o[place] == dims for o in others) else None
+        for place, dims in enumerate(first)
+    ]
+
+
+def _loop(scope: Scope, layer: Layer) -> list[Dims | None]:
+    match layer.attributes.get("style"):
+        case "onnx":
+            return _onnx_loop(scope, layer)
+        case "scan":
+            return _scan(scope, layer)
+        case _:
+            return _while(scope, layer)
+
+
+def _onnx_loop(scope: Scope, layer: Layer) -> list[Dims | None]:
+    (body,) = layer.bodies
+    inner = scope.enter(body)
+    _bind(inner, body, scope, layer, range(len(layer.inputs)))
+    for inside in body.inputs[:2]:
+        inner.values.pop(inside, None)
+        inner.dims[inside] = ()
+    _forget_values(inner, body.inputs[2:])
+    shapes = inner.run()
+    trips = _trips(scope, layer, body, shapes)
+    scope.keep([shapes], trips)
+    states = len(layer.inputs) - 2
+    after = _outputs(shapes, body)[1:]
+    scans = [None if dims is None or trips is None else (trips, *dims) for dims in after[states:]]
+    return after[:states] + scans
+
+
+def _trips(scope: Scope, layer: Layer, body: Graph, shapes: Shapes) -> int | None:
+    """A constant trip count, unless the body may stop earlier."""
+    count = scope.value(layer, 0)
+    if count is None or count.size != 1:
+        return None
+    goes_on = body.outputs[0]
+    value = shapes.values.get(goes_on)
+    passed_on = goes_on == body.inputs[1] or any(
+        lyr.kind == Kind.IDENTITY and lyr.outputs[0] == goes_on and lyr.inputs[0] == body.inputs[1]
+        for lyr in body.layers
+    )
+    always = value is not None and value.size == 1 and bool(value.reshape(-1)[0])
+    return int(count.reshape(-1)[0]) if passed_on or always else None
+
+
+def _forget_values(inner: Scope, indices: Sequence[int]) -> None:
+    """State changes from trip to trip: its value before the first is not its value."""
+    for index in indices:
+        inner.values.pop(index, None)
+
+
+def _scan(scope: Scope, layer: Layer) -> list[Dims | None]:
+    (body,) = layer.bodies
+    scanned = layer.attributes.get("scan_inputs", 0)
+    states = len(layer.inputs) - scanned
+    inner = scope.enter(body)
+    _bind(inner, body, scope, layer, range(len(layer.inputs)))
+    _forget_values(inner, body.inputs)
+    trips: int | None = None
+    axes = layer.attributes.get("scan_input_axes") or [0] * scanned
+    for place, axis in zip(range(states, len(layer.inputs)), axes, strict=True):
+        dims = list(scope.shape(layer, place))
+        trips = dims.pop(axis)
+        inner.dims[body.inputs[place]] = tuple(dims)
+    shapes = inner.run()
+    scope.keep([shapes], trips)
+    after = _outputs(shapes, body)
+    out_axes = layer.attributes.get("scan_output_axes") or [0] * len(after[states:])
+    return after[:states] + [
+        _stacked(dims, trips, axis) for dims, axis in zip(after[states:], out_axes, strict=True)
+    ]
+
+
+def _stacked(dims: Dims | None, trips: int | None, axis: int) -> Dims | None:
+    """The results of all trips along a new axis."""
+    if dims is None or trips is None:
+        return None
+    place = axis if axis >= 0 else axis + len(dims) + 1
+    return (*dims[:place], trips, *dims[place:])
+
+
+def _while(scope: Scope, layer: Layer) -> list[Dims | None]:
+    if len(layer.bodies) != 2:
+        raise CannotTell
+    found = []
+    for body in layer.bodies:
+        inner = scope.enter(body)
+        _bind(inner, body, scope, layer, range(len(layer.inputs)))
+        _forget_values(inner, body.inputs)
+        found.append(inner.run())
+    scope.keep(found, layer.attributes.get("trip_count"))
+    return [scope.maybe_shape(layer, place) for place in range(len(layer.outputs))]
+
+
+RULES = {Kind.IF: _if, Kind.LOOP: _loop, Kind.CALL: _call}

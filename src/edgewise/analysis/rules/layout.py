@@ -1,0 +1,209 @@
+"""Rules of data movement between space, depth and batch, of resizing, and of strided slices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgewise.analysis.rules.movement import axis_in, strided_length
+from edgewise.analysis.rules.windows import assemble, spatial
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, whole
+from edgewise.analysis.symbolic import Dim, product
+from edgewise.graph import Kind, Layer
+
+
+def _space_to_depth(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    block, layout = layer.attributes["block"], layer.attributes.get("layout", "channels_first")
+    channels = x[-1] if layout == "channels_last" else x[1]
+    places = [size // block for size in spatial(x, layout)]
+    return [assemble(x[0], channels * block ** len(places), places, layout)]
+
+
+def _depth_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    block, layout = layer.attributes["block"], layer.attributes.get("layout", "channels_first")
+    channels = x[-1] if layout == "channels_last" else x[1]
+    places = [size * block for size in spatial(x, layout)]
+    return [assemble(x[0], channels // block ** len(places), places, layout)]
+
+
+def _block_and_edges(scope: Scope, layer: Layer) -> tuple[list[int], list[tuple[int, int]]]:
+    block, flat = scope.ints(layer, "block", 1), scope.ints(layer, "edges", 2)
+    if block is None or flat is None or len(flat) != 2 * len(block):
+        raise CannotTell
+    return block, list(zip(flat[0::2], flat[1::2], strict=True))
+
+
+def _space_to_batch(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    block, pads = _block_and_edges(scope, layer)
+    space = [
+        (size + low + high) // by for size, by, (low, high) in zip(x[1:], block, pads, strict=False)
+    ]
+    return [(x[0] * product(block), *space, *x[1 + len(block) :])]
+
+
+def _batch_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    block, crops = _block_and_edges(scope, layer)
+    space = [
+        size * by - low - high for size, by, (low, high) in zip(x[1:], block, crops, strict=False)
+    ]
+    return [(x[0] // product(block), *space, *x[1 + len(block) :])]
+
+
+def _resize(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    layout = layer.attributes.get("layout")
+    sizes = _maybe(scope, layer, "sizes", 3)
+    if layout is not None:
+        if sizes is None:
+            return [_scaled_space(scope, layer, x, layout)]
+        channels = x[-1] if layout == "channels_last" else x[1]
+        return [assemble(x[0], channels, sizes, layout)]
+    axes = layer.attributes.get("axes") or list(range(len(x)))
+    axes = [axis_in(axis, len(x)) for axis in axes]
+    dims = list(x)
+    if sizes:
+        for axis, size in zip(axes, _boxed(layer, [x[a] for a in axes], sizes), strict=True):
+            dims[axis] = size
+        return [tuple(dims)]
+    for axis, scale in zip(axes, _scales(scope, layer), strict=True):
+        dims[axis] = _scaled(dims[axis], scale)
+    return [tuple(dims)]
+
+
+def _boxed(layer: Layer, have: list[int], box: list[int]) -> list[int]:
+    """Sizes, or with a kept aspect ratio the sizes that fit into (or around) the box."""
+    keep = layer.attributes.get("keep_aspect")
+    if keep is None:
+        return box
+    ratios = [float(want) / float(size) for want, size in zip(box, have, strict=True)]
+    scale = min(ratios) if keep == "not_larger" else max(ratios)
+    return [round(scale * float(size)) for size in have]
+
+
+def _grid_sample(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x, grid = scope.shape(layer, 0), scope.shape(layer, 1)
+    return [(*x[:2], *grid[1:-1])]
+
+
+def _maybe(scope: Scope, layer: Layer, name: str, place: int) -> list[int] | None:
+    found = scope.ints(layer, name, place)
+    return found or None
+
+
+def _scales(scope: Scope, layer: Layer) -> list[float]:
+    given = layer.attributes.get("scales")
+    if given:
+        return list(given)
+    value = scope.value(layer, 2)
+    if value is None or not value.size:
+        raise CannotTell
+    return list(value.reshape(-1))
+
+
+def _scaled_space(scope: Scope, layer: Layer, x: Dims, layout: str) -> Dims:
+    places = [
+        _scaled(size, scale)
+        for size, scale in zip(spatial(x, layout), _scales(scope, layer), strict=True)
+    ]
+    return assemble(x[0], x[-1] if layout == "channels_last" else x[1], places, layout)
+
+
+def _scaled(size: int, scale: float) -> int:
+    """⌊size · scale⌋; a whole scale keeps the formula."""
+    if scale == int(scale):
+        return size * int(scale)
+    inverse = 1 / scale
+    if isinstance(size, Dim) and inverse == int(inverse):
+        return whole(size // int(inverse))
+    # 0.1 · 30 must be 3: file scales are 32-bit floats.
+    return whole(np.floor(np.float32(float(size)) * np.float32(scale) + 1e-5))
+
+
+def _strided_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
+    if layer.attributes.get("onnx"):
+        return _onnx_slice(scope, layer)
+    x = scope.shape(layer, 0)
+    begin, end = scope.ints(layer, "begin", 1), scope.ints(layer, "end", 2)
+    if begin is None or end is None:
+        raise CannotTell
+    if layer.attributes.get("offset"):
+        end = [start + length for start, length in zip(begin, end, strict=True)]
+    steps = scope.ints(layer, "steps", 3) or [1] * len(begin)
+    dims, cuts = _masked(layer, x, begin, end, steps)
+    value = scope.value(layer, 0)
+    if value is not None:
+        scope.set_value(layer, np.asarray(value[tuple(cuts)], dtype=object))
+    return [dims]
+
+
+def _masked(
+    layer: Layer, x: Dims, begin: list[int], end: list[int], steps: list[int]
+) -> tuple[Dims, list[slice | int | None]]:
+    """TensorFlow's strided slice with its five masks: the shape, and numpy's index for it."""
+    mask = {
+        name: layer.attributes.get(f"{name}_mask", 0)
+        for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")
+    }
+    dims: list[int] = []
+    cuts: list[slice | int | None] = []
+    axis = 0
+    for place, step in enumerate(steps):
+        bit = 1 << place
+        if mask["ellipsis"] & bit:
+            later = sum(not mask["new_axis"] & (1 << p) for p in range(place + 1, len(steps)))
+            while axis < len(x) - later:
+                dims.append(x[axis])
+                cuts.append(slice(None))
+                axis += 1
+        elif mask["new_axis"] & bit:
+            dims.append(1)
+            cuts.append(None)
+        elif mask["shrink_axis"] & bit:
+            cuts.append(int(begin[place]))
+            axis += 1
+        else:
+            start = None if mask["begin"] & bit else begin[place]
+            stop = None if mask["end"] & bit else end[place]
+            dims.append(strided_length(x[axis], start, stop, step))
+            cuts.append(slice(_int(start), _int(stop), int(step)))
+            axis += 1
+    return (*dims, *x[axis:]), cuts
+
+
+def _int(number: int | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def _onnx_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    begin, end = scope.ints(layer, "begin", 1), scope.ints(layer, "end", 2)
+    if begin is None or end is None:
+        raise CannotTell
+    axes = scope.ints(layer, "axes", 3)
+    axes = list(range(len(begin))) if axes is None else [axis_in(a, len(x)) for a in axes]
+    steps = scope.ints(layer, "steps", 4) or [1] * len(begin)
+    dims = list(x)
+    cuts: list[slice] = [slice(None)] * len(x)
+    for axis, start, stop, step in zip(axes, begin, end, steps, strict=True):
+        # The format writes "to the end" as a huge number.
+        past = None if stop >= 2**31 - 1 or (step < 0 and stop <= -(2**31) + 1) else stop
+        dims[axis] = strided_length(x[axis], start, past, step)
+        cuts[axis] = slice(_int(start), _int(past), int(step))
+    value = scope.value(layer, 0)
+    if value is not None:
+        scope.set_value(layer, value[tuple(cuts)])
+    return [tuple(dims)]
+
+
+RULES = {
+    Kind.SPACE_TO_DEPTH: _space_to_depth,
+    Kind.DEPTH_TO_SPACE: _depth_to_space,
+    Kind.SPACE_TO_BATCH: _space_to_batch,
+    Kind.BATCH_TO_SPACE: _batch_to_space,
+    Kind.RESIZE: _resize,
+    Kind.GRID_SAMPLE: _grid_sample,
+    Kind.STRIDED_SLICE: _strided_slice,
+}

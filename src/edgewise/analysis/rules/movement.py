@@ -1,0 +1,316 @@
+"""Rules of data movement that reorder, cut and join: shapes, and values where they are small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgewise.analysis.rules.arithmetic import broadcast
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, Value, whole
+from edgewise.analysis.symbolic import Dim, ceil_div, product
+from edgewise.graph import Kind, Layer
+
+
+def axis_in(axis: int, rank: int) -> int:
+    """An axis counted from the front. Raises CannotTell where it is out of range."""
+    if not -rank <= axis < rank:
+        raise CannotTell
+    return axis % rank
+
+
+def _identity(scope: Scope, layer: Layer) -> list[Dims | None]:
+    value = scope.value(layer, 0) if layer.attributes.get("exact", True) else None
+    if value is not None:
+        scope.set_value(layer, value)
+    return [scope.maybe_shape(layer, place) for place in range(len(layer.inputs))]
+
+
+def _cast(scope: Scope, layer: Layer) -> list[Dims | None]:
+    value = scope.value(layer, 0)
+    if value is not None:
+        integral = "int" in str(layer.attributes.get("dtype", ""))
+        scope.set_value(layer, _each_whole(value) if integral else value)
+    return [scope.shape(layer, 0)]
+
+
+def _each_whole(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    result = np.empty(value.shape, dtype=object)
+    result.reshape(-1)[:] = [whole(number) for number in value.reshape(-1)]
+    return result
+
+
+def _reshape(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    wanted = scope.ints(layer, "shape", 1)
+    if wanted is None:
+        raise CannotTell
+    if layer.attributes.get("zero_copies"):
+        wanted = [x[i] if size == 0 else size for i, size in enumerate(wanted)]
+    known = product(size for size in wanted if size != -1)
+    total = product(x)
+    if -1 in wanted:
+        if known == 0 or int(total) % int(known):
+            raise CannotTell
+        wanted[wanted.index(-1)] = total // known
+    elif int(known) != int(total):
+        wanted = _stale_batch(x, wanted, int(total), int(known))
+    dims = tuple(wanted)
+    _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
+    return [dims]
+
+
+def _stale_batch(x: Dims, wanted: list[int], total: int, known: int) -> list[int]:
+    """A stored target shape with a batch that is not the input's: the input's batch wins."""
+    if not wanted or known == 0 or wanted[0] == 0 or total * wanted[0] % known:
+        raise CannotTell
+    batch = total * wanted[0] // known
+    if batch != int(x[0]):
+        raise CannotTell
+    return [x[0], *wanted[1:]]
+
+
+def _moved(scope: Scope, layer: Layer, move: Any) -> None:
+    """Keep the value of an output that is the input's, moved."""
+    value = scope.value(layer, 0)
+    if value is not None:
+        scope.set_value(layer, move(value))
+
+
+def _flatten(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axis = layer.attributes.get("axis", 1)
+    axis = axis + len(x) if axis < 0 else axis
+    return [(product(x[:axis]), product(x[axis:]))]
+
+
+def _squeeze(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axes = scope.ints(layer, "axes", 1)
+    gone = {axis_in(a, len(x)) for a in axes} if axes else {i for i, d in enumerate(x) if d == 1}
+    dims = tuple(size for axis, size in enumerate(x) if axis not in gone)
+    _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
+    return [dims]
+
+
+def _expand_dims(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axes = scope.ints(layer, "axes", 1)
+    if axes is None:
+        raise CannotTell
+    rank = len(x) + len(axes)
+    new = {axis_in(axis, rank) for axis in axes}
+    rest = iter(x)
+    dims = tuple(1 if axis in new else next(rest) for axis in range(rank))
+    _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
+    return [dims]
+
+
+def _transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    order = scope.ints(layer, "permutation", 1) or list(range(len(x)))[::-1]
+    if sorted(axis_in(a, len(x)) for a in order) != list(range(len(x))):
+        raise CannotTell
+    _moved(scope, layer, lambda value: value.transpose(order))
+    return [tuple(x[axis] for axis in order)]
+
+
+def _concat(scope: Scope, layer: Layer) -> list[Dims | None]:
+    shapes = [scope.shape(layer, place) for place in range(len(layer.inputs))]
+    first = shapes[0]
+    axis = axis_in(layer.attributes.get("axis", 0), len(first))
+    total: int = 0
+    for part in shapes:
+        total = part[axis] + total
+    dims = (*first[:axis], total, *first[axis + 1 :])
+    _joined(scope, layer, dims, lambda values: np.concatenate(values, axis))
+    return [dims]
+
+
+def _stack(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axis = axis_in(layer.attributes.get("axis", 0), len(x) + 1)
+    dims = (*x[:axis], len(layer.inputs), *x[axis:])
+    _joined(scope, layer, dims, lambda values: np.stack(values, axis))
+    return [dims]
+
+
+def _joined(scope: Scope, layer: Layer, dims: Dims, join: Callable[[list[Value]], Value]) -> None:
+    """Keep the value of an output that is all inputs, joined."""
+    if not scope.small(dims):
+        return
+    values = [scope.value(layer, place) for place in range(len(layer.inputs))]
+    known = [value for value in values if value is not None]
+    if len(known) == len(values):
+        scope.set_value(layer, join(known))
+
+
+def _unstack(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axis = axis_in(layer.attributes.get("axis", 0), len(x))
+    value = scope.value(layer, 0)
+    if value is not None:
+        for place in range(len(layer.outputs)):
+            scope.set_value(layer, np.asarray(value.take(place, axis), dtype=object), place)
+    return [(*x[:axis], *x[axis + 1 :])] * len(layer.outputs)
+
+
+def _split(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axis = axis_in((scope.ints(layer, "axis", 2) or [0])[0], len(x))
+    sizes = scope.ints(layer, "sizes", 1)
+    parts = len(layer.outputs)
+    if not sizes:
+        each = ceil_div(x[axis], parts)
+        sizes = [each] * (parts - 1) + [x[axis] - each * (parts - 1)]
+    if -1 in sizes:
+        rest = x[axis] - sum(size for size in sizes if size != -1)
+        sizes = [rest if size == -1 else size for size in sizes]
+    value = scope.value(layer, 0)
+    if value is not None:
+        edges = np.cumsum([int(size) for size in sizes])[:-1]
+        for place, part in enumerate(np.split(value, edges, axis)):
+            scope.set_value(layer, part, place)
+    return [(*x[:axis], size, *x[axis + 1 :]) for size in sizes]
+
+
+def _slice(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    size = scope.ints(layer, "size", 2)
+    if size is None:
+        raise CannotTell
+    begin = _known(scope, layer, "begin", 1)
+    if begin is None:
+        if any(count < 0 for count in size):
+            raise CannotTell
+        return [tuple(size)]
+    dims = tuple(
+        have - at if count < 0 else count for have, at, count in zip(x, begin, size, strict=True)
+    )
+    cuts = tuple(slice(int(a), int(a) + int(n)) for a, n in zip(begin, dims, strict=True))
+    _moved(scope, layer, lambda value: value[cuts])
+    return [dims]
+
+
+def _known(scope: Scope, layer: Layer, name: str, place: int) -> list[int] | None:
+    try:
+        return scope.ints(layer, name, place)
+    except CannotTell:
+        return None
+
+
+def _gather(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
+    axis = axis_in(layer.attributes.get("axis", 0), len(x))
+    batch = layer.attributes.get("batch_dims", 0)
+    dims = (*x[:axis], *indices[batch:], *x[axis + 1 :])
+    value = scope.value(layer, 0) if scope.small(dims) and not batch else None
+    where = None if value is None else scope.value(layer, 1)
+    if value is not None and where is not None:
+        picked = np.take(value, where.astype(np.int64), axis=axis)
+        scope.set_value(layer, np.asarray(picked, dtype=object))
+    return [dims]
+
+
+def _gather_nd(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
+    batch = layer.attributes.get("batch_dims", 0)
+    return [(*indices[:-1], *x[batch + int(indices[-1]) :])]
+
+
+def _as_indices(scope: Scope, layer: Layer) -> list[Dims | None]:
+    return [scope.shape(layer, 1)]
+
+
+def _as_input(scope: Scope, layer: Layer) -> list[Dims | None]:
+    return [scope.shape(layer, 0)]
+
+
+def _scatter_nd(scope: Scope, layer: Layer) -> list[Dims | None]:
+    wanted = scope.ints(layer, "shape", 2)
+    if wanted is None:
+        raise CannotTell
+    return [tuple(wanted)]
+
+
+def _pad(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    pads = scope.ints(layer, "pads", 1)
+    if pads is None:
+        raise CannotTell
+    axes = scope.ints(layer, "axes", 3)
+    axes = list(range(len(x))) if axes is None else [axis_in(a, len(x)) for a in axes]
+    if len(pads) != 2 * len(axes):
+        raise CannotTell
+    if layer.attributes.get("order") == "pairs":
+        before, after = pads[0::2], pads[1::2]
+    else:
+        before, after = pads[: len(axes)], pads[len(axes) :]
+    dims = list(x)
+    for axis, low, high in zip(axes, before, after, strict=True):
+        dims[axis] = dims[axis] + low + high
+    return [tuple(dims)]
+
+
+def _tile(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    repeats = scope.ints(layer, "repeats", 1)
+    if repeats is None or len(repeats) != len(x):
+        raise CannotTell
+    dims = tuple(size * times for size, times in zip(x, repeats, strict=True))
+    if scope.small(dims):
+        _moved(scope, layer, lambda value: np.tile(value, [int(r) for r in repeats]))
+    return [dims]
+
+
+def _broadcast_to(scope: Scope, layer: Layer) -> list[Dims | None]:
+    wanted = scope.ints(layer, "shape", 1)
+    if wanted is None:
+        raise CannotTell
+    dims = tuple(wanted)
+    if layer.attributes.get("two_way"):
+        dims = broadcast(scope.shape(layer, 0), dims)
+    if scope.small(dims):
+        _moved(scope, layer, lambda value: np.broadcast_to(value, [int(size) for size in dims]))
+    return [dims]
+
+
+def strided_length(size: int, begin: int | None, end: int | None, step: int) -> int:
+    """How many elements begin:end:step takes of `size`, formula kept for the plain cases."""
+    if step == 1 and (begin is None or begin >= 0):
+        start = 0 if begin is None else begin
+        if end is None or end >= size:
+            return size - start if start < size else 0
+        stop = end if end >= 0 else size + end
+        if isinstance(size, Dim) or isinstance(stop, Dim) or isinstance(start, Dim):
+            return stop - start if stop > start else 0
+    if isinstance(size, Dim) and begin is None and end is None and step > 0:
+        return ceil_div(size, step)
+    start_at, stop_at = (None if n is None else int(n) for n in (begin, end))
+    cut = slice(start_at, stop_at, int(step))
+    return len(range(*cut.indices(int(size))))
+
+
+RULES = {
+    Kind.IDENTITY: _identity,
+    Kind.CAST: _cast,
+    Kind.RESHAPE: _reshape,
+    Kind.FLATTEN: _flatten,
+    Kind.SQUEEZE: _squeeze,
+    Kind.EXPAND_DIMS: _expand_dims,
+    Kind.TRANSPOSE: _transpose,
+    Kind.CONCAT: _concat,
+    Kind.STACK: _stack,
+    Kind.UNSTACK: _unstack,
+    Kind.SPLIT: _split,
+    Kind.SLICE: _slice,
+    Kind.GATHER: _gather,
+    Kind.GATHER_ELEMENTS: _as_indices,
+    Kind.GATHER_ND: _gather_nd,
+    Kind.SCATTER: _as_input,
+    Kind.SCATTER_ND: _scatter_nd,
+    Kind.PAD: _pad,
+    Kind.TILE: _tile,
+    Kind.BROADCAST_TO: _broadcast_to,
+}

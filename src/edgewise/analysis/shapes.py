@@ -1,0 +1,263 @@
+"""Shapes, propagated from the inputs.
+
+What a file states of intermediate shapes may be stale, missing or symbolic, so every layer's
+output shapes follow from its inputs by the rule of its kind (`rules/`). Small integer values
+(shapes, axes, sizes) are computed along the way, since they decide later shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgewise.analysis.symbolic import Symbols, product
+from edgewise.errors import InputError, UsageError
+from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
+
+Dims = tuple[int, ...]
+#: An array of Python numbers (dtype object), so that formulas survive.
+Value = np.ndarray[Any, Any]
+
+#: Constants up to this size are read where a rule asks for their value.
+SMALL_BYTES = 64 * 1024
+#: Computed values are kept up to this many elements.
+SMALL_ELEMENTS = 4096
+#: Bodies of control flow nested deeper than this are not followed.
+DEEPEST = 32
+
+
+class CannotTell(Exception):
+    """A rule lacks what it needs to tell a shape, or the layer contradicts itself."""
+
+
+#: What a rule meets in a layer whose parts do not fit together.
+_CONTRADICTIONS = (
+    CannotTell,
+    IndexError,
+    KeyError,
+    ValueError,
+    TypeError,
+    ZeroDivisionError,
+    OverflowError,
+)
+
+
+@dataclass(slots=True)
+class Shapes:
+    """What propagation found for one graph.
+
+    `dims` has a shape or None per tensor; `values` the known small values; `bodies` the same for
+    each control-flow layer (by its index), in the order of `Layer.bodies`; `trips` how often a
+    loop's body runs, None where that is not constant.
+    """
+
+    dims: list[Dims | None]
+    values: dict[int, Value]
+    bodies: dict[int, list[Shapes]] = field(default_factory=dict)
+    trips: dict[int, int | None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def propagate(graph: Graph, overrides: Mapping[str, Sequence[int]] | None = None) -> Shapes:
+    """Shapes of all tensors of a network.
+
+    Args:
+        graph: the network.
+        overrides: shapes of inputs by name, instead of what the file states.
+
+    Raises:
+        UsageError: an override names no input, or has another number of dimensions.
+    """
+    scope = Scope(graph, Symbols(), [], 0)
+    _set_inputs(scope, dict(overrides or {}))
+    return scope.run()
+
+
+def _set_inputs(scope: Scope, overrides: dict[str, Sequence[int]]) -> None:
+    graph = scope.graph
+    names = [graph.tensors[index].name for index in graph.inputs]
+    for name in overrides:
+        if name not in names:
+            raise UsageError(f"--shape: no input {name!r}", hint=f"inputs: {', '.join(names)}")
+    for index in graph.inputs:
+        tensor = graph.tensors[index]
+        wanted = overrides.get(tensor.name)
+        if wanted is not None and tensor.shape is not None and len(wanted) != len(tensor.shape):
+            raise UsageError(
+                f"--shape: {tensor.name} has {len(tensor.shape)} dimensions, not {len(wanted)}"
+            )
+        scope.dims[index] = scope.opened(tensor, wanted)
+
+
+class Scope:
+    """One graph or body while its shapes are propagated: what the rules see."""
+
+    def __init__(self, graph: Graph, symbols: Symbols, notes: list[str], depth: int) -> None:
+        self.graph = graph
+        self.symbols = symbols
+        self.notes = notes
+        self.depth = depth
+        self.dims: list[Dims | None] = [None] * len(graph.tensors)
+        self.values: dict[int, Value] = {}
+        self.bodies: dict[int, list[Shapes]] = {}
+        self.trips: dict[int, int | None] = {}
+        self._at = 0
+        for index, tensor in enumerate(graph.tensors):
+            if tensor.weights is not None and tensor.shape is not None:
+                self.dims[index] = tuple(d for d in tensor.shape if isinstance(d, int))
+
+    def run(self) -> Shapes:
+        """Propagate through all layers, in the file's order."""
+        from edgewise.analysis.rules import RULES
+
+        self._open_the_unproduced()
+        for index, layer in enumerate(self.graph.layers):
+            self._at = index
+            self._apply(RULES[layer.kind], layer)
+        return Shapes(self.dims, self.values, self.bodies, self.trips, self.notes)
+
+    def _apply(self, rule: Callable[[Scope, Layer], list[Dims | None]], layer: Layer) -> None:
+        try:
+            found = rule(self, layer)
+        except _CONTRADICTIONS:
+            # A layer that contradicts itself (axes out of range, sizes that do not fit) has no
+            # shape of its own: the file's word is taken below, or the cost becomes unknown.
+            found = []
+        for place, index in enumerate(layer.outputs):
+            if index is None or self.graph.tensors[index].weights is not None:
+                continue
+            dims = found[place] if place < len(found) else None
+            self.dims[index] = dims if dims is not None else self._stated(layer, index)
+
+    def _stated(self, layer: Layer, index: int) -> Dims | None:
+        """The file's word on a shape that cannot be computed: noted, and only where it is fixed."""
+        tensor = self.graph.tensors[index]
+        if layer.kind in (Kind.POSTPROCESS, Kind.VARIABLE):
+            return self.opened(tensor, None)
+        if tensor.shape is None or not all(isinstance(d, int) and d >= 0 for d in tensor.shape):
+            return None
+        if layer.kind not in (Kind.UNKNOWN, Kind.DATA_DEPENDENT):
+            self.note(f"{layer.op}: shape taken from the file, it does not follow from the inputs")
+        return tuple(d for d in tensor.shape if isinstance(d, int))
+
+    def _open_the_unproduced(self) -> None:
+        """State that lives across runs is produced by no layer: its stated shape counts."""
+        produced = {index for layer in self.graph.layers for index in layer.outputs}
+        for layer in self.graph.layers:
+            for index in layer.inputs:
+                if index is not None and self.dims[index] is None and index not in produced:
+                    self.dims[index] = self.opened(self.graph.tensors[index], None)
+
+    def opened(self, tensor: Tensor, wanted: Sequence[int] | None) -> Dims | None:
+        """A stated shape with its free dimensions filled in (macs.md), noted where not a batch."""
+        if tensor.shape is None:
+            return None if wanted is None else tuple(wanted)
+        dims = []
+        for axis, stated in enumerate(tensor.shape):
+            if not isinstance(stated, FreeDim):
+                dims.append(stated if wanted is None else int(wanted[axis]))
+                continue
+            batch = axis == 0 and len(tensor.shape) > 1
+            value = 1 if batch or stated.default is None else stated.default
+            if wanted is not None:
+                value = int(wanted[axis])
+            elif not batch:
+                self.note(f"{tensor.name}: free dimension {stated} counted as {value}")
+            dims.append(self.symbols.dim(stated.name, value))
+        return tuple(dims)
+
+    def note(self, text: str) -> None:
+        """Tell the user once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    # What rules ask
+
+    def shape(self, layer: Layer, place: int) -> Dims:
+        """Shape of the input at `place`. Raises CannotTell where there is none or it is unknown."""
+        dims = self.maybe_shape(layer, place)
+        if dims is None:
+            raise CannotTell
+        return dims
+
+    def maybe_shape(self, layer: Layer, place: int) -> Dims | None:
+        """Shape of the input at `place`, or None."""
+        index = layer.inputs[place] if place < len(layer.inputs) else None
+        return None if index is None else self.dims[index]
+
+    def value(self, layer: Layer, place: int) -> Value | None:
+        """Value of the input at `place` where it is small and known, or None."""
+        index = layer.inputs[place] if place < len(layer.inputs) else None
+        return None if index is None else self.value_of(index)
+
+    def value_of(self, index: int) -> Value | None:
+        """Value of a tensor where it is small and known, or None."""
+        known = self.values.get(index)
+        if known is not None:
+            return known
+        tensor = self.graph.tensors[index]
+        if tensor.weights is None or tensor.weights.nbytes > SMALL_BYTES:
+            return None
+        try:
+            array = tensor.array()
+        except (InputError, ValueError):
+            return None
+        if array.dtype.kind not in "iufb":
+            return None
+        self.values[index] = np.array(array.tolist(), dtype=object)
+        return self.values[index]
+
+    def ints(self, layer: Layer, name: str, place: int | None = None) -> list[int] | None:
+        """Whole numbers given as attribute `name` or as the input at `place`; None where absent.
+
+        Raises:
+            CannotTell: the input is there, but its value is not known.
+        """
+        given = layer.attributes.get(name)
+        if given is not None:
+            return [given] if isinstance(given, int) else list(given)
+        if place is None or place >= len(layer.inputs) or layer.inputs[place] is None:
+            return None
+        value = self.value(layer, place)
+        if value is None:
+            raise CannotTell
+        return [whole(item) for item in value.reshape(-1)]
+
+    def set_value(self, layer: Layer, value: Value, place: int = 0) -> None:
+        """Keep the value of an output where it is small."""
+        index = layer.outputs[place]
+        if index is not None and value.size <= SMALL_ELEMENTS:
+            self.values[index] = value
+
+    def enter(self, body: Graph) -> Scope:
+        """A scope for a body of control flow; what it captures is known from here.
+
+        Raises:
+            CannotTell: bodies are nested too deeply.
+        """
+        if self.depth >= DEEPEST:
+            raise CannotTell
+        inner = Scope(body, self.symbols, self.notes, self.depth + 1)
+        for inside, outside in body.captures.items():
+            inner.dims[inside] = self.dims[outside]
+            value = self.value_of(outside)
+            if value is not None:
+                inner.values[inside] = value
+        return inner
+
+    def small(self, dims: Dims) -> bool:
+        """Whether a value of this shape is worth computing (and safe: files state any size)."""
+        return product(dims) <= SMALL_ELEMENTS
+
+    def keep(self, bodies: list[Shapes], trips: int | None = 1) -> None:
+        """Remember what was found for the bodies of the layer at hand."""
+        self.bodies[self._at] = bodies
+        self.trips[self._at] = trips
+
+
+def whole(number: Any) -> int:
+    """A Python int, its formula kept where it has one."""
+    return number if isinstance(number, int) and not isinstance(number, bool) else int(number)

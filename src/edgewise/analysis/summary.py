@@ -1,0 +1,183 @@
+"""A model file in one record: what `inspect` prints and `scan` keeps for every model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgewise.analysis.cost import Cost, layer_costs, total
+from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
+from edgewise.analysis.shapes import Shapes, propagate
+from edgewise.analysis.symbolic import formula, plain
+from edgewise.analysis.weights import parameters_by_layer, quantization, stored
+from edgewise.archive import File
+from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
+from edgewise.formats import registry
+from edgewise.formats.registry import Format
+from edgewise.formats.unread import no_reader, unread_format
+from edgewise.graph import FreeDim, Graph, Layer, Tensor
+from edgewise.records import LayerRow, Model, Port, Status
+
+
+def summarise(
+    file: File,
+    fmt: Format | None = None,
+    *,
+    layers: bool = False,
+    weights: bool = False,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Model:
+    """Read a model file and say what it is and what it costs.
+
+    Args:
+        file: the bytes.
+        fmt: its format; None to recognise it.
+        layers: fill `layer_table`.
+        weights: read the weights and fill their statistics and `tensors`.
+        shapes: shapes of inputs by name, instead of the file's.
+
+    Returns:
+        The record, whatever the outcome: a file that is no model is `rejected` with a reason.
+
+    Raises:
+        UsageError: `shapes` names no input of the model, or another number of dimensions.
+        InputError: the file itself cannot be read.
+    """
+    fmt = fmt or registry.recognise(file.head(registry.HEAD_BYTES), file.name)
+    known: dict[str, Any] = {"path": file.path, "size_bytes": file.size}
+    if fmt is None:
+        return _unrecognised(file, known)
+    known["format"] = fmt.NAME
+    try:
+        known["sha256"] = file.sha256()
+        graph = fmt.read(file)
+        return _parsed(graph, known, layers=layers, weights=weights, overrides=shapes)
+    except (RejectedModel, OpaqueModel, LimitExceeded) as error:
+        return Model(**known, status=_STATUS[type(error)], reason=error.message)
+
+
+def _unrecognised(file: File, known: dict[str, Any]) -> Model:
+    head = file.head(registry.HEAD_BYTES)
+    known["sha256"] = file.sha256()
+    unread = unread_format(head, file.path)
+    if unread is not None:
+        return Model(**known, format=unread, status="not_examined", reason=no_reader(unread))
+    reason = "neither its bytes nor its name are those of a format that can be read"
+    if head.startswith(b"PK\x03\x04"):
+        reason = f"an archive, not a model: scan it, or name a model inside as {file.name}!/path"
+    return Model(**known, format=None, status="rejected", reason=reason)
+
+
+_STATUS: Mapping[type[Exception], Status] = {
+    RejectedModel: "rejected",
+    OpaqueModel: "opaque",
+    LimitExceeded: "not_examined",
+}
+
+
+def _parsed(
+    graph: Graph,
+    known: dict[str, Any],
+    *,
+    layers: bool,
+    weights: bool,
+    overrides: Mapping[str, Sequence[int]] | None,
+) -> Model:
+    found = propagate(graph, overrides)
+    costs = layer_costs(graph, found)
+    cost = total(costs)
+    parameters = parameters_by_layer(graph)
+    sums = stored(parameters)
+    statistics: dict[str, Any] = {}
+    if weights:
+        from edgewise.analysis.values import weight_statistics
+
+        statistics = weight_statistics(graph, parameters)
+    return Model(
+        **known,
+        level=graph.level,  # type: ignore[arg-type]
+        status="parsed",
+        companions=graph.companions,
+        name=graph.name or None,
+        producer=graph.producer,
+        inputs=tuple(_port(graph.tensors[i], found.dims[i]) for i in graph.inputs),
+        outputs=tuple(_port(graph.tensors[i], found.dims[i]) for i in graph.outputs),
+        layers=len(graph.layers),
+        ops=dict(Counter(layer.op for layer in graph.layers).most_common()),
+        parameters=sums.parameters,
+        macs=_int(cost.macs),
+        macs_known=int(cost.known),
+        macs_formula=formula(cost.macs),
+        flops=_int(cost.flops),
+        weight_bytes=sums.size_bytes,
+        peak_activation_bytes=peak_activation_bytes(graph, found),
+        weight_dtypes=sums.by_dtype,
+        quantization=quantization(graph),
+        labels=graph.labels,
+        metadata=graph.metadata,
+        notes=(*graph.notes, *found.notes, *cost.why, *_hints(graph, cost)),
+        layer_table=_layer_table(graph, found, costs, parameters) if layers else None,
+        **statistics,
+    )
+
+
+def _hints(graph: Graph, cost: Cost) -> list[str]:
+    """What a user can do about an unknown cost."""
+    open_inputs = [
+        tensor.name
+        for tensor in (graph.tensors[index] for index in graph.inputs)
+        if tensor.shape is None or any(isinstance(d, FreeDim) for d in tensor.shape[1:])
+    ]
+    if cost.macs is not None or not open_inputs:
+        return []
+    return [f"say the size of a free input with --shape {name}=…" for name in open_inputs]
+
+
+def _int(value: int | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _port(tensor: Tensor, dims: tuple[int, ...] | None) -> Port:
+    stated = tensor.shape
+    free = stated is not None and any(isinstance(d, FreeDim) for d in stated)
+    return Port(
+        name=tensor.name,
+        shape=plain(dims),
+        dtype=tensor.dtype,
+        signature=tuple(d if isinstance(d, int) else d.name for d in stated or ())
+        if free
+        else None,
+    )
+
+
+def _layer_table(
+    graph: Graph, shapes: Shapes, costs: list[Cost], parameters: list[list[Tensor]]
+) -> tuple[LayerRow, ...]:
+    return tuple(
+        _layer_row(graph, shapes, index, layer, costs[index], parameters[index])
+        for index, layer in enumerate(graph.layers)
+    )
+
+
+def _layer_row(
+    graph: Graph, shapes: Shapes, index: int, layer: Layer, cost: Cost, parameters: list[Tensor]
+) -> LayerRow:
+    outputs = [i for i in layer.outputs if i is not None]
+    sizes = [tensor_bytes(shapes.dims[i], graph.tensors[i].dtype) for i in outputs]
+    sums = stored([parameters])
+    return LayerRow(
+        index=index,
+        name=layer.name,
+        op=layer.op,
+        kind=layer.kind.value,
+        input_shapes=tuple(None if i is None else plain(shapes.dims[i]) for i in layer.inputs),
+        output_shapes=tuple(plain(shapes.dims[i]) for i in outputs),
+        dtype=graph.tensors[outputs[0]].dtype if outputs else None,
+        macs=_int(cost.macs),
+        macs_formula=formula(cost.macs),
+        flops=_int(cost.flops),
+        parameters=sums.parameters,
+        weight_bytes=sums.size_bytes,
+        output_bytes=None if None in sizes else sum(s for s in sizes if s is not None),
+    )

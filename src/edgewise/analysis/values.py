@@ -1,0 +1,107 @@
+"""Statistics of the weights themselves: read only when asked for, one tensor at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from edgewise.analysis.weights import elements
+from edgewise.errors import InputError
+from edgewise.graph import Graph, Tensor
+from edgewise.records import TensorRow
+
+#: A weight nearer to zero than this is near zero (the threshold of gaugeNN, IMC 2021, section 6).
+NEAR_ZERO = 1e-9
+#: Distinct values are counted up to this many.
+MOST_DISTINCT = 65_536
+#: A floating-point tensor of at least so many elements with at most so many distinct values has
+#: been clustered (weight sharing): 8-bit code books are the largest that converters write. One
+#: value alone is no code book: a bias that was never trained is all zeros.
+CLUSTERED_FROM, CLUSTERED_VALUES = 1024, 256
+
+
+def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str, Any]:
+    """The fields of `Model` that need the weights' values.
+
+    Args:
+        graph: where a note goes for a tensor whose bytes are missing.
+        parameters: as `weights.parameters_by_layer` gives them.
+
+    Returns:
+        `tensors`, `fingerprint` (hex SHA-256 over the tensors' fingerprints, in order),
+        `zero_fraction` and `near_zero_fraction` over all elements, `clustered_tensors`.
+    """
+    rows = []
+    zeros = near = count = clustered = 0
+    digest = hashlib.sha256()
+    for tensor in (tensor for layer in parameters for tensor in layer):
+        try:
+            row, some_zeros, some_near = _row(tensor)
+        except (InputError, ValueError) as error:
+            graph.notes.append(f"weights of {tensor.name}: {error}")
+            continue
+        rows.append(row)
+        digest.update(bytes.fromhex(row.fingerprint or ""))
+        zeros, near, count = zeros + some_zeros, near + some_near, count + row.elements
+        clustered += _is_clustered(row)
+    return {
+        "tensors": tuple(rows),
+        "fingerprint": digest.hexdigest() if rows else None,
+        "zero_fraction": zeros / count if count else None,
+        "near_zero_fraction": near / count if count else None,
+        "clustered_tensors": clustered,
+    }
+
+
+def _row(tensor: Tensor) -> tuple[TensorRow, int, int]:
+    array = tensor.array()
+    zero, reach = _zero_point(tensor)
+    distance = np.abs(array.astype(np.float64) - zero) if zero else np.abs(array)
+    zeros = int(np.count_nonzero(distance == 0))
+    near = int(np.count_nonzero(distance < reach))
+    row = TensorRow(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tuple(array.shape),
+        elements=elements(tensor),
+        size_bytes=tensor.weights.nbytes if tensor.weights else 0,
+        fingerprint=_fingerprint(tensor, array),
+        zero_fraction=zeros / array.size if array.size else None,
+        near_zero_fraction=near / array.size if array.size else None,
+        distinct_values=_distinct(array),
+    )
+    return row, zeros, near
+
+
+def _zero_point(tensor: Tensor) -> tuple[float, float]:
+    """(the stored number that stands for zero, the distance that counts as near)."""
+    quantized = tensor.quantization
+    if quantized is None:
+        return 0, NEAR_ZERO
+    return quantized.zero_point or 0, NEAR_ZERO / (quantized.scale or 1)
+
+
+def _fingerprint(tensor: Tensor, array: np.ndarray[Any, Any]) -> str:
+    digest = hashlib.sha256(f"{tensor.dtype}{array.shape}".encode())
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _distinct(array: np.ndarray[Any, Any]) -> int | None:
+    flat = array.reshape(-1)
+    sample = np.unique(flat[: 4 * MOST_DISTINCT])
+    if sample.size > MOST_DISTINCT:
+        return None
+    count = sample.size if flat.size <= 4 * MOST_DISTINCT else np.unique(flat).size
+    return int(count) if count <= MOST_DISTINCT else None
+
+
+def _is_clustered(row: TensorRow) -> bool:
+    return (
+        row.dtype.startswith(("float", "bfloat"))
+        and row.elements >= CLUSTERED_FROM
+        and row.distinct_values is not None
+        and 1 < row.distinct_values <= CLUSTERED_VALUES
+    )

@@ -1,0 +1,153 @@
+"""Which entries are models: every entry's head is sniffed, every candidate parsed strictly.
+
+A candidate ends in one of four outcomes: parsed, opaque, rejected, not examined. Archives inside
+the package are opened in place and searched too, whatever they are called.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
+
+import msgspec
+
+from edgewise.archive import Archive, Budget, Source, opens_as_archive
+from edgewise.errors import EdgewiseError, LimitExceeded
+from edgewise.formats import registry
+from edgewise.formats.registry import Format
+from edgewise.formats.unread import no_reader, unread_format
+from edgewise.records import Coverage, Model, Status
+
+
+class Search:
+    """A search through the containers of one app. What it finds is in its attributes.
+
+    Attributes:
+        models: every candidate with its outcome, in the order found.
+        notes: what kept entries from being looked at, and what is odd about the archives.
+    """
+
+    def __init__(
+        self, budget: Budget, on_archive: Callable[[Archive], None] = lambda archive: None
+    ) -> None:
+        """`on_archive` is shown every archive inside the app when it is opened."""
+        self._budget = budget
+        self._on_archive = on_archive
+        self._summaries: dict[tuple[str, str], Model] = {}
+        self._entries = self._examined = 0
+        self._unreadable: defaultdict[str, list[str]] = defaultdict(list)
+        self._oddities: list[str] = []
+        self._found: list[Model] = []
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Companions of a model (its weights in a file beside it) are no models of their own."""
+        companions = {
+            _beside(model.path, name) for model in self._found for name in model.companions
+        }
+        return tuple(model for model in self._found if model.path not in companions)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See the class."""
+        return (*self._oddities, *(_note(why, paths) for why, paths in self._unreadable.items()))
+
+    def coverage(self) -> Coverage:
+        """What was looked at."""
+        models = self.models
+        outcomes = Counter(model.status for model in models)
+        return Coverage(
+            entries=self._entries,
+            examined=self._examined,
+            candidates=len(models),
+            parsed=outcomes["parsed"],
+            opaque=outcomes["opaque"],
+            rejected=outcomes["rejected"],
+            not_examined=outcomes["not_examined"],
+        )
+
+    def archive(self, archive: Archive) -> None:
+        """Search an archive and those in it."""
+        self._entries += len(archive)
+        place = f"{archive.path}: " if archive.depth else ""
+        self._oddities += [f"{place}{note}" for note in archive.notes]
+        for entry in archive:
+            self._examine(entry, archive.depth)
+
+    def files(self, files: Iterable[Source]) -> None:
+        """Search files of a folder, and the archives among them."""
+        for file in files:
+            self._entries += 1
+            self._examine(file, 0)
+
+    def _examine(self, file: Source, depth: int) -> None:
+        try:
+            head = file.head(registry.HEAD_BYTES)
+        except EdgewiseError as error:
+            self._pass_over(file, error)
+            return
+        self._examined += 1
+        fmt = registry.recognise(head, file.name)
+        if fmt is not None:
+            self._found.append(self._model(file, fmt))
+        elif (unread := unread_format(head, file.path)) is not None:
+            self._found.append(_without_summary(file, unread, "not_examined", no_reader(unread)))
+            return
+        if opens_as_archive(head):
+            self._open(file, depth)
+
+    def _model(self, file: Source, fmt: Format) -> Model:
+        """The summary of a candidate with its layers. Equal bytes are read once."""
+        from edgewise.analysis.summary import summarise
+
+        try:
+            key = (file.sha256(), fmt.NAME)
+            if key in self._summaries:
+                return msgspec.structs.replace(self._summaries[key], path=file.path)
+            model = summarise(file, fmt, layers=True)
+        except LimitExceeded as error:
+            return _without_summary(file, fmt.NAME, "not_examined", _reason(file, error))
+        except EdgewiseError as error:
+            return _without_summary(file, fmt.NAME, "rejected", _reason(file, error))
+        if not model.companions:  # with them, the outcome depends on what is beside the file
+            self._summaries[key] = model
+        return model
+
+    def _open(self, file: Source, depth: int) -> None:
+        try:
+            archive = Archive(file, self._budget, depth + 1)
+        except EdgewiseError as error:
+            self._unreadable[f"archive not opened: {_reason(file, error)}"].append(file.path)
+            return
+        self._on_archive(archive)
+        self.archive(archive)
+
+    def _pass_over(self, file: Source, error: EdgewiseError) -> None:
+        """An entry that cannot be read: a candidate if its name says so, else a note."""
+        fmt = registry.recognise(b"", file.name)
+        name = fmt.NAME if fmt is not None else unread_format(b"", file.path)
+        if name is not None:
+            model = _without_summary(file, name, "not_examined", _reason(file, error))
+            self._found.append(model)
+        else:
+            self._unreadable[_reason(file, error)].append(file.path)
+
+
+def _without_summary(file: Source, name: str, status: Status, reason: str) -> Model:
+    return Model(path=file.path, format=name, size_bytes=file.size, status=status, reason=reason)
+
+
+def _reason(file: Source, error: EdgewiseError) -> str:
+    return error.message.removeprefix(f"{file.path}: ")
+
+
+def _beside(path: str, name: str) -> str:
+    """Path of the file of a name relative to the folder of another."""
+    container, inside, entry = path.rpartition("!/")
+    return f"{container}{inside}{PurePosixPath(entry).parent / name}"
+
+
+def _note(why: str, paths: list[str]) -> str:
+    more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
+    return f"{paths[0]}{more}: {why}"

@@ -1,0 +1,227 @@
+"""One app, start to end: from a path to the record of what is inside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from edgewise.apps import package
+from edgewise.apps.discover import Search
+from edgewise.apps.manifest import Identity, identify
+from edgewise.archive import (
+    Archive,
+    Budget,
+    DiskFile,
+    Limits,
+    Source,
+    open_file,
+    opens_as_archive,
+    walk_files,
+)
+from edgewise.errors import EdgewiseError, InputError, MalformedArchive
+from edgewise.formats.candidates import is_candidate
+from edgewise.records import App, Model, PackageKind
+
+#: What every record says until code is looked at too.
+CODE_NOTE = "code not examined: what the app's own code uses is not looked at in this version"
+
+_WORTH_A_THREAD = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something to scan that gives one app: a package, or the files of a folder.
+
+    `error` is set where it was found that it cannot be.
+    """
+
+    path: str
+    files: tuple[DiskFile, ...] | None = None
+    error: str | None = None
+
+
+def targets(path: str, limits: Limits | None = None) -> list[Target]:
+    """What there is to scan at a path.
+
+    - a file or a URL: itself
+    - a folder that is an app taken apart (it has a manifest): the folder, as one app
+    - any other folder: every package below it, and its other files together as one more app if
+      models are among them, or if there is no package at all
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return [Target(path)]
+    try:
+        return _targets_in(path, folder, limits or Limits())
+    except EdgewiseError as error:
+        return [Target(path, error=str(error))]
+
+
+def _targets_in(path: str, folder: Path, limits: Limits) -> list[Target]:
+    if package.is_unpacked(folder):
+        return [Target(path, tuple(walk_files(folder)))]
+    packages, loose = package.sort_folder(folder, limits)
+    found = [Target(path) for path in packages]
+    if not packages or any(_may_be_model(file) for file in loose):
+        found.append(Target(path, tuple(loose)))
+    return found
+
+
+def scan_package(path: str, limits: Limits | None = None) -> App:
+    """Scan one package, or a folder as one app. `error` is set where it cannot be opened."""
+    try:
+        files = tuple(walk_files(path)) if Path(path).is_dir() else None
+    except EdgewiseError as error:
+        return App(path=path, error=str(error))
+    return scan_target(Target(path, files), limits)
+
+
+def scan_target(target: Target, limits: Limits | None = None) -> App:
+    """Scan one target. `error` is set where it cannot be opened."""
+    budget = Budget(limits)
+    if target.error is not None:
+        return App(path=target.path, error=target.error)
+    try:
+        if target.files is not None:
+            return _scan_files(target.path, target.files, budget)
+        return _scan_file(open_file(target.path, limits), budget)
+    except EdgewiseError as error:
+        return App(path=target.path, error=str(error))
+
+
+def _scan_file(file: Source, budget: Budget) -> App:
+    sha256 = _hashed_meanwhile(file)
+    known: dict[str, Any] = {"path": file.path, "size_bytes": file.size}
+    try:
+        archive = Archive(file, budget)
+    except EdgewiseError as error:
+        return App(**known, sha256=sha256(), error=str(_explained(file, error)))
+    names = frozenset(archive.names())
+    kind = package.kind_of(names, file.name)
+    if kind in package.SPLIT:
+        parts: list[Identity] = []
+        search = Search(budget, lambda inner: parts.extend(_identity_of_part(inner)))
+        search.archive(archive)
+        identity = _base(parts)
+    else:
+        search = Search(budget)
+        search.archive(archive)
+        identity = identify(kind, names, archive.get)
+    notes = (*_naming(kind, file.name, len(archive)), *identity.notes, *search.notes)
+    return _app({**known, "sha256": sha256()}, kind, identity, search, notes)
+
+
+def _hashed_meanwhile(file: Source) -> Callable[[], str]:
+    """Hash a large file on another thread; the result waits for it.
+
+    Hashing is a third of the work on a large package. On a small one a thread costs more than the
+    hash.
+    """
+    file.region()  # fails here, if it does
+    if file.size < _WORTH_A_THREAD:
+        return file.sha256
+    thread = Thread(target=file.sha256, daemon=True)
+    thread.start()
+
+    def result() -> str:
+        thread.join()
+        return file.sha256()  # known by now
+
+    return result
+
+
+def _scan_files(path: str, files: Sequence[DiskFile], budget: Budget) -> App:
+    folder = Path(path)
+    search = Search(budget)
+    search.files(files)
+    identity = Identity()
+    if package.is_unpacked(folder):
+        inside = {file.path: file for file in files}
+        names = [Path(file).relative_to(folder).as_posix() for file in inside]
+        identity = identify(
+            package.kind_inside(folder), names, lambda name: inside.get(str(folder / name))
+        )
+    known: dict[str, Any] = {
+        "path": path,
+        "sha256": _listing_hash(folder, files, search.models),
+        "size_bytes": sum(file.size for file in files),
+    }
+    return _app(known, "folder", identity, search, (*identity.notes, *search.notes))
+
+
+def _app(
+    known: dict[str, Any], kind: PackageKind, identity: Identity, search: Search,
+    notes: Iterable[str],
+) -> App:  # fmt: skip
+    return App(
+        **known,
+        kind=kind,
+        package=identity.package,
+        version_name=identity.version_name,
+        version_code=identity.version_code,
+        label=identity.label,
+        min_sdk=identity.min_sdk,
+        target_sdk=identity.target_sdk,
+        models=search.models,
+        coverage=search.coverage(),
+        notes=(*notes, CODE_NOTE),
+    )
+
+
+def _identity_of_part(archive: Archive) -> list[Identity]:
+    """Who an APK directly inside a package says it is. Other archives say nothing."""
+    if archive.depth != 1:
+        return []
+    names = frozenset(archive.names())
+    kind = package.kind_of(names, archive.path)
+    return [identify(kind, names, archive.get)] if kind == "apk" else []
+
+
+def _base(parts: list[Identity]) -> Identity:
+    """The identity of a split app: that of the part which is no split."""
+    if not parts:
+        return Identity(notes=("no APK inside could be read",))
+    return next((part for part in parts if part.split is None), parts[0])
+
+
+def _naming(kind: PackageKind, name: str, entries: int) -> list[str]:
+    if not entries:
+        return ["the archive is empty"]
+    extension = Path(name).suffix.lower()
+    if extension in package.EXTENSIONS and extension != f".{kind}":
+        return [f"named {extension}, but by its content a {kind}"]
+    return []
+
+
+def _explained(file: Source, error: EdgewiseError) -> EdgewiseError:
+    """Add what a file that is no package seems to be."""
+    head = file.head(512)
+    if not isinstance(error, MalformedArchive) or opens_as_archive(head):
+        return error
+    hint = next(package.described(head, file.name), "expected an app package")
+    return InputError(error.message, hint=hint)
+
+
+def _listing_hash(folder: Path, files: Iterable[DiskFile], models: Iterable[Model]) -> str:
+    """Stands for a folder's content: names and sizes of its files, and the models' hashes.
+
+    Reading every byte of a folder for a hash could take minutes and would change nothing found.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        name = Path(file.path).relative_to(folder).as_posix()
+        digest.update(f"{name}\0{file.size}\n".encode(errors="surrogateescape"))
+    for model in models:
+        digest.update(f"{model.sha256}\n".encode())
+    return digest.hexdigest()
+
+
+def _may_be_model(file: DiskFile) -> bool:
+    try:
+        return is_candidate(file)
+    except EdgewiseError:
+        return True  # so that it is reported

@@ -1,0 +1,37 @@
+"""Bounded reading of files and (nested) archives, in place.
+
+`File` is what every reader of bytes gets: a file on disk, an entry of an archive however deeply
+nested, or something fetched from a URL. Nothing is ever extracted to a path taken from an archive.
+
+One container kind is read: zip, which APK, bundles, IPA, OBB and AAR all are. Another kind would be
+a module beside `zip.py` that offers what `Archive` does, and a line in `opens_as_archive`.
+
+::
+
+    files.py       File, DiskFile, walking a folder
+    region.py      bytes that stay where they are: a map, a spool, a buffer
+    limits.py      Limits and the Budget that is spent against them
+    directory.py   the tolerant reading of a zip's directory
+    inflate.py     heads, whole entries, spools
+    zip.py         Archive and Entry
+    remote.py      URLs
+    opening.py     from a path as users write it to a File
+"""
+
+from edgewise.archive.files import DiskFile, File, Source, walk_files
+from edgewise.archive.limits import Budget, Limits
+from edgewise.archive.opening import open_file, opens_as_archive
+from edgewise.archive.zip import Archive, Entry
+
+__all__ = [
+    "Archive",
+    "Budget",
+    "DiskFile",
+    "Entry",
+    "File",
+    "Limits",
+    "Source",
+    "open_file",
+    "opens_as_archive",
+    "walk_files",
+]

@@ -1,0 +1,56 @@
+"""From a path as users write it to a `File`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewise.archive.files import DiskFile, Source
+from edgewise.archive.limits import Budget, Limits
+from edgewise.archive.remote import RemoteFile, is_url
+from edgewise.archive.zip import Archive
+from edgewise.errors import InputError
+
+#: Between a container and what is in it: `base.apks!/base.apk!/assets/m.tflite`.
+INSIDE = "!/"
+_ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+def open_file(path: str, limits: Limits | None = None) -> Source:
+    """Open a file on disk, at a URL, or inside a package however deeply nested.
+
+    Raises:
+        InputError: it is not there, cannot be read, or what should contain it is no archive.
+        LimitExceeded: it is nested too deeply, or too large.
+    """
+    budget = Budget(limits)
+    outer, *inner = _parts(path)
+    file: Source = RemoteFile(outer, budget.limits) if is_url(outer) else DiskFile(outer)
+    for depth, name in enumerate(inner):
+        archive = Archive(file, budget, depth)
+        entry = archive.get(name)
+        if entry is None:
+            raise InputError(
+                f"{file.path}: has no entry {name!r}{_closest(name, archive)}",
+                hint=f"`edgewise scan {outer}` lists the models inside",
+            )
+        file = entry
+    return file
+
+
+def opens_as_archive(head: bytes) -> bool:
+    """Whether a file with these first bytes is a container that `Archive` reads."""
+    return head.startswith(_ZIP_HEADS)
+
+
+def _parts(path: str) -> list[str]:
+    """Containers and entry, outermost first. A folder may be called `wow!`: what exists counts."""
+    if INSIDE not in path or (not is_url(path) and Path(path).exists()):
+        return [path]
+    return path.split(INSIDE)
+
+
+def _closest(name: str, archive: Archive) -> str:
+    """A hint where only the folder or the case is wrong."""
+    last = name.rpartition("/")[2].lower()
+    same = next((other for other in archive.names() if other.lower().endswith(last)), None)
+    return f"; it has {same!r}" if last and same else ""

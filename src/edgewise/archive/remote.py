@@ -1,0 +1,120 @@
+"""URLs: fetched into a temporary file without a name, as far as the limits allow."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+from urllib.parse import urlsplit
+
+from edgewise.archive.files import File
+from edgewise.archive.limits import Limits
+from edgewise.archive.region import Region
+from edgewise.errors import InputError, LimitExceeded
+
+_STEP = 1 << 20
+_SILENCE_S = 60
+_URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def is_url(path: str) -> bool:
+    """Whether a path as users write it is a URL (`https://…`, `s3://…`)."""
+    return _URL.match(path) is not None
+
+
+class RemoteFile:
+    """A file fetched from a URL. It stands alone: nothing is known of what is beside it."""
+
+    def __init__(self, url: str, limits: Limits) -> None:
+        """Fetch it.
+
+        Raises:
+            InputError: it cannot be fetched, or a package for this kind of URL is not installed.
+            LimitExceeded: it is larger than `limits.download_bytes`.
+        """
+        self.path = url
+        self.name = urlsplit(url).path.rpartition("/")[2]
+        self._region = _fetch(url, limits.download_bytes)
+        self.size = len(self._region)
+
+    def region(self) -> Region:
+        """See `Source.region`."""
+        return self._region
+
+    def head(self, count: int) -> bytes:
+        """See `File.head`."""
+        return bytes(self._region.view[:count])
+
+    def data(self) -> memoryview:
+        """See `File.data`."""
+        return self._region.view
+
+    def sha256(self) -> str:
+        """See `File.sha256`."""
+        return self._region.sha256()
+
+    def sibling(self, name: str) -> File | None:
+        """None: see the class."""
+        return None
+
+    def siblings(self) -> Iterator[str]:
+        """None: see the class."""
+        return iter(())
+
+
+def _fetch(url: str, limit: int) -> Region:
+    import tempfile
+
+    digest = hashlib.sha256()
+    fetched = 0
+    with _opened(url) as stream, tempfile.TemporaryFile(prefix="edgewise-") as spool:
+        for chunk in _chunks(url, stream):
+            fetched += len(chunk)
+            if fetched > limit:
+                raise LimitExceeded(f"{url}: larger than {limit:,} bytes (limit download_bytes)")
+            digest.update(chunk)
+            spool.write(chunk)
+        spool.flush()
+        return Region.of_file(cast(BinaryIO, spool), digest.hexdigest())
+
+
+def _chunks(url: str, stream: BinaryIO) -> Iterator[bytes]:
+    from http.client import HTTPException
+
+    try:
+        while chunk := stream.read(_STEP):
+            yield chunk
+    except (OSError, HTTPException) as error:
+        raise InputError(f"{url}: the connection broke: {error}", hint="try again") from error
+
+
+def _opened(url: str) -> BinaryIO:
+    if url.lower().startswith(("http://", "https://")):
+        return _opened_web(url)
+    return _opened_elsewhere(url)
+
+
+def _opened_web(url: str) -> BinaryIO:
+    # The standard library rather than fsspec, whose HTTP part needs two packages more.
+    from http.client import HTTPException
+    from urllib.request import Request, urlopen
+
+    request = Request(url, headers={"User-Agent": "edgewise"})
+    try:
+        return cast(BinaryIO, urlopen(request, timeout=_SILENCE_S))
+    except (OSError, HTTPException, ValueError) as error:
+        raise InputError(f"{url}: cannot be fetched: {error}") from error
+
+
+def _opened_elsewhere(url: str) -> BinaryIO:
+    import fsspec
+
+    try:
+        return cast(BinaryIO, fsspec.open(url, "rb").open())
+    except ImportError as error:
+        raise InputError(
+            f"{url}: {error}", hint="install the package that fsspec needs for this kind of URL"
+        ) from error
+    except Exception as error:
+        raise InputError(f"{url}: cannot be opened: {error}") from error

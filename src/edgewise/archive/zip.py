@@ -1,0 +1,231 @@
+"""A zip archive and its entries, read in place."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from functools import cached_property
+
+from edgewise.archive.directory import Row, read_directory
+from edgewise.archive.files import Source
+from edgewise.archive.inflate import check, inflate_head, inflate_to_spool, inflate_whole
+from edgewise.archive.limits import Budget
+from edgewise.archive.region import Region
+from edgewise.errors import LimitExceeded, MalformedArchive
+
+_STORED, _DEFLATED = 0, 8
+_ENCRYPTED = 1
+_LOCAL_HEADER = struct.Struct("<4s22xHH")
+_LOCAL = b"PK\x03\x04"
+_CHECKED = 1 << 20
+#: Methods of the specification (section 4.4.5) that Android does not read either.
+_OTHER_METHODS = {
+    1: "shrink", 6: "implode", 9: "deflate64", 12: "bzip2", 14: "LZMA", 20: "zstd", 93: "zstd",
+    95: "xz", 98: "PPMd", 99: "AES encryption",
+}  # fmt: skip
+
+
+class Archive:
+    """A zip archive over bytes that stay where they are.
+
+    `notes` says what is odd about it. Where a name occurs twice, iteration gives both entries and
+    `get` the first, as Android's native reader did before it came to refuse such archives.
+    """
+
+    def __init__(self, file: Source, budget: Budget, depth: int = 0) -> None:
+        """Read the directory of `file`.
+
+        Raises:
+            MalformedArchive: it is none, or broken.
+            LimitExceeded: it is nested too deeply, or too large to be inflated.
+        """
+        if depth > budget.limits.depth:
+            raise LimitExceeded(
+                f"{file.path}: an archive {depth} levels deep; "
+                f"the limit depth is {budget.limits.depth}"
+            )
+        self.path = file.path
+        self.depth = depth
+        self.budget = budget
+        self.region = file.region()
+        try:
+            directory = read_directory(self.region.view, budget.limits.entries)
+        except MalformedArchive as error:
+            raise MalformedArchive(f"{file.path}: {error.message}", hint=error.hint) from error
+        self._rows = directory.rows
+        self.notes = directory.notes
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The entries in the order of the directory. What one has inflated goes with it."""
+        for row in self._rows:
+            yield Entry(self, row)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def names(self) -> Iterator[str]:
+        """Names of all entries: data, never paths to write to."""
+        return (row.name for row in self._rows)
+
+    def get(self, name: str) -> Entry | None:
+        """The (first) entry of that name."""
+        row = self._by_name.get(name)
+        return None if row is None else Entry(self, row)
+
+    def nested(self, entry: Entry) -> Archive:
+        """Open an entry as an archive. Raises what the constructor does."""
+        return Archive(entry, self.budget, self.depth + 1)
+
+    def in_folder(self, folder: str) -> tuple[str, ...]:
+        """Last parts of the names directly in a folder of the archive."""
+        return tuple(self._by_folder.get(folder, ()))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Row]:
+        return {row.name: row for row in reversed(self._rows)}
+
+    @cached_property
+    def _by_folder(self) -> dict[str, list[str]]:
+        folders: dict[str, list[str]] = {}
+        for name in self._by_name:
+            folder, _, last = name.rpartition("/")
+            folders.setdefault(folder, []).append(last)
+        return folders
+
+
+class Entry:
+    """An entry of an archive (a `File`). Its content is inflated once, while the entry lives."""
+
+    def __init__(self, archive: Archive, row: Row) -> None:
+        self.archive = archive
+        self.entry_name = row.name
+        self.path = f"{archive.path}!/{row.name}"
+        self.name = row.name.rpartition("/")[2]
+        self.size = row.size
+        self._row = row
+        self._content: Region | None = None
+
+    def head(self, count: int) -> bytes:
+        """See `File.head`."""
+        count = min(count, self.size)
+        if self._content is not None or not count:
+            return bytes(self.data()[:count])
+        try:
+            deflated, packed = self._locate()
+            return inflate_head(packed.view, count) if deflated else bytes(packed.view[:count])
+        except MalformedArchive as error:
+            raise self._named(error) from error
+
+    def region(self) -> Region:
+        """See `Source.region`. Stored content is a view into the archive."""
+        if self._content is None:
+            try:
+                self._content = self._read()
+            except MalformedArchive as error:
+                raise self._named(error) from error
+        return self._content
+
+    def data(self) -> memoryview:
+        """See `File.data`."""
+        return self.region().view
+
+    def sha256(self) -> str:
+        """See `File.sha256`."""
+        return self.region().sha256()
+
+    def sibling(self, name: str) -> Entry | None:
+        """See `File.sibling`."""
+        if "/" in name:
+            return None
+        folder = self.entry_name.rpartition("/")[0]
+        return self.archive.get(f"{folder}/{name}" if folder else name)
+
+    def siblings(self) -> Iterator[str]:
+        """See `File.siblings`."""
+        folder = self.entry_name.rpartition("/")[0]
+        return (name for name in self.archive.in_folder(folder) if name != self.name)
+
+    def _read(self) -> Region:
+        deflated, packed = self._locate()
+        row, budget = self._row, self.archive.budget
+        if not deflated:
+            if row.method == _STORED:
+                check(_checksum(packed), row.crc)
+            return packed
+        budget.charge(self.path, row.size, row.compressed_size)
+        if row.size > budget.limits.memory_bytes:
+            return inflate_to_spool(packed, row.size, row.crc)
+        content = inflate_whole(packed.view, row.size, row.crc)
+        packed.release()
+        return content
+
+    def _locate(self) -> tuple[bool, Region]:
+        """Whether it is deflated, and its bytes as they stand in the archive.
+
+        Sees through methods and encryption bits that were set to mislead tools: Android ignores
+        the bit and takes everything that is not deflated as stored.
+        """
+        row, start = self._row, self._start()
+        deflated = row.method == _DEFLATED
+        if row.method not in (_STORED, _DEFLATED):
+            deflated = self._is_deflated(start)
+        packed = self._part(start, row.compressed_size if deflated else row.size)
+        if row.flags & _ENCRYPTED and not self._is_plain(deflated, packed):
+            raise MalformedArchive("is encrypted", hint="unpack it with its password first")
+        return deflated, packed
+
+    def _start(self) -> int:
+        """Where the bytes begin: behind the local header, whose own lengths count."""
+        offset, region = self._row.offset, self.archive.region
+        if offset + _LOCAL_HEADER.size > len(region):
+            raise MalformedArchive("lies outside the archive")
+        signature, name_size, extra_size = _LOCAL_HEADER.unpack_from(region.view, offset)
+        if signature != _LOCAL:
+            raise MalformedArchive("its header is not where the directory says")
+        return int(offset + _LOCAL_HEADER.size + name_size + extra_size)
+
+    def _part(self, start: int, size: int) -> Region:
+        if start + size > len(self.archive.region):
+            raise MalformedArchive("reaches beyond the end of the archive")
+        return self.archive.region.part(start, size)
+
+    def _is_deflated(self, start: int) -> bool:
+        """Of an entry with a method that Android does not know."""
+        row = self._row
+        if row.compressed_size == row.size:
+            return False
+        if _inflates(self._part(start, row.compressed_size), row.size):
+            return True
+        if row.method in _OTHER_METHODS:
+            raise MalformedArchive(
+                f"is compressed with {_OTHER_METHODS[row.method]}, which phones cannot read either"
+            )
+        return False
+
+    def _is_plain(self, deflated: bool, packed: Region) -> bool:
+        """Of an entry marked as encrypted. Encrypted data neither inflates nor keeps its sum."""
+        row = self._row
+        return _inflates(packed, row.size) if deflated else _checksum(packed) == row.crc
+
+    def _named(self, error: MalformedArchive) -> MalformedArchive:
+        return MalformedArchive(f"{self.path}: {error.message}", hint=error.hint)
+
+
+def _inflates(packed: Region, size: int) -> bool:
+    try:
+        inflate_head(packed.view, min(size, 512))
+    except MalformedArchive:
+        return False
+    return True
+
+
+def _checksum(content: Region) -> int:
+    import deflate
+
+    checksum = 0
+    for chunk in content.chunks(_CHECKED):
+        checksum = deflate.crc32(chunk, checksum)
+    return checksum

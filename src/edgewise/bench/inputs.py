@@ -1,0 +1,204 @@
+"""Shapes and values of a model's inputs.
+
+Random values are seeded and respect type and shape. Floating point is uniform in [0, 1). Integers
+of up to 16 bits use their whole range, as quantised models do; wider ones are 0 or 1, because they
+are indices (token ids, positions) that must stay inside a table of unknown length. An integer
+vector with as many elements as an output has dimensions, beside other inputs, is taken for
+that output's shape. Anything else is for `--input`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewise.errors import InputError, RuntimeRefused, UsageError
+from edgewise.records import Port
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+Shapes = Mapping[str, tuple[int, ...]]
+_WHOLE_RANGE = ("int8", "uint8", "int16", "uint16")
+_INDICES = ("int32", "int64", "uint32", "uint64")
+_FLOATS = ("float16", "float32", "float64")
+
+
+def wanted_shapes(inputs: Sequence[Port], batch: int, given: Shapes) -> dict[str, tuple[int, ...]]:
+    """The shape to run each input with.
+
+    `given` names inputs, or (one number) free dimensions; it wins over what the file states. The
+    first dimension of an input is the batch where the file leaves it open or has 1 there.
+
+    Raises:
+        UsageError: a name in `given` is neither, or a given shape contradicts the batch.
+        RuntimeRefused: a dimension is open and nothing says its size, or nothing takes the batch.
+    """
+    _check_names(inputs, given)
+    shapes = {port.name: _shape(port, batch, given) for port in inputs}
+    if batch > 1 and not any(_has_batch(port) for port in inputs):
+        raise RuntimeRefused(
+            f"no input has a batch dimension, a batch of {batch} was asked for: "
+            + ", ".join(f"{port.name!r} is {_words(port)}" for port in inputs)
+        )
+    return shapes
+
+
+def _check_names(inputs: Sequence[Port], given: Shapes) -> None:
+    names = {port.name for port in inputs}
+    free = {part for port in inputs for part in port.signature or () if isinstance(part, str)}
+    for name, shape in given.items():
+        if name not in names and not (name in free and len(shape) == 1):
+            raise UsageError(
+                f"--shape: no input {name!r}",
+                hint="inputs: " + ", ".join(f"{port.name} ({_words(port)})" for port in inputs),
+            )
+
+
+def _shape(port: Port, batch: int, given: Shapes) -> tuple[int, ...]:
+    if port.name in given:
+        shape = given[port.name]
+        if _has_batch(port) and shape[0] != batch:
+            raise UsageError(
+                f"--shape {port.name}: its batch is {shape[0]}, --batch is {batch}",
+                hint="the first dimension is the batch: make them agree",
+            )
+        return shape
+    stated = _stated(port)
+    sizes = [
+        part if isinstance(part, int) else _free_size(port, axis, part, batch, given)
+        for axis, part in enumerate(stated)
+    ]
+    if _has_batch(port):
+        sizes[0] = batch
+    return tuple(sizes)
+
+
+def _free_size(port: Port, axis: int, name: str, batch: int, given: Shapes) -> int:
+    if name in given:
+        return given[name][0]
+    if axis == 0:
+        return batch
+    if port.shape is not None:  # the file stores a size for it
+        return port.shape[axis]
+    raise RuntimeRefused(
+        f"input {port.name!r} leaves {name!r} open ({_words(port)}): "
+        f"give its size with --shape {port.name}=…"
+    )
+
+
+def _has_batch(port: Port) -> bool:
+    stated = _stated(port)
+    if not stated:
+        return False
+    return isinstance(stated[0], str) or (stated[0] == 1 and len(stated) > 1)
+
+
+def _stated(port: Port) -> tuple[int | str, ...]:
+    if port.signature is not None:
+        return port.signature
+    if port.shape is not None:
+        return port.shape
+    raise RuntimeRefused(f"input {port.name!r} is a {port.dtype} of no stated shape")
+
+
+def _words(port: Port) -> str:
+    return "×".join(str(part) for part in port.signature or port.shape or ()) or "scalar"
+
+
+def notes(inputs: Sequence[Port], shapes: Shapes, given: Shapes) -> list[str]:
+    """What was assumed about the inputs."""
+    found = []
+    for port in inputs:
+        shape = shapes[port.name]
+        if port.signature and port.shape is not None and port.name not in given:
+            stored = [
+                axis for axis, part in enumerate(port.signature)
+                if axis and isinstance(part, str) and part not in given
+            ]  # fmt: skip
+            if stored:
+                found.append(
+                    f"input {port.name!r} leaves dimensions open; ran with the sizes stored in the "
+                    f"file, {'×'.join(map(str, shape))} (--shape sets others)"
+                )
+    return found
+
+
+def random_values(
+    inputs: Sequence[Port], outputs: Sequence[Port], shapes: Shapes, seed: int
+) -> dict[str, Array]:
+    """Seeded values for every input; see the module.
+
+    Raises:
+        RuntimeRefused: an input is of a type that cannot be made up.
+    """
+    import numpy as np
+
+    values = {}
+    for index, port in enumerate(inputs):
+        as_shape = _output_shape(port, outputs) if len(inputs) > 1 else None
+        if as_shape is not None:
+            values[port.name] = np.array(as_shape, port.dtype)
+        else:
+            generator = np.random.default_rng([seed, index])
+            values[port.name] = _random(port, shapes[port.name], generator)
+    return values
+
+
+def _output_shape(port: Port, outputs: Sequence[Port]) -> tuple[int, ...] | None:
+    if port.dtype not in ("int32", "int64") or port.shape is None or len(port.shape) != 1:
+        return None
+    fitting = (each.shape for each in outputs if each.shape and len(each.shape) == port.shape[0])
+    return next(fitting, None)
+
+
+def _random(port: Port, shape: tuple[int, ...], generator: np.random.Generator) -> Array:
+    import numpy as np
+
+    if port.dtype in _FLOATS:
+        exact = "float64" if port.dtype == "float64" else "float32"
+        return generator.random(shape, dtype=exact).astype(port.dtype, copy=False)  # type: ignore[call-overload,no-any-return]
+    if port.dtype in _WHOLE_RANGE:
+        limits = np.iinfo(port.dtype)
+        return generator.integers(limits.min, limits.max, shape, port.dtype, endpoint=True)
+    if port.dtype in _INDICES:
+        return generator.integers(0, 2, shape, port.dtype)
+    if port.dtype == "bool":
+        return generator.integers(0, 2, shape, "uint8").astype("bool")
+    raise RuntimeRefused(
+        f"input {port.name!r} is of type {port.dtype}: no values can be made up (use --input)"
+    )
+
+
+def read_values(path: Path, inputs: Sequence[Port], batch: int) -> dict[str, Array]:
+    """Inputs from an .npy file (a model with one input) or an .npz file (by name of the input).
+
+    An array with a batch of 1 is repeated to the batch that is measured.
+
+    Raises:
+        InputError: the file is no such file, or its arrays do not fit the model's inputs.
+    """
+    import numpy as np
+
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error
+    arrays = dict(loaded) if path.suffix == ".npz" else {inputs[0].name: loaded}
+    if set(arrays) != {port.name for port in inputs}:
+        names = ", ".join(port.name for port in inputs)
+        raise InputError(f"{path}: has {', '.join(arrays)}; the model's inputs are {names}")
+    return {port.name: _fitted(path, port, arrays[port.name], batch) for port in inputs}
+
+
+def _fitted(path: Path, port: Port, array: Array, batch: int) -> Array:
+    import numpy as np
+
+    if str(array.dtype) != port.dtype:
+        raise InputError(f"{path}: {port.name!r} is {array.dtype}, the model wants {port.dtype}")
+    if _has_batch(port) and array.ndim and array.shape[0] == 1 and batch > 1:
+        array = np.repeat(array, batch, axis=0)
+    return np.ascontiguousarray(array)

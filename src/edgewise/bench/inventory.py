@@ -1,0 +1,35 @@
+"""Which devices can be measured on now, and what each can measure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from edgewise import sandbox
+from edgewise.devices import host
+from edgewise.errors import WorkerFailed
+from edgewise.records import Device, RuntimeInfo
+from edgewise.runtimes import registry
+from edgewise.sandbox import Limits
+
+_SECONDS = 60.0
+
+
+def devices() -> list[Device]:
+    """All devices with their runtimes, each runtime started once in a worker process."""
+    runtimes = tuple(_runtime(name) for name in (each.NAME for each in registry.runtimes()))
+    return [msgspec.structs.replace(host.describe(), runtimes=runtimes)]
+
+
+def _runtime(name: str) -> RuntimeInfo:
+    try:
+        answer = sandbox.call(
+            "edgewise.bench.inventory:describe_runtime", name, limits=Limits(_SECONDS)
+        )
+    except WorkerFailed as error:
+        return RuntimeInfo(name=name, version=None, available=False, reason=error.message)
+    return msgspec.convert(answer.value, RuntimeInfo)
+
+
+def describe_runtime(name: str) -> object:
+    """In a worker: importing a runtime may crash."""
+    return msgspec.to_builtins(registry.by_name(name).info())

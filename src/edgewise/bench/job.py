@@ -1,0 +1,57 @@
+"""What is asked of one worker process, and what it reports."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from edgewise.records import LayerTime, Target
+
+Purpose = Literal["timed", "load", "profile"]
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """One process: load a model, run it once, and then as often as the purpose needs.
+
+    `max_time_s` is this process's share of its target's cap, for warm-up and timed runs. `evicted`:
+    drop `files` from the page cache before loading; otherwise they are read into it.
+    """
+
+    path: str
+    files: tuple[str, ...]
+    target: Target
+    purpose: Purpose
+    evicted: bool
+    shapes: dict[str, tuple[int, ...]]
+    input_path: str | None
+    seed: int
+    runs: int
+    min_time_s: float
+    max_time_s: float
+    warmup_runs: int | None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process measured, in ns.
+
+    `evicted` is False where it was asked for and did not work. `every` > 1: only every so-manieth
+    call was timed, since there are too many to keep. `cpu_wait_share` is the part of the timed
+    phase that the main thread was ready to run and had no CPU. Memory is above the baseline taken
+    after the runtime's import.
+    """
+
+    versions: dict[str, str]
+    load_ns: int
+    first_ns: int
+    evicted: bool
+    warmup_ns: list[int] = []
+    steady: bool = True
+    timed_ns: list[int] = []
+    every: int = 1
+    spent_s: float = 0.0
+    cpu_wait_share: float | None = None
+    peak_memory_bytes: int | None = None
+    anonymous_memory_bytes: int | None = None
+    layer_times: tuple[LayerTime, ...] | None = None
+    notes: list[str] = []

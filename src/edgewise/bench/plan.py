@@ -1,0 +1,149 @@
+"""What to measure, on which targets, and how thoroughly."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgewise.devices import host
+from edgewise.errors import UsageError
+from edgewise.records import Target
+from edgewise.runtimes import registry
+
+#: Stands for the preferred runtime of a file's format.
+AUTO = "auto"
+
+
+def _at_least(name: str, value: float, least: float) -> None:
+    if not value >= least:
+        raise UsageError(f"{name} must be at least {least}, not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How thoroughly.
+
+    `runs` and `min_time_s` hold for every process, `max_time_s` for all processes of a target
+    together, and wins. `load_processes` is over how many fresh processes load and first inference
+    are measured with the file in the page cache (those that also time runs count),
+    `evicted_processes` with it evicted. `warmup_runs` None: until steady. `timeout_s` is what a
+    worker may need beyond its runs, `memory_bytes` what private memory it may have (None: as much
+    as the machine has, so that a broken model cannot take the machine with it).
+    """
+
+    processes: int = 5
+    load_processes: int = 10
+    evicted_processes: int = 10
+    runs: int = 100
+    min_time_s: float = 1.0
+    max_time_s: float = 150.0
+    warmup_runs: int | None = None
+    timeout_s: float = 60.0
+    memory_bytes: int | None = None
+    seed: int = 0
+    profile: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be measured.
+
+        Raises:
+            UsageError: names the setting.
+        """
+        for name in ("processes", "runs"):
+            _at_least(name, getattr(self, name), 1)
+        for name in ("load_processes", "evicted_processes", "min_time_s", "seed"):
+            _at_least(name, getattr(self, name), 0)
+        if self.warmup_runs is not None:
+            _at_least("warmup_runs", self.warmup_runs, 0)
+        for name in ("max_time_s", "timeout_s"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+        if self.memory_bytes is not None:
+            _at_least("memory_bytes", self.memory_bytes, 1)
+
+
+#: A first look: seconds instead of minutes, and intervals too wide to decide on.
+QUICK = Settings(
+    processes=3, load_processes=3, evicted_processes=0, runs=20, min_time_s=0.1, max_time_s=10.0
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Every model of `paths` on every combination of runtime, delegate, threads and batch.
+
+    `paths` are files, folders or files inside packages. `delegates` empty: the default of each
+    runtime. `shapes` by name of the input. `input_path`: an .npy or .npz file with the inputs.
+    """
+
+    paths: tuple[str, ...]
+    runtimes: tuple[str, ...] = (AUTO,)
+    delegates: tuple[str, ...] = ()
+    threads: tuple[int, ...] = (1,)
+    batches: tuple[int, ...] = (1,)
+    affinity: tuple[int, ...] | None = None
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    input_path: Path | None = None
+    settings: Settings = Settings()
+
+    def __post_init__(self) -> None:
+        """Refuse what is contradictory or cannot exist on this device.
+
+        Raises:
+            UsageError: names the setting.
+        """
+        for name in ("paths", "runtimes", "threads", "batches"):
+            values = getattr(self, name)
+            if not values:
+                raise UsageError(f"{name}: nothing given")
+            if len(set(values)) < len(values):
+                raise UsageError(f"{name}: something is given twice")
+        for name in ("threads", "batches"):
+            _at_least(name, min(getattr(self, name)), 1)
+        for runtime in self.runtimes:
+            if runtime != AUTO:
+                registry.by_name(runtime)
+        _check_affinity(self.affinity)
+        _check_input(self.input_path)
+
+    def with_settings(self, **changes: object) -> Plan:
+        """The same plan, some settings changed."""
+        settings = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]
+        return dataclasses.replace(self, settings=settings)
+
+    def targets(self, format_name: str) -> tuple[Target, ...]:
+        """The targets for a file of this format; none where no wanted runtime runs it."""
+        wanted = [registry.by_name(name) for name in self.runtimes if name != AUTO]
+        if AUTO in self.runtimes and (preferred := registry.for_format(format_name)):
+            wanted = [preferred, *(each for each in wanted if each.NAME != preferred.NAME)]
+        return tuple(
+            Target(
+                device=host.NAME, runtime=runtime.NAME, delegate=delegate,
+                threads=threads, batch=batch, affinity=self.affinity,
+            )
+            for runtime in wanted
+            if format_name in runtime.FORMATS
+            for delegate in self.delegates or (runtime.DEFAULT_DELEGATE,)
+            for threads in self.threads
+            for batch in self.batches
+        )  # fmt: skip
+
+
+def _check_affinity(affinity: tuple[int, ...] | None) -> None:
+    if affinity is None:
+        return
+    available = host.available_cpus()
+    if available is None:
+        raise UsageError("affinity: this system cannot pin a process to CPUs")
+    missing = sorted(set(affinity) - set(available))
+    if missing or not affinity:
+        raise UsageError(f"affinity: no CPU {missing or '-'} here, there are {list(available)}")
+
+
+def _check_input(path: Path | None) -> None:
+    if path is not None and path.suffix not in (".npy", ".npz"):
+        raise UsageError(f"{path}: inputs are given as an .npy or .npz file")
+    if path is not None and not path.is_file():
+        raise UsageError(f"{path}: no such file")

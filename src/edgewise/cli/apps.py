@@ -1,0 +1,164 @@
+"""Verbs about app packages: `scan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgewise.records import App, Model
+    from edgewise.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("scan")(scan)
+
+
+def scan(
+    paths: list[str] = typer.Argument(
+        help="App packages (apk, apks, xapk, apkm, aab, aar, obb, ipa, zip), folders, or URLs."
+    ),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> int:
+    """Which models an app ships, and what they cost."""
+    from edgewise.apps.scan import scan_target, targets
+
+    kept = _opened(store)
+    work = [(path, target) for path in paths for target in targets(path)]
+    failed = 0
+    with output.progress("scan", len(work), quiet=quiet) as advance:
+        for path, target in work:
+            app = scan_target(target)
+            _print(app, as_json)
+            if kept is not None:
+                kept.append([app])
+            failed += app.error is not None and target.path == path
+            advance(target.path)
+    return 1 if failed else 0
+
+
+def _opened(url: str | None) -> Store | None:
+    if url is None:
+        return None
+    from edgewise.store import Store
+
+    return Store.open(url, create=True)
+
+
+def _print(app: App, as_json: bool) -> None:
+    if as_json:
+        output.emit(_without_layers(app))
+    elif app.error is None:
+        print_report(output.console(), app)
+    if app.error is not None:
+        typer.echo(f"edgewise: {app.error}", err=True)
+
+
+def _without_layers(app: App) -> App:
+    """Layer tables are for the store; on a line of JSON `inspect --layers` gives them."""
+    import msgspec
+
+    bare = (msgspec.structs.replace(model, layer_table=None) for model in app.models)
+    return msgspec.structs.replace(app, models=tuple(bare))
+
+
+def print_report(console: Console, app: App) -> None:
+    """What was found in an app, for people."""
+    from rich.markup import escape
+    from rich.padding import Padding
+
+    console.print(f"[bold]{_plain(app.path)}[/bold]\n  {escape(_who(app))}")
+    if app.models:
+        console.print(Padding(_models_table(app), (0, 0, 0, 2)))
+    console.print(f"  {_coverage(app)}")
+    for reason, paths in _reasons(app).items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        console.print(f"  {paths[0]}{more}: {reason}")
+    for note in app.notes:
+        console.print(f"  [yellow]note[/yellow] {_plain(note)}")
+    console.print()
+
+
+def _who(app: App) -> str:
+    version = app.version_name or "?"
+    code = f" ({app.version_code})" if app.version_code is not None else ""
+    parts = [
+        app.kind or "",
+        output.size(app.size_bytes),
+        f"{app.package} {version}{code}" if app.package else "",
+        f"“{app.label}”" if app.label else "",
+        f"Android API {app.min_sdk or '?'} to {app.target_sdk or '?'}" if app.min_sdk else "",
+    ]
+    return " · ".join(part for part in parts if part)
+
+
+def _models_table(app: App) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("model", overflow="fold")
+    table.add_column("format")
+    for heading in ("size", "params", "MACs"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("quantised")
+    if with_tasks := any(model.task for model in app.models):
+        table.add_column("task")
+    table.add_column("outcome")
+    for model in app.models:
+        table.add_row(_inside(app, model), *_columns(model, with_tasks))
+    return table
+
+
+def _columns(model: Model, with_tasks: bool) -> tuple[str, ...]:
+    return (
+        model.format or "?",
+        output.size(model.size_bytes),
+        output.count(model.parameters),
+        output.count(model.macs),
+        model.quantization or "–",
+        *([model.task or "–"] if with_tasks else []),
+        model.status.replace("_", " "),
+    )
+
+
+def _reasons(app: App) -> dict[str, list[str]]:
+    """Why models were not parsed, and which."""
+    reasons: dict[str, list[str]] = {}
+    for model in app.models:
+        if model.reason is not None:
+            reason = _plain(model.reason.removeprefix(f"{model.path}: "))
+            why = f"{model.status.replace('_', ' ')}, {reason}"
+            reasons.setdefault(why, []).append(_inside(app, model))
+    return reasons
+
+
+def _inside(app: App, model: Model) -> str:
+    """Where in the package: the path without the package's own."""
+    return _plain(model.path.removeprefix(app.path).lstrip("!/"))
+
+
+def _coverage(app: App) -> str:
+    seen = app.coverage
+    counts = ", ".join(
+        f"{getattr(seen, name)} {name.replace('_', ' ')}"
+        for name in ("parsed", "opaque", "rejected", "not_examined")
+        if getattr(seen, name)
+    )
+    candidates = f"{seen.candidates} model candidates" + (f": {counts}" if counts else "")
+    return f"{seen.examined:,} of {seen.entries:,} entries examined, {candidates}"
+
+
+def _plain(text: str) -> str:
+    """Names come from strangers: no markup, and nothing that steers a terminal."""
+    from rich.markup import escape
+
+    return escape("".join(sign if sign.isprintable() else "�" for sign in text))

@@ -1,0 +1,298 @@
+"""Verbs about devices: `bench` and `devices`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+from edgewise.cli.arguments import parse_numbers, parse_shape, parse_words
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgewise.bench.plan import Plan
+    from edgewise.records import Device, Distribution, Measurement, Target
+    from edgewise.store import Store
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("bench")(bench)
+    app.command("devices")(devices)
+
+
+def bench(
+    files: list[str] = typer.Argument(
+        help="Model files, folders to search, or files inside packages: app.apk!/assets/m.tflite."
+    ),
+    runtime: str = typer.Option("auto", help="auto, litert, onnxruntime; several with commas."),
+    delegate: str | None = typer.Option(
+        None, help="How a runtime computes (see `edgewise devices`); several with commas."
+    ),
+    threads: str = typer.Option("1", help="Threads, such as 1,2,4."),
+    batch: str = typer.Option("1", help="Items per call, such as 1,4."),
+    affinity: str | None = typer.Option(None, help="CPUs to pin to, such as 0,1."),
+    shape: list[str] = typer.Option(
+        [], "--shape", metavar="NAME=1x3x224x224", help="Shape of an input; repeatable."
+    ),
+    input_path: Path | None = typer.Option(
+        None, "--input", metavar="FILE.npy", help="Inputs, instead of random ones; .npz by name."
+    ),
+    quick: bool = typer.Option(False, "--quick", help="A first look: 2 processes, 20 runs."),
+    processes: int | None = typer.Option(None, help="Fresh processes that time runs.  [5]"),
+    load_processes: int | None = typer.Option(
+        None, help="Fresh processes for load and first inference.  [10]"
+    ),
+    evicted_processes: int | None = typer.Option(
+        None, help="The same with the file evicted from the page cache.  [10]"
+    ),
+    runs: int | None = typer.Option(None, help="At least so many runs per process.  [100]"),
+    min_time: float | None = typer.Option(None, help="At least so many seconds each.  [1]"),
+    max_time: float | None = typer.Option(
+        None, help="At most so many seconds for all processes of a target; wins.  [150]"
+    ),
+    warmup: int | None = typer.Option(None, help="Warm-up runs.  [until steady]"),
+    timeout: float | None = typer.Option(
+        None, help="Seconds a process may need beyond its runs.  [60]"
+    ),
+    memory_mb: int | None = typer.Option(
+        None, "--memory", help="MB of private memory a process may use.  [all there are]"
+    ),
+    seed: int = typer.Option(0, help="Of the random inputs, and of the order of processes."),
+    profile: bool = typer.Option(False, "--profile", help="Times per layer, by its own profiler."),
+    samples: bool = typer.Option(False, "--samples", help="With --json: every timed run."),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> int:
+    """Measure models on this device: load, first and repeated inference, memory."""
+    from edgewise.bench.plan import QUICK, Plan, Settings
+
+    plan = Plan(
+        paths=tuple(dict.fromkeys(files)),
+        runtimes=parse_words(runtime),
+        delegates=parse_words(delegate or ""),
+        threads=parse_numbers("--threads", threads),
+        batches=parse_numbers("--batch", batch),
+        affinity=None if affinity is None else parse_numbers("--affinity", affinity),
+        shapes={name: tuple(dims) for name, dims in map(parse_shape, shape)},
+        input_path=input_path,
+        settings=QUICK if quick else Settings(),
+    )
+    changed = {
+        "processes": processes, "load_processes": load_processes,
+        "evicted_processes": evicted_processes, "runs": runs, "min_time_s": min_time,
+        "max_time_s": max_time, "warmup_runs": warmup, "timeout_s": timeout,
+        "memory_bytes": None if memory_mb is None else memory_mb * 1_000_000,
+    }  # fmt: skip
+    given = {name: value for name, value in changed.items() if value is not None}
+    plan = plan.with_settings(**given, seed=seed, profile=profile)
+    found = _measure(plan, store, as_json=as_json, samples=samples, quiet=quiet)
+    if not as_json:
+        print_table(output.console(), found)
+    return 1 if any(_all_failed(path, found) for path in plan.paths) else 0
+
+
+def _measure(
+    plan: Plan, store: str | None, *, as_json: bool, samples: bool, quiet: bool
+) -> list[Measurement]:
+    """Measure; what is complete is printed and stored at once."""
+    from edgewise.bench.run import measure
+    from edgewise.store import Store
+
+    keeper: Store | None = Store.open(store, create=True) if store else None
+    kept: list[Measurement] = []
+
+    def keep(measurement: Measurement) -> None:
+        kept.append(measurement)
+        if keeper is not None:
+            keeper.append([measurement])
+        if as_json:
+            output.emit(_as_json(measurement, samples))
+
+    with output.progress("bench", None, quiet=quiet) as advance:
+
+        def step(total: int, next_model: str) -> None:
+            advance(next_model.rpartition("/")[2], total=total)
+
+        try:
+            return measure(plan, on_result=keep, progress=step)
+        except KeyboardInterrupt:
+            if not as_json:
+                print_table(output.console(), kept)
+            raise
+
+
+def _all_failed(path: str, found: Sequence[Measurement]) -> bool:
+    """The user named this path, and nothing could be measured of it. In a folder: a finding."""
+    statuses = [each.status for each in found if each.model == path]
+    return bool(statuses) and "ok" not in statuses
+
+
+def _as_json(measurement: Measurement, samples: bool) -> dict[str, object]:
+    """The record without its raw samples; those timed as `samples_ms` where asked for."""
+    import msgspec
+
+    fields: dict[str, object] = msgspec.to_builtins(
+        msgspec.structs.replace(measurement, samples=())
+    )
+    del fields["samples"]
+    if fields["layer_times"] is None:
+        del fields["layer_times"]
+    if samples:
+        timed = (sample for sample in measurement.samples if sample.phase == "timed")
+        fields["samples_ms"] = [sample.ms for sample in timed]
+    return fields
+
+
+def print_table(console: Console, found: Sequence[Measurement]) -> None:
+    """What was measured as a table, then notes, then what failed and why."""
+    from rich.markup import escape
+
+    from edgewise.bench.run import NOT_TRIED
+
+    good = [each for each in found if each.status == "ok"]
+    if good:
+        console.print(_table(good, wide=console.width >= _WIDE))
+    for each in good:
+        if each.layer_times:
+            console.print(f"\n{escape(each.model)} on {_target(each.target)}, per layer")
+            console.print(_layer_table(each))
+    for note, models in _notes(good).items():
+        whom = "" if len(models) == len(good) else f" ({_some(models)})"
+        console.print(f"[dim]note: {escape(note + whom)}[/dim]", soft_wrap=True)
+    for each in found:
+        if each.status != "ok":
+            tried = "" if each.target.runtime == NOT_TRIED else f" on {_target(each.target)}"
+            what = f"{each.model}{tried}: {each.reason}"
+            console.print(f"[red]failed[/red] {escape(what)}", soft_wrap=True)
+
+
+def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:
+    """Every note once, with the measurements that have it."""
+    notes: dict[str, list[str]] = {}
+    for each in found:
+        reason = (
+            [] if each.stability == "stable" else [f"{each.stability}: {each.stability_reason}"]
+        )
+        for note in (*reason, *each.notes):
+            notes.setdefault(note, []).append(_name(each.model))
+    return notes
+
+
+def _some(models: Sequence[str]) -> str:
+    distinct = list(dict.fromkeys(models))
+    return distinct[0] if len(distinct) == 1 else f"{distinct[0]} and {len(distinct) - 1} more"
+
+
+def _name(path: str) -> str:
+    """The last part of the path; a long one loses its middle."""
+    name = path.rpartition("/")[2]
+    return name if len(name) <= 36 else f"{name[:12]}…{name[-23:]}"
+
+
+#: Columns of a terminal from which p90, first inference and load are shown beside the rest.
+_WIDE = 110
+
+
+def _table(found: Sequence[Measurement], *, wide: bool) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("model", overflow="fold")
+    table.add_column("target", overflow="fold")
+    for name in ("median [95 %]", *(("p90", "first", "load") if wide else ()), "memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for each in found:
+        table.add_row(
+            escape(_name(each.model)),
+            _target(each.target),
+            _with_interval(each.latency_ms),
+            *(_further(each) if wide else ()),
+            output.size(each.peak_memory_bytes),
+            each.stability,
+        )
+    return table
+
+
+def _further(measurement: Measurement) -> Iterator[str]:
+    """90th percentile, first inference, load."""
+    latency, first, load = measurement.latency_ms, measurement.first_ms, measurement.load_ms
+    yield output.milliseconds(latency.p90 if latency else None)
+    yield output.milliseconds(first.p50 if first else None)
+    yield output.milliseconds(load.p50 if load else None)
+
+
+def _layer_table(measurement: Measurement) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim")
+    table.add_column("layer")
+    table.add_column("op")
+    table.add_column("mean", justify="right")
+    table.add_column("share", justify="right")
+    slowest_first = sorted(measurement.layer_times or (), key=lambda each: -each.mean_ms)
+    for each in slowest_first:
+        table.add_row(
+            escape(each.name), escape(each.op), output.milliseconds(each.mean_ms),
+            f"{each.share:.1%}",
+        )  # fmt: skip
+    return table
+
+
+def _target(target: Target) -> str:
+    """`litert xnnpack ×2 b4`: two threads, a batch of four."""
+    threads = "" if target.threads == 1 else f" ×{target.threads}"
+    batch = "" if target.batch == 1 else f" b{target.batch}"
+    pinned = "" if target.affinity is None else f" @{','.join(map(str, target.affinity))}"
+    return f"{target.runtime} {target.delegate}{threads}{batch}{pinned}"
+
+
+def _with_interval(latency: Distribution | None) -> str:
+    """The interval in the unit of the median."""
+    if latency is None or latency.p50 is None:
+        return "–"
+    text = output.milliseconds(latency.p50)
+    if latency.ci95_low is None or latency.ci95_high is None:
+        return text
+    scale = 1000 if latency.p50 < 1 else 1 if latency.p50 < 1000 else 0.001
+    return f"{text} [{latency.ci95_low * scale:.3g}, {latency.ci95_high * scale:.3g}]"
+
+
+def devices(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)) -> None:
+    """The devices that can be measured on now, and what each can measure."""
+    from edgewise.bench.inventory import devices as find
+
+    for device in find():
+        if as_json:
+            output.emit(device)
+        else:
+            _print_device(device)
+
+
+def _print_device(device: Device) -> None:
+    from rich.markup import escape
+
+    console = output.console()
+    console.print(f"[bold]{device.name}[/bold]  {escape(device.description)}")
+    context = device.context
+    console.print(
+        f"  {context.architecture}, {output.size(context.memory_bytes)} memory, "
+        f"governor {context.governor or 'unknown'}, load {output.count(context.load_average)}"
+    )
+    for runtime in device.runtimes:
+        if runtime.available:
+            what = f"{runtime.version}; {', '.join(runtime.delegates)}"
+        else:
+            what = f"not available: {runtime.reason}"
+        formats = ", ".join(runtime.formats)
+        console.print(f"  {runtime.name} {escape(what)}  [dim]runs {formats}[/dim]")
+    console.print(f"  meters: {', '.join(device.meters) or 'none'}")

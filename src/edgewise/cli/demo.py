@@ -1,0 +1,99 @@
+"""The verb `demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgewise.demo.walk import Step
+    from edgewise.records import Model
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("demo")(demo)
+
+
+def demo(
+    folder: Path = typer.Option(
+        Path("edgewise-demo"), "-o", "--output", help="Folder for the store and the report."
+    ),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> None:
+    """All of it once, on the app and the models that come with the package."""
+    from edgewise.demo.walk import walk
+
+    console = output.console()
+    with output.progress("demo", 6, quiet=quiet) as advance:
+        for step in walk(folder, lambda what: advance(what, 0)):
+            _print(console, step)
+            advance()
+
+
+def _print(console: Console, step: Step) -> None:
+    from edgewise.cli.apps import print_report as print_app
+    from edgewise.cli.bench import print_table
+    from edgewise.cli.evaluate import rows_table as accuracy_table
+    from edgewise.cli.selection import rows_table as simulation_table
+    from edgewise.demo.walk import Evaluated, Inspected, Measured, Reported, Scanned, Simulated
+
+    match step:
+        case Scanned(app):
+            _heading(console, "What the demo app ships", "edgewise scan demo.apk")
+            print_app(console, app)
+        case Inspected(models):
+            _heading(console, "What its family of models costs", "edgewise inspect digits/")
+            console.print(_models_table(models), "")
+        case Measured(measurements):
+            _heading(console, "What that means on this machine", "edgewise bench --quick …")
+            print_table(console, measurements)
+        case Evaluated(rows):
+            _heading(console, "How often each variant is right", "edgewise eval family.toml …")
+            console.print(accuracy_table(rows), "")
+        case Simulated(rows):
+            _heading(console, "Which one should answer, under load", "edgewise simulate …")
+            rate = f"{rows[0].offered_per_s:,.0f}"
+            console.print(f"One worker, {rate} requests per second; in percent of all requests")
+            shown = [row for row in rows if row.sla_ms in _DEADLINES_SHOWN]
+            for network in dict.fromkeys(row.network for row in shown):
+                console.print(f"over {network}", style="bold")
+                console.print(simulation_table([r for r in shown if r.network == network]), "")
+        case Reported(report, store):
+            _heading(console, "The pictures", f"edgewise report {store} -o {report}")
+            console.print(f"The report is in {report.resolve()}", soft_wrap=True, markup=False)
+            console.print(f"The store is in {store.resolve()}", soft_wrap=True, markup=False)
+
+
+#: Of the ten that are simulated; the report draws them all.
+_DEADLINES_SHOWN = (60.0, 140.0)
+
+
+def _heading(console: Console, text: str, command: str) -> None:
+    console.print(f"[bold cyan]{text}[/bold cyan]  [dim]{command}[/dim]")
+
+
+def _models_table(models: tuple[Model, ...]) -> object:
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim")
+    table.add_column("model")
+    for name in ("size", "parameters", "MACs", "peak activations"):
+        table.add_column(name, justify="right")
+    table.add_column("quantisation")
+    for model in models:
+        table.add_row(
+            Path(model.path).name,
+            output.size(model.size_bytes),
+            output.count(model.parameters),
+            output.count(model.macs),
+            output.size(model.peak_activation_bytes),
+            model.quantization or "–",
+        )
+    return table

@@ -1,0 +1,114 @@
+"""The verb `eval`: accuracy on labelled data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgewise.bench.accuracy import Evaluated
+    from edgewise.family import Preprocess
+    from edgewise.records import AccuracyRow
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("eval")(evaluate)
+
+
+def evaluate(
+    paths: list[str] = typer.Argument(help="Families (.toml) or model files."),
+    data: Path = typer.Option(
+        ..., "--data", help="A folder per class, or an npz file with images and labels."
+    ),
+    runtime: str | None = typer.Option(None, "--runtime", help="Instead of the preferred one."),
+    mean: str = typer.Option("0", "--mean", help="Of a model file: one number or one per channel."),
+    scale: str = typer.Option("1", "--scale", help="The input is (x - mean) / scale."),
+    colour: str | None = typer.Option(None, "--colour", help="Of a model file: rgb, bgr, grey."),
+    samples: Path | None = typer.Option(
+        None, "--samples", help="Write times and answers per input, for simulate --profiles."
+    ),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> int:
+    """How often a model is right, with Wilson's 95 % interval."""
+    from edgewise.bench.accuracy import evaluate as run
+    from edgewise.bench.accuracy import write_samples
+
+    how = _preprocess(mean, scale, colour)
+    done: list[Evaluated] = []
+    with output.progress("eval", None, quiet=quiet) as advance:
+        for path in paths:
+            for one in run(path, data, how, runtime):
+                done.append(one)
+                advance(one.row.model)
+                if as_json:
+                    output.emit(one.row)
+    rows = [one.row for one in done]
+    if not as_json:
+        _print(rows)
+    if samples:
+        write_samples(done, samples)
+    if store:
+        from edgewise.store import Store
+
+        Store.open(store, create=True).append([row for row in rows if row.error is None])
+    return 1 if any(row.error for row in rows) else 0
+
+
+def _preprocess(mean: str, scale: str, colour: str | None) -> Preprocess:
+    import msgspec
+
+    from edgewise.family import Preprocess
+
+    try:
+        values = {
+            "mean": [float(word) for word in mean.split(",")],
+            "scale": [float(word) for word in scale.split(",")],
+            "colour": colour,
+        }
+        how = msgspec.convert(values, Preprocess)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise UsageError(f"--mean, --scale or --colour: {error}") from error
+    if 0 in how.scale:
+        raise UsageError("--scale is 0")
+    return how
+
+
+def rows_table(rows: Sequence[AccuracyRow]) -> Table:
+    """Accuracies with their intervals, for people."""
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    table.add_column("model")
+    for column in ("accuracy", "95 % interval", "right", "recorded"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        if row.accuracy is None:
+            table.add_row(row.model, "–", "–", "–", "–")
+            continue
+        table.add_row(
+            row.model,
+            f"{row.accuracy:.2f} %",
+            f"{row.ci95_low:.2f} … {row.ci95_high:.2f}",
+            f"{row.correct} of {row.n}",
+            "–" if row.recorded_accuracy is None else f"{row.recorded_accuracy:.2f} %",
+        )
+    return table
+
+
+def _print(rows: Sequence[AccuracyRow]) -> None:
+    screen = output.console()
+    screen.print(rows_table(rows))
+    for row in rows:
+        for text in [*row.notes, *([row.error] if row.error else [])]:
+            screen.print(f"{row.model}: {text}", markup=False)

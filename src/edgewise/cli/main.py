@@ -1,0 +1,87 @@
+"""The command `edgewise`: the verbs, the common options, exit statuses and error lines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from edgewise import __version__
+from edgewise.cli import apps, bench, demo, evaluate, models, recommend, reports, selection
+from edgewise.errors import EdgewiseError, UsageError
+
+app = typer.Typer(
+    name="edgewise",
+    help="Which neural networks an app ships, what they cost, and where each should run.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+_INTERRUPTED = 130
+#: typer brings a click of its own in some versions and uses click's in others.
+_WRONG_USAGE: type[typer.BadParameter] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edgewise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(False, "--debug", help="Show a traceback on errors."),
+) -> None:
+    """Options that stand before the verb. `--debug` is read in `main`."""
+
+
+for room in (apps, models, evaluate, bench, selection, recommend, reports, demo):
+    room.register(app)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line; the exit status is cli.md's."""
+    debug = "--debug" in arguments
+    try:
+        status = app(args=list(arguments), standalone_mode=False) or 0
+    except _WRONG_USAGE as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except SystemExit as end:
+        # click ends the process itself where the reader of its output is gone.
+        if not isinstance(end.__context__, BrokenPipeError):
+            raise
+        return _reader_left()
+    except EdgewiseError as error:
+        if debug:
+            raise
+        typer.echo(f"edgewise: {error}", err=True)
+        return 2 if isinstance(error, UsageError) else 1
+    if status == _INTERRUPTED:
+        typer.echo("edgewise: interrupted", err=True)
+    return int(status)
+
+
+def _reader_left() -> int:
+    """`edgewise … | head`: the reader has what it wanted; say nothing, also not at exit."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def main() -> None:
+    """Entry point of the executable."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,219 @@
+"""Verbs about model files: `inspect` and `formats`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+from edgewise.cli.arguments import parse_shape
+from edgewise.errors import InputError
+
+if TYPE_CHECKING:
+    from edgewise.archive import File
+    from edgewise.records import LayerRow, Model
+
+
+#: Outcomes of a file that the user named which count as not processed.
+_NOT_PROCESSED = ("rejected", "not_examined")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("inspect")(inspect)
+    app.command("formats")(formats)
+
+
+def inspect(
+    files: list[str] = typer.Argument(
+        help="Model files, folders to search, or files inside packages: app.apk!/assets/m.tflite."
+    ),
+    layers: bool = typer.Option(False, "--layers", help="The layer table."),
+    weights: bool = typer.Option(False, "--weights", help="Read the weights: their statistics."),
+    shape: list[str] = typer.Option(
+        [], "--shape", metavar="NAME=1x3x224x224", help="Shape of an input; repeatable."
+    ),
+    verify: bool = typer.Option(False, "--verify", help="Load the model in its runtime too."),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> int:
+    """What a model is and what it costs: layers, parameters, multiply-accumulates, memory."""
+    shapes = dict(parse_shape(text) for text in shape)
+    named = 0
+    with output.progress("inspect", len(files), quiet=quiet) as advance:
+        for path in files:
+            # The store keeps the layers in any case: its report shows them.
+            found = _inspect_path(path, layers or bool(store), weights, shapes, verify)
+            for model in found:
+                _print(model, as_json, layers)
+            if store and found:
+                _keep(found, store)
+            named += any(m.path == path and m.status in _NOT_PROCESSED for m in found)
+            advance(path)
+    return 1 if named else 0
+
+
+def _inspect_path(
+    path: str, layers: bool, weights: bool, shapes: dict[str, list[int]], verify: bool
+) -> list[Model]:
+    from edgewise.formats.candidates import model_files
+
+    try:
+        models = [
+            _inspect_file(file, layers, weights, shapes, verify) for file in model_files(path)
+        ]
+    except InputError as error:
+        return [_rejected(path, str(error))]
+    return models or [_rejected(path, "no file in this folder is of a format that is known")]
+
+
+def _inspect_file(
+    file: File, layers: bool, weights: bool, shapes: dict[str, list[int]], verify: bool
+) -> Model:
+    from edgewise.analysis.summary import summarise
+
+    try:
+        model = summarise(file, layers=layers, weights=weights, shapes=shapes)
+    except InputError as error:  # the others of its folder are still to be read
+        return _rejected(file.path, str(error))
+    if not verify or model.status != "parsed":
+        return model
+    from edgewise.bench.verify import verified
+
+    return verified(model, file)
+
+
+def _rejected(path: str, reason: str) -> Model:
+    from edgewise.records import Model
+
+    return Model(path=path, format=None, status="rejected", reason=reason)
+
+
+def _keep(models: list[Model], url: str) -> None:
+    from edgewise.store import Store
+
+    Store.open(url, create=True).append(models)
+
+
+def _print(model: Model, as_json: bool, layers: bool) -> None:
+    import msgspec
+
+    if not layers:
+        model = msgspec.structs.replace(model, layer_table=None)
+    if as_json:
+        output.emit(_as_json(model))
+    else:
+        _print_report(model)
+
+
+def _as_json(model: Model) -> dict[str, object]:
+    """The record; what was not asked for is left out."""
+    import msgspec
+
+    fields = msgspec.to_builtins(model)
+    for name in ("layer_table", "tensors", "verified", "verify_reason"):
+        if fields[name] is None:
+            del fields[name]
+    if model.status in _NOT_PROCESSED:
+        fields["error"] = model.reason
+    return fields  # type: ignore[no-any-return]
+
+
+def _print_report(model: Model) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = output.console()
+    console.print(f"[bold]{escape(model.path)}[/bold]")
+    if model.status != "parsed":
+        console.print(f"  {model.status}: {escape(model.reason or '')}\n")
+        return
+    table = Table(box=None, show_header=False, pad_edge=True)
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in _facts(model):
+        table.add_row(name, escape(value))
+    console.print(table)
+    for note in model.notes:
+        console.print(f"  [yellow]note[/yellow] {escape(note)}")
+    if model.layer_table is not None:
+        console.print(_layer_table(model.layer_table))
+    console.print()
+
+
+def _facts(model: Model) -> list[tuple[str, str]]:
+    ops = ", ".join(f"{op} {n}" for op, n in list((model.ops or {}).items())[:12])
+    dtypes = ", ".join(f"{t} {output.size(n)}" for t, n in (model.weight_dtypes or {}).items())
+    macs = output.count(model.macs)
+    if model.macs is None and model.macs_known is not None:
+        macs = f"unknown (at least {output.count(model.macs_known)})"
+    facts = [
+        ("format", f"{model.format}, {output.size(model.size_bytes)}"),
+        ("producer", model.producer or "–"),
+        *(("input", f"{p.name}  {output.shape(p.shape)}  {p.dtype}") for p in model.inputs or ()),
+        *(("output", f"{p.name}  {output.shape(p.shape)}  {p.dtype}") for p in model.outputs or ()),
+        ("layers", f"{model.layers}: {ops}"),
+        ("parameters", f"{output.count(model.parameters)} ({dtypes or 'none'})"),
+        ("MACs", macs + (f" = {model.macs_formula}" if model.macs_formula else "")),
+        ("FLOPs", output.count(model.flops)),
+        ("peak activations", output.size(model.peak_activation_bytes)),
+        ("quantisation", model.quantization or "–"),
+    ]
+    if model.labels:
+        facts.append(("labels", f"{len(model.labels)}: {', '.join(model.labels[:6])} …"))
+    if model.fingerprint:
+        facts.append(("fingerprint", model.fingerprint[:16]))
+        facts.append(("zero weights", f"{(model.zero_fraction or 0):.2%}"))
+        facts.append(("near zero", f"{(model.near_zero_fraction or 0):.2%}"))
+        facts.append(("clustered tensors", str(model.clustered_tensors)))
+    if model.verified is not None or model.verify_reason:
+        facts.append(("runtime", "loads it" if model.verified else f"{model.verify_reason}"))
+    return facts
+
+
+def _layer_table(rows: tuple[LayerRow, ...]) -> object:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim")
+    for name in ("#", "op", "output", "MACs", "parameters", "output size"):
+        table.add_column(name, justify="left" if name in ("op", "output") else "right")
+    for row in rows:
+        table.add_row(
+            str(row.index),
+            escape(row.op),
+            output.shape(row.output_shapes[0]) if row.output_shapes else "–",
+            output.count(row.macs),
+            output.count(row.parameters),
+            output.size(row.output_bytes),
+        )
+    return table
+
+
+def formats(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)) -> None:
+    """The model formats that can be read."""
+    from rich.table import Table
+
+    from edgewise.formats import registry
+    from edgewise.runtimes import registry as runtimes
+
+    rows = [
+        {
+            "format": fmt.NAME,
+            "extensions": list(fmt.EXTENSIONS),
+            "runtimes": runtimes.names_for(fmt.NAME),
+        }
+        for fmt in registry.formats()
+    ]
+    if as_json:
+        for row in rows:
+            output.emit(row)
+        return
+    table = Table(box=None, header_style="dim")
+    for name in ("format", "extensions", "runs on"):
+        table.add_column(name)
+    for row in rows:
+        table.add_row(str(row["format"]), " ".join(row["extensions"]), " ".join(row["runtimes"]))
+    output.console().print(table)

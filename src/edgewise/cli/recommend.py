@@ -1,0 +1,166 @@
+"""The verb `recommend`: which variants to keep and which policy to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgewise.records import Recommendation, SimulationRow
+    from edgewise.selection.queueing import Load
+    from edgewise.selection.setup import Setup
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("recommend")(recommend)
+
+
+def recommend(
+    profiles: str = typer.Option(
+        "p2", "--profiles", help="A published set, a CSV file, samples, or a store."
+    ),
+    target: str | None = typer.Option(
+        None, "--target", help="Which target of a store: a part of its description."
+    ),
+    network: str = typer.Option(
+        "artificial",
+        "--network",
+        metavar="NAME|MEAN,STD|FILE",
+        help="A published pair or a link by name, one-way ms, or a trace.",
+    ),
+    payload: float = typer.Option(100_000, "--payload", help="Bytes up, for links and traces."),
+    reply: float = typer.Option(1_000, "--reply", help="Bytes down, for links and traces."),
+    sla: float | None = typer.Option(
+        None, "--sla", help="Deadline in ms; without it, the shortest that meets the wish."
+    ),
+    attainment: float = typer.Option(
+        0.0, "--attainment", help="Wish: the share of all requests in time, such as 0.99."
+    ),
+    accuracy: float = typer.Option(
+        0.0, "--accuracy", help="Wish: the mean accuracy of the answers, in percent."
+    ),
+    arrivals: str | None = typer.Option(
+        None, "--arrivals", metavar="poisson:80|gamma:80,4|trace:FILE", help="Queueing, per second."
+    ),
+    workers: int = typer.Option(1, "--workers", help="Servers that share the queue."),
+    requests: int = typer.Option(20_000, "--requests", help="Requests per simulation."),
+    seed: int = typer.Option(0, "--seed", help="Same seed, same result."),
+    plot: Path | None = typer.Option(
+        None, "--plot", help="The curve over deadlines: .png, .svg or .html."
+    ),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(
+        None, "--store", help="Also append the curve to a store: a folder or a URL."
+    ),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> None:
+    """Which variants to keep and which policy to run, for a network and a wish."""
+    from edgewise.selection.recommend import Wish
+    from edgewise.selection.recommend import recommend as find
+
+    wish = Wish(sla, attainment, accuracy)
+    load = _load(arrivals, workers)
+    setup = _setup(profiles, target, network, payload, reply, requests, seed)
+    with output.progress("recommend", None, quiet=quiet):
+        found = find(setup, wish, load)
+    if as_json:
+        output.emit(found)
+    else:
+        _print(found)
+    if store:
+        from edgewise.store import Store
+
+        Store.open(store, create=True).append([found.expected, *found.curve])
+    if plot:
+        from edgewise.report.curves import policy_curves, write_picture
+
+        write_picture(policy_curves(list(found.curve)), plot)
+
+
+def _load(arrivals: str | None, workers: int) -> Load | None:
+    if arrivals is None:
+        if workers != 1:
+            raise UsageError("--workers without --arrivals", hint="--arrivals poisson:80")
+        return None
+    from edgewise.selection.arrivals import parse
+    from edgewise.selection.queueing import Load
+
+    return Load(parse(arrivals), workers)
+
+
+def _setup(
+    profiles: str,
+    target: str | None,
+    network: str,
+    payload: float,
+    reply: float,
+    requests: int,
+    seed: int,
+) -> Setup:
+    from edgewise.network.catalogue import Carried, resolve
+    from edgewise.network.link import Pair
+    from edgewise.selection.setup import Setup
+    from edgewise.selection.sources import load
+
+    source = load(profiles, target=target)
+    path = resolve(network, Carried(payload, reply))
+    return Setup(
+        table=source.table,
+        network=path,
+        published=isinstance(path, Pair),
+        requests=requests,
+        seed=seed,
+        samples=source.samples,
+    )
+
+
+def _print(found: Recommendation) -> None:
+    screen = output.console()
+    row = found.expected
+    bound = "" if row.fluid_bound is None else f", of {row.fluid_bound:.1f} % that any policy can"
+    lines = [
+        f"{found.profiles} over {found.network}, {found.sla_ms:g} ms",
+        f"run     {found.policy}",
+        f"keep    {', '.join(found.keep)}",
+        f"expect  {_percent(row.accuracy)} right, {100 * row.attainment:.2f} % of all in time, "
+        f"{row.effective_accuracy:.1f} % right in time{bound}",
+        f"        mean {output.milliseconds(row.mean_ms)}, p99 {output.milliseconds(row.p99_ms)}",
+        *(f"note    {note}" for note in found.notes),
+    ]
+    if found.enough_sla_ms is not None:
+        lines.append(f"enough  a deadline of {found.enough_sla_ms:g} ms would meet the wish")
+    if found.enough_workers is not None:
+        lines.append(f"enough  {found.enough_workers} workers would meet the wish")
+    screen.print("\n".join(lines), markup=False)
+    screen.print(_table("other policies, all variants", found.alternatives, "policy"))
+    screen.print(_table(f"{found.policy} over the deadline", found.curve[1::2], "deadline"))
+
+
+def _table(title: str, rows: tuple[SimulationRow, ...], first: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    table.add_column(first)
+    for column in ("accuracy", "in time", "right in time", "p99"):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row.policy if first == "policy" else f"{row.sla_ms:g} ms",
+            _percent(row.accuracy),
+            _percent(100 * row.attainment),
+            _percent(row.effective_accuracy),
+            output.milliseconds(row.p99_ms),
+        )
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} %"

@@ -1,0 +1,120 @@
+"""Verbs that read a store: `report` and `query`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from edgewise.cli import output
+
+_STORE = typer.Argument(help="A folder or URL that scan, inspect or bench stored to.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("report")(report)
+    app.command("query")(query)
+
+
+def report(
+    store: str = _STORE,
+    out: Path = typer.Option(Path("report.html"), "-o", "--output", help="The HTML file to write."),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> None:
+    """The pictures: one HTML file, readable anywhere, with the numbers behind each."""
+    from edgewise.report import SECTIONS, write
+    from edgewise.store import Store
+
+    opened = Store.open(store)
+    with output.progress("report", len(SECTIONS), quiet=quiet) as advance:
+        write(opened, out, advance)
+    output.console().print(str(out), soft_wrap=True, markup=False)
+
+
+def query(
+    store: str = _STORE,
+    sql: str = typer.Argument(help='DuckDB\'s SQL: "select path, macs from models".'),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    limit: int = typer.Option(
+        100, "--limit", min=1, help="Rows of the table that is printed; not with --json."
+    ),
+) -> None:
+    """SQL over a store. Its tables are described in docs/store.md; `show tables` lists them."""
+    from edgewise.store import Store
+
+    columns, rows = Store.open(store).query(sql)
+    names = _distinct(columns)
+    if as_json:
+        for row in rows:
+            output.emit({name: _plain(value) for name, value in zip(names, row, strict=True)})
+    else:
+        _print_table(names, rows, limit)
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Columns' names as the fields of an object: `count`, `count_2` where SQL gives two alike."""
+    taken: list[str] = []
+    for name in names:
+        number, free = 1, name
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        taken.append(free)
+    return taken
+
+
+def _plain(value: Any) -> Any:
+    """A value of DuckDB as JSON can hold it: times in ISO 8601, bytes in hex."""
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case date() | datetime() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes() | bytearray() | memoryview():
+            return bytes(value).hex()
+        case dict():
+            return {str(_plain(key)): _plain(each) for key, each in value.items()}
+        case list() | tuple() | set():
+            return [_plain(each) for each in value]
+        case _:
+            return _number_or_text(value)
+
+
+def _number_or_text(value: Any) -> float | str:
+    from decimal import Decimal
+
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]], limit: int) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = list(islice(rows, limit))
+    more = next(rows, None) is not None
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for position, name in enumerate(names):
+        numeric = any(isinstance(row[position], int | float) for row in shown)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in shown:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console = output.console()
+    console.print(table)
+    console.print(f"{len(shown)} row{'' if len(shown) == 1 else 's'}", style="dim", end="")
+    console.print("; more with --limit or --json" if more else "", style="dim")
+
+
+def _cell(value: Any) -> str:
+    """A value for people. Names come from strangers' files: control characters are spelt out."""
+    if value is None:
+        return "–"
+    plain = _plain(value)
+    text = f"{plain:.6g}" if isinstance(plain, float) else str(plain)
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)

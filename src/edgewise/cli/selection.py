@@ -1,0 +1,380 @@
+"""Verbs about choosing: `simulate` and `links`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgewise.network.link import Network
+    from edgewise.records import PolicyComparison, Profile, SimulationRow
+    from edgewise.selection.queueing import AnyPolicy
+    from edgewise.selection.setup import Setup
+
+_POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
+#: More rows than fit on a screen or two are thinned out for people; `--json` has them all.
+_ROWS_SHOWN = 72
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verbs."""
+    app.command("simulate")(simulate)
+    app.command("links")(links)
+
+
+def simulate(
+    profiles: list[str] = typer.Option(
+        ["p2"], "--profiles", help="A published set, a CSV file, samples, or a store; repeatable."
+    ),
+    target: str | None = typer.Option(
+        None, "--target", help="Which target of a store: a part of its description."
+    ),
+    network: list[str] = typer.Option(
+        ["artificial"],
+        "--network",
+        metavar="NAME|MEAN,STD|FILE",
+        help="A published pair or a link by name, one-way ms, or a trace; repeatable.",
+    ),
+    published: bool | None = typer.Option(
+        None,
+        "--published/--not-published",
+        help="One draw for both directions, known when choosing; the default for pairs.",
+    ),
+    payload: float = typer.Option(100_000, "--payload", help="Bytes up, for links and traces."),
+    reply: float = typer.Option(1_000, "--reply", help="Bytes down, for links and traces."),
+    rtt: float = typer.Option(60.0, "--rtt", help="Round trip in ms, for traces."),
+    jitter: float = typer.Option(0.0, "--jitter", help="Its deviation in ms, for traces."),
+    connection: str = typer.Option("warm", "--connection", help="warm or fresh."),
+    idle: float = typer.Option(0.0, "--idle", help="How long the device was silent, in ms."),
+    sla: str = typer.Option(
+        "0:500:10", "--sla", metavar="FROM:TO:STEP|A,B,…", help="Deadlines in ms."
+    ),
+    policy: str = typer.Option(_POLICIES, "--policy", metavar="A,B,…", help="Policies by name."),
+    requests: int = typer.Option(10_000, "--requests", help="Requests per deadline."),
+    seed: int = typer.Option(0, "--seed", help="Same seed, same result."),
+    arrivals: str | None = typer.Option(
+        None, "--arrivals", metavar="poisson:80|gamma:80,4|trace:FILE", help="Queueing, per second."
+    ),
+    workers: int = typer.Option(1, "--workers", help="Servers that share the queue."),
+    duplicate: str | None = typer.Option(
+        None,
+        "--duplicate",
+        metavar="PROFILES:MODEL",
+        help="The device runs this model too, and uses it where the server is late.",
+    ),
+    compare: str | None = typer.Option(
+        None, "--compare", metavar="A,B", help="Only where A beats B, and by how much."
+    ),
+    plot: Path | None = typer.Option(None, "--plot", help="A picture: .png, .svg or .html."),
+    jobs: int = typer.Option(1, "--jobs", min=1, help="Processes; the result is the same."),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> None:
+    """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
+    deadlines = parse_deadlines(sla)
+    names = list(_two(compare)) if compare else policy.split(",")
+    networks = _networks(network, payload, reply, rtt, jitter, connection, idle)
+    setups = _setups(profiles, target, networks, published, requests, seed, duplicate)
+    runs = _runs(setups, names, deadlines, arrivals, workers, jobs)
+    rows: list[SimulationRow] = []
+    with output.progress("simulate", None, quiet=quiet) as advance:
+        for row in runs:
+            rows.append(row)
+            advance()
+            if as_json and not compare:
+                output.emit(row)
+    if compare:
+        written = rows[0].policy, rows[1].policy
+        _print_comparison(rows, written, as_json=as_json)
+    elif not as_json:
+        _print_rows(rows)
+    if store:
+        from edgewise.store import Store
+
+        Store.open(store, create=True).append(rows)
+    if plot:
+        _draw(rows, setups, deadlines, plot, load=arrivals is not None)
+
+
+def parse_deadlines(text: str) -> list[float]:
+    """`0:500:10`, both ends included, or `50,100,250`.
+
+    Raises:
+        UsageError: neither, or a deadline that is negative, or far too many.
+    """
+    hint = "write FROM:TO:STEP or A,B,…, in ms"
+    try:
+        numbers = [float(word) for word in text.replace(":", ",").split(",")]
+    except ValueError:
+        raise UsageError(f"--sla {text}: not numbers", hint=hint) from None
+    if not all(0 <= number < float("inf") for number in numbers):
+        raise UsageError(f"--sla {text}: a deadline is zero or more", hint=hint)
+    if ":" not in text:
+        return numbers
+    if len(numbers) != 3 or text.count(":") != 2 or numbers[2] == 0 or numbers[0] > numbers[1]:
+        raise UsageError(f"--sla {text}: not a range", hint=hint)
+    start, end, step = numbers
+    count = int((end - start) / step + 1e-9) + 1
+    if count > 100_000:
+        raise UsageError(f"--sla {text}: {count} deadlines", hint="take a larger step")
+    return [start + step * index for index in range(count)]
+
+
+def _two(compare: str) -> tuple[str, str]:
+    policy, _, baseline = compare.partition(",")
+    if not policy or not baseline or "," in baseline:
+        raise UsageError(f"--compare {compare}: not two policies", hint="cnnselect,greedy")
+    return policy.strip(), baseline.strip()
+
+
+def _networks(
+    names: list[str],
+    payload: float,
+    reply: float,
+    rtt: float,
+    jitter: float,
+    connection: str,
+    idle: float,
+) -> list[Network]:
+    from edgewise.network.catalogue import Carried, resolve
+    from edgewise.network.link import Connection
+
+    if connection not in ("warm", "fresh"):
+        raise UsageError(f"--connection {connection}", hint="warm or fresh")
+    state = Connection("fresh" if connection == "fresh" else "warm", idle)
+    carried = Carried(payload, reply, rtt, jitter, state)
+    return [resolve(name, carried) for name in names]
+
+
+def _setups(
+    profiles: list[str],
+    target: str | None,
+    networks: list[Network],
+    published: bool | None,
+    requests: int,
+    seed: int,
+    duplicate: str | None,
+) -> list[Setup]:
+    from edgewise.network.link import Pair
+    from edgewise.selection.setup import Setup
+    from edgewise.selection.sources import load
+
+    device = _device(duplicate) if duplicate else None
+    sources = [load(where, target=target) for where in profiles]
+    return [
+        Setup(
+            table=source.table,
+            network=network,
+            published=isinstance(network, Pair) if published is None else published,
+            requests=requests,
+            seed=seed,
+            samples=source.samples,
+            duplicate=device,
+        )
+        for source, network in product(sources, networks)
+    ]
+
+
+def _device(text: str) -> Profile:
+    """The duplicate's profile from `PROFILES:MODEL`."""
+    from edgewise.selection.sources import load
+
+    where, _, model = text.rpartition(":")
+    if not where:
+        raise UsageError(f"--duplicate {text}", hint="PROFILES:MODEL, such as pixel3:SqueezeNet")
+    table = load(where).table
+    return table.profiles[table.index(model)]
+
+
+def _runs(
+    setups: Sequence[Setup],
+    names: Sequence[str],
+    deadlines: Sequence[float],
+    arrivals: str | None,
+    workers: int,
+    jobs: int,
+) -> Iterator[SimulationRow]:
+    """Rows in the order of set-ups, deadlines and policies."""
+    if arrivals is None:
+        from edgewise.selection.policies import parse_all
+        from edgewise.selection.simulate import sweep
+
+        if workers != 1:
+            raise UsageError("--workers without --arrivals", hint="--arrivals poisson:80")
+        return sweep(setups, parse_all(names), deadlines, jobs)
+    return _queued(setups, names, deadlines, arrivals, workers, jobs)
+
+
+def _queued(
+    setups: Sequence[Setup],
+    names: Sequence[str],
+    deadlines: Sequence[float],
+    arrivals: str,
+    workers: int,
+    jobs: int,
+) -> Iterator[SimulationRow]:
+    from edgewise.selection import queueing
+    from edgewise.selection.arrivals import parse as parse_arrivals
+
+    load = queueing.Load(parse_arrivals(arrivals), workers)
+    policies: list[AnyPolicy] = [queueing.parse(name) for name in names]
+    for setup in setups:
+        cases = [(policy, sla_ms, load) for sla_ms in deadlines for policy in policies]
+        yield from queueing.run_many(setup, cases, jobs)
+
+
+def _draw(
+    rows: list[SimulationRow],
+    setups: list[Setup],
+    deadlines: list[float],
+    path: Path,
+    *,
+    load: bool,
+) -> None:
+    """The picture; without load the oracle is simulated for it, to show the regret."""
+    from edgewise.report.curves import policy_curves, write_picture
+    from edgewise.selection.published import Oracle
+    from edgewise.selection.simulate import sweep
+
+    if not load and all(row.policy != Oracle.kind for row in rows):
+        rows = [*rows, *sweep(setups, [Oracle()], deadlines)]
+    write_picture(policy_curves(rows), path)
+
+
+def _print_rows(rows: list[SimulationRow]) -> None:
+    every = -(-len(rows) // _ROWS_SHOWN)
+    kept = set(sorted({row.sla_ms for row in rows})[::every])
+    sets: dict[str, list[SimulationRow]] = {}
+    for row in rows:
+        if row.sla_ms in kept:
+            sets.setdefault(f"{row.profiles} over {row.network}", []).append(row)
+    screen = output.console()
+    for title, shown in sets.items():
+        screen.print(f"{title}, in percent", style="bold", markup=False)
+        screen.print(rows_table(shown))
+    if every > 1:
+        screen.print(f"One deadline in {every} is shown. All of them: --json, --plot.")
+
+
+def rows_table(rows: Sequence[SimulationRow]) -> Table:
+    """What policies deliver, for people."""
+    from rich.table import Table
+
+    loaded = any(row.fluid_bound is not None for row in rows)
+    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("deadline", justify="right", no_wrap=True)
+    table.add_column("policy", no_wrap=True)
+    columns = ["accuracy", "in time", "effective", "mean", "p99"]
+    for column in columns + (["refused", "bound"] if loaded else []):
+        table.add_column(column, justify="right")
+    for row in rows:
+        cells = [
+            f"{row.sla_ms:g} ms",
+            row.policy,
+            _percent(row.accuracy),
+            _percent(100 * row.attainment),
+            _percent(row.effective_accuracy),
+            output.milliseconds(row.mean_ms),
+            output.milliseconds(row.p99_ms),
+        ]
+        if loaded:
+            refused = None if row.refused is None else 100 * row.refused / row.requests
+            cells += [_percent(refused), _percent(row.fluid_bound)]
+        table.add_row(*cells)
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _print_comparison(rows: list[SimulationRow], names: tuple[str, str], *, as_json: bool) -> None:
+    from edgewise.selection.compare import compare
+
+    results = compare(rows, *names)
+    if as_json:
+        for result in results:
+            output.emit(result)
+        return
+    from rich.table import Table
+
+    table = Table(title=f"{names[0]} less {names[1]}, in points", box=None, header_style="bold")
+    for column in ("profiles", "network", "ahead"):
+        table.add_column(column)
+    for column in ("in time, most", "effective, most", "least"):
+        table.add_column(column, justify="right")
+    for result in results:
+        table.add_row(*_comparison_cells(result))
+    output.console().print(table)
+
+
+def _comparison_cells(result: PolicyComparison) -> list[str]:
+    def points(value: float, at_ms: float) -> str:
+        return f"{value:+.1f} at {at_ms:g} ms"
+
+    ahead = "never"
+    if result.ahead_from_ms is not None:
+        ahead = f"{result.ahead_from_ms:g}…{result.ahead_to_ms:g} ms"
+    return [
+        str(result.profiles),
+        result.network,
+        ahead,
+        points(result.attainment_peak_points, result.attainment_peak_at_ms),
+        points(result.effective_peak_points, result.effective_peak_at_ms),
+        points(result.effective_worst_points, result.effective_worst_at_ms),
+    ]
+
+
+def links(
+    files: list[Path] = typer.Argument(
+        default_factory=list, help="TOML files with links of your own."
+    ),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+) -> None:
+    """The network paths known by name, and the published pairs."""
+    import msgspec
+
+    from edgewise.network import catalogue
+
+    known = list(catalogue.links().values())
+    for file in files:
+        known += catalogue.read_links(file).values()
+    pairs = list(catalogue.pairs().values())
+    if as_json:
+        for link in known:
+            output.emit({"kind": "link", **msgspec.to_builtins(link)})
+        for pair in pairs:
+            output.emit({"kind": "pair", **catalogue.describe_pair(pair)})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for column in ("link", "uplink", "downlink", "round trip", "radio", "what"):
+        table.add_column(column)
+    for link in known:
+        table.add_row(
+            link.name,
+            f"{link.uplink_mbps:g} Mbps",
+            f"{link.downlink_mbps:g} Mbps",
+            f"{link.rtt_ms:g} ± {link.jitter_ms:g} ms",
+            link.radio or "–",
+            link.description,
+        )
+    screen = output.console()
+    screen.print(table)
+    table = Table(box=None, header_style="bold")
+    for column in ("published pair", "one way, mean", "deviation"):
+        table.add_column(column)
+    for pair in pairs:
+        table.add_row(pair.name, f"{pair.mean_ms:g} ms", f"{pair.std_ms:g} ms")
+    screen.print(table)

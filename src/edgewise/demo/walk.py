@@ -1,0 +1,193 @@
+"""The main job, once, on what comes with the package: scan → inspect → bench → eval → simulate →
+report.
+
+Each step takes what the step before it found. The store and the report stay in the folder that is
+given, so that every other verb can be tried on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+
+from edgewise.errors import MissingExtra
+from edgewise.records import AccuracyRow, App, Measurement, Model, SimulationRow
+
+#: The package's own data: read in place, nothing is copied.
+DATA = Path(str(files("edgewise"))) / "demo" / "data"
+APP = DATA / "demo.apk"
+FAMILY = DATA / "digits"
+HELD_OUT = FAMILY / "heldout.npz"
+#: Two networks that the family's service is simulated over, and what a request sends and gets.
+NETWORKS = ("wifi", "lte")
+PAYLOAD_BYTES, REPLY_BYTES = 3_000, 500
+#: Requests per second, in multiples of what one worker can do with the most accurate variant.
+LOAD = 1.2
+DEADLINES_MS = tuple(float(ms) for ms in range(20, 201, 20))
+POLICIES = ("fastest", "most_accurate", "mdinference", "deadline")
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """The demo app, taken apart."""
+
+    app: App
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """The models of the demo family, by cost."""
+
+    models: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The app's models, read out of the package, and the family's, on this machine."""
+
+    measurements: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """How often each of the family's variants is right on the images held out of training."""
+
+    rows: tuple[AccuracyRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The family served by one worker that is a fifth too slow for its best variant."""
+
+    rows: tuple[SimulationRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """Where the report and the store are."""
+
+    report: Path
+    store: Path
+
+
+Step = Scanned | Inspected | Measured | Evaluated | Simulated | Reported
+
+
+def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Iterator[Step]:
+    """Do the steps one by one and yield what each found.
+
+    Args:
+        folder: where `store` and `report.html` go; made if missing.
+        advance: told what is being done now.
+
+    Raises:
+        MissingExtra: a runtime that the demo measures with is not installed.
+        StoreError: the folder cannot be written.
+    """
+    from edgewise.store import Store
+
+    _check_extras()
+    store = Store.open(str(folder / "store"), create=True)
+    advance("scan")
+    app = _scan()
+    store.append(app)
+    yield Scanned(app)
+    advance("inspect")
+    models = _inspect()
+    store.append(models)
+    yield Inspected(models)
+    advance("bench")
+    measurements = _bench(_once_each(app.models, models), store.append)
+    yield Measured(tuple(measurements))
+    advance("eval")
+    accuracies = _evaluate()
+    store.append(accuracies)
+    yield Evaluated(accuracies)
+    advance("simulate")
+    simulations = _simulate(store.url)
+    store.append(simulations)
+    yield Simulated(simulations)
+    advance("report")
+    report = folder / "report.html"
+    _report(store.url, report)
+    yield Reported(report, folder / "store")
+
+
+def _check_extras() -> None:
+    for module, extra in (("ai_edge_litert", "litert"), ("onnxruntime", "onnx"), ("PIL", "images")):
+        if find_spec(module) is None:
+            raise MissingExtra(extra, "the demo")
+
+
+def _scan() -> App:
+    from edgewise.apps.scan import scan_package
+
+    return scan_package(str(APP))
+
+
+def _inspect() -> tuple[Model, ...]:
+    from edgewise.analysis.summary import summarise
+    from edgewise.archive import DiskFile
+
+    suffixes = (".tflite", ".onnx")
+    paths = [path for path in FAMILY.iterdir() if path.suffix in suffixes]
+    models = [summarise(DiskFile(path), layers=True) for path in paths]
+    return tuple(sorted(models, key=lambda model: (model.macs or 0, model.path)))
+
+
+def _once_each(*groups: Sequence[Model]) -> list[str]:
+    """Paths of the models that parsed, one for each content: the app ships some of the family."""
+    paths = {
+        model.sha256: model.path for group in groups for model in group if model.status == "parsed"
+    }
+    for model in groups[0]:
+        if model.sha256 in paths:
+            paths[model.sha256] = model.path
+    return list(paths.values())
+
+
+def _bench(paths: Sequence[str], keep: Callable[[Measurement], None]) -> list[Measurement]:
+    from edgewise.bench.plan import QUICK, Plan
+    from edgewise.bench.run import measure
+
+    return measure(Plan(paths=tuple(paths), settings=QUICK), on_result=keep)
+
+
+def _evaluate() -> tuple[AccuracyRow, ...]:
+    from edgewise.bench.accuracy import evaluate
+    from edgewise.family import Preprocess
+
+    found = evaluate(str(FAMILY / "family.toml"), HELD_OUT, Preprocess())
+    return tuple(one.row for one in found)
+
+
+def _simulate(store: str) -> tuple[SimulationRow, ...]:
+    """The measured profiles under load, over both networks."""
+    from edgewise.network.catalogue import Carried, resolve
+    from edgewise.selection import queueing
+    from edgewise.selection.arrivals import parse
+    from edgewise.selection.setup import Setup
+    from edgewise.selection.stored import read_store
+
+    table = read_store(store, "litert")
+    best = max(table.profiles, key=lambda profile: profile.accuracy or 0.0)
+    load = queueing.Load(parse(f"poisson:{LOAD * 1000 / best.mean_ms:.0f}"), workers=1)
+    cases = [(queueing.parse(name), sla_ms, load) for sla_ms in DEADLINES_MS for name in POLICIES]
+    carried = Carried(payload_bytes=PAYLOAD_BYTES, reply_bytes=REPLY_BYTES)
+    rows: list[SimulationRow] = []
+    for name in NETWORKS:
+        setup = Setup(
+            table=table, network=resolve(name, carried), published=False, requests=10_000, seed=0
+        )
+        rows += queueing.run_many(setup, cases, 1)
+    return tuple(rows)
+
+
+def _report(store: str, to: Path) -> None:
+    from edgewise.report import write
+    from edgewise.store import Store
+
+    write(Store.open(store), to)

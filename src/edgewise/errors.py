@@ -1,0 +1,89 @@
+"""The exception tree.
+
+::
+
+    EdgewiseError                 anything a user can act on; one line on standard error
+    ├── UsageError                wrong or half-given settings                     (exit 2)
+    ├── MissingExtra              an optional part is not installed: names the extra
+    ├── InputError                a path that was named cannot be processed        (exit 1)
+    │   ├── MalformedArchive      not an archive, or one that is broken
+    │   ├── RejectedModel         looked like a model, is none: why
+    │   └── OpaqueModel           only its format is certain: compiled, encrypted, unknown version
+    ├── LimitExceeded             a bound on work, memory or size was hit: which
+    ├── WorkerFailed              a worker process crashed, hung or ran out of memory
+    ├── RuntimeRefused            an inference runtime would not load or run a model
+    ├── DeviceError               a device cannot be reached or answered wrongly
+    └── StoreError                a store cannot be read or written
+        └── NewerStore            a store was written by a newer schema than this version knows
+
+Expected bad input raises one of these; anything else is a defect and fails loudly.
+"""
+
+from __future__ import annotations
+
+
+class EdgewiseError(Exception):
+    """Something a user can act on. The message says what and where; `hint` what to do."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class UsageError(EdgewiseError):
+    """Wrong or half-given settings."""
+
+
+class MissingExtra(EdgewiseError):
+    """An optional part of Edgewise is not installed."""
+
+    def __init__(self, extra: str, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the extra '{extra}'",
+            hint=f"pip install 'edgewise[{extra}]'",
+        )
+        self.extra = extra
+
+
+class InputError(EdgewiseError):
+    """A path that was named cannot be processed."""
+
+
+class MalformedArchive(InputError):
+    """Not an archive, or one that is broken."""
+
+
+class RejectedModel(InputError):
+    """Looked like a model by its name or its first bytes, but is none."""
+
+
+class OpaqueModel(InputError):
+    """Only the format is certain: compiled, encrypted, or a version that cannot be read."""
+
+
+class LimitExceeded(EdgewiseError):
+    """A bound on work, memory or size was hit; the message names the bound and its value."""
+
+
+class WorkerFailed(EdgewiseError):
+    """A worker process crashed, hung or ran out of memory; the message says which."""
+
+
+class RuntimeRefused(EdgewiseError):
+    """An inference runtime would not load or run a model; the message is the runtime's."""
+
+
+class DeviceError(EdgewiseError):
+    """A device cannot be reached or answered wrongly."""
+
+
+class StoreError(EdgewiseError):
+    """A store cannot be read or written."""
+
+
+class NewerStore(StoreError):
+    """A store was written by a newer schema than this version of Edgewise knows."""

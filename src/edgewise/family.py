@@ -1,0 +1,160 @@
+"""Families: the variants that answer one question, and how their input is prepared.
+
+A family is one TOML file (`docs/families.md`). It is read strictly: an unknown key, a missing
+file, or a value out of its range is one clear error here, never at the first request.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgewise.errors import InputError
+
+Output = Literal["logits", "probabilities"]
+
+
+class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What happens to an input: decode, colour, resize (bilinear, on 8 bits), then
+    (x − mean) / scale per channel, layout, dtype. What is None is taken from the model's input.
+    """
+
+    size: tuple[int, int] | None = None
+    colour: Literal["rgb", "bgr", "grey"] | None = None
+    layout: Literal["nhwc", "nchw"] | None = None
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    dtype: str | None = None
+    output: Output | None = None
+
+
+class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One model of a family. `accuracy` is in percent on the set that `accuracy_source` names.
+
+    Either `file` (absolute once loaded) or `endpoint` (`grpc://host:port/model`) is given.
+    """
+
+    name: str
+    file: str | None = None
+    endpoint: str | None = None
+    accuracy: float | None = None
+    accuracy_source: str | None = None
+    role: Literal["server", "device"] = "server"
+    output: Output | None = None
+    preprocess: Preprocess = Preprocess()
+
+
+class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a caller sends: an encoded image, or a tensor."""
+
+    kind: Literal["image", "tensor"] = "image"
+
+
+class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Variants that share task, labels and meaning of input and output.
+
+    `labels` is the file as written; `label_names` its lines, empty where there is none. `path` is
+    where the family was read from.
+    """
+
+    name: str
+    task: str | None = None
+    labels: str | None = None
+    input: Input = Input()
+    variant: tuple[Variant, ...] = ()
+    label_names: tuple[str, ...] = ()
+    path: str = ""
+
+    def fallback(self) -> Variant | None:
+        """The variant that the caller runs on the device, if one has that role."""
+        return next((one for one in self.variant if one.role == "device"), None)
+
+
+def load_family(path: Path) -> Family:
+    """Read and check a family.
+
+    Raises:
+        InputError: not TOML, an unknown key, a missing file, a value out of range: which.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"the family {path} cannot be read: {error}") from error
+    if computed := content.keys() & {"label_names", "path"}:
+        raise InputError(f"the family {path}: unknown key '{min(computed)}'")
+    try:
+        family = msgspec.convert(content, Family)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the family {path}: {error}") from error
+    names = _labels(path, family)
+    checked = tuple(_check(path, variant) for variant in family.variant)
+    _check_names(path, family)
+    return msgspec.structs.replace(family, variant=checked, label_names=names, path=str(path))
+
+
+def _labels(path: Path, family: Family) -> tuple[str, ...]:
+    if family.labels is None:
+        return ()
+    file = path.parent / family.labels
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the family {path}: its labels cannot be read: {error}") from error
+    names = tuple(line.strip() for line in lines if line.strip())
+    if len(set(names)) != len(names) or not names:
+        raise InputError(f"the family {path}: {file.name} is empty or has a label twice")
+    return names
+
+
+def _check_names(path: Path, family: Family) -> None:
+    names = [variant.name for variant in family.variant]
+    if not names:
+        raise InputError(f"the family {path} has no variant")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"the family {path} has the variant '{twice}' twice")
+    if [variant.role for variant in family.variant].count("device") > 1:
+        raise InputError(f"the family {path} has two variants with the role 'device'")
+
+
+def _check(path: Path, variant: Variant) -> Variant:
+    """The variant with its file's absolute path."""
+    where = f"the family {path}, variant '{variant.name}'"
+    if (variant.file is None) == (variant.endpoint is None):
+        raise InputError(f"{where}: give either a file or an endpoint")
+    if variant.accuracy is not None and not 0 <= variant.accuracy <= 100:
+        raise InputError(f"{where}: an accuracy of {variant.accuracy} percent")
+    _check_preprocess(where, variant.preprocess)
+    if variant.output and variant.preprocess.output not in (None, variant.output):
+        raise InputError(f"{where}: output is given twice, and differently")
+    if variant.endpoint is not None:
+        if "://" not in variant.endpoint:
+            raise InputError(f"{where}: the endpoint '{variant.endpoint}' is no URL")
+        return variant
+    file = path.parent / str(variant.file)
+    if not file.is_file():
+        raise InputError(f"{where}: there is no file {file}")
+    return msgspec.structs.replace(
+        variant, file=str(file.resolve()), output=variant.output or variant.preprocess.output
+    )
+
+
+def _check_preprocess(where: str, how: Preprocess) -> None:
+    if how.size is not None and min(how.size) < 1:
+        raise InputError(f"{where}: a size of {how.size[0]} × {how.size[1]}")
+    for name, values in (("mean", how.mean), ("scale", how.scale)):
+        if len(values) not in (1, 3) or not all(math.isfinite(value) for value in values):
+            raise InputError(f"{where}: {name} is one number, or one per channel")
+    if 0 in how.scale:
+        raise InputError(f"{where}: scale is 0")
+    channels = 1 if how.colour == "grey" else 3
+    if how.colour is not None and {len(how.mean), len(how.scale)} - {1, channels}:
+        raise InputError(f"{where}: {how.colour} has {channels} channels")
+    if how.dtype is not None and how.dtype not in _DTYPES:
+        raise InputError(f"{where}: dtype '{how.dtype}'", hint=", ".join(_DTYPES))
+
+
+_DTYPES = ("float32", "float16", "float64", "uint8", "int8", "int16", "int32", "int64")

@@ -1,0 +1,38 @@
+"""ONNX: what `formats.registry` asks of a format.
+
+`reader.py` takes the model apart, `graphs.py` its graphs; `ops.py` is the table of operators, with
+a module for each family; `wire.py` has the format's field numbers, as data; `weights.py` finds the
+stored tensors without reading them. Recognising a file needs none of them, and most packages hold
+no model.
+"""
+
+from __future__ import annotations
+
+from edgewise.archive import File
+from edgewise.graph import Graph
+
+NAME = "onnx"
+EXTENSIONS = (".onnx", ".ort")
+#: Of ONNX Runtime's own format.
+ORT_IDENTIFIER = b"ORTM"
+#: The tag of ir_version, which comes first in a ModelProto.
+_FIRST_TAG = b"\x08"
+
+
+def recognise(head: bytes, name: str) -> float:
+    """See `registry.Format.recognise`. ONNX has no magic number: its first fields must fit."""
+    if head[4:8] == ORT_IDENTIFIER:
+        return 0.9
+    if head[:1] == _FIRST_TAG:
+        from edgewise.formats.onnx.sniff import looks_like_model
+
+        if looks_like_model(head):
+            return 0.9
+    return 0.4 if name.lower().endswith(EXTENSIONS) else 0.0
+
+
+def read(file: File) -> Graph:
+    """See `registry.Format.read`, and `reader.read`."""
+    from edgewise.formats.onnx import reader
+
+    return reader.read(file)

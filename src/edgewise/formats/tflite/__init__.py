@@ -1,0 +1,29 @@
+"""TFLite, also called LiteRT: what `formats.registry` asks of a format.
+
+`reader.py` walks a file from its root; `ops.py` starts the translation of operators into kinds,
+with a module for each family that needs one; `schema.py` has the format's numbers, as data.
+Recognising a file needs none of them, and most packages hold no model.
+"""
+
+from __future__ import annotations
+
+from edgewise.archive import File
+from edgewise.graph import Graph
+
+NAME = "tflite"
+EXTENSIONS = (".tflite", ".lite", ".tfl")
+IDENTIFIER = b"TFL3"
+
+
+def recognise(head: bytes, name: str) -> float:
+    """See `registry.Format`: the identifier is sure; an extension alone is worth a parse."""
+    if head[4:8] == IDENTIFIER:
+        return 0.95
+    return 0.4 if name.lower().endswith(EXTENSIONS) else 0.0
+
+
+def read(file: File) -> Graph:
+    """See `registry.Format`, and `reader.read`."""
+    from edgewise.formats.tflite import reader
+
+    return reader.read(file)

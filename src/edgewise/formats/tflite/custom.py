@@ -1,0 +1,59 @@
+"""TFLite's custom operators: those known to hold no multiply-accumulate, and two that are read."""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+from pathlib import Path
+
+from edgewise.formats.tflite.operator import Operator, Translation, as_stated, unknown
+from edgewise.formats.tflite.ops import LAST
+from edgewise.graph import Kind
+
+_PADDINGS = {1: "same", 2: "valid"}  # TfLitePadding of the C structs
+
+
+def custom(op: Operator) -> Translation:
+    """The translation of a custom operator."""
+    if op.op == "Convolution2DTransposeBias":
+        return _transposed_convolution(op)
+    if op.op == "MaxPoolingWithArgmax2D":
+        return _max_pool(op)
+    return as_stated(op) if op.op in without_macs() else unknown(op)
+
+
+@cache
+def without_macs() -> frozenset[str]:
+    """The custom operators that hold no multiply-accumulate (`custom.toml`)."""
+    import tomllib
+
+    text = Path(__file__).with_suffix(".toml").read_text("utf-8")
+    return frozenset(op for group in tomllib.loads(text)["group"] for op in group["ops"])
+
+
+def _transposed_convolution(op: Operator) -> Translation:
+    """MediaPipe's `transpose_conv_bias.cc`; options: a C struct TfLiteTransposeConvParams."""
+    padding, width, height = _struct(op, 3)
+    if padding not in _PADDINGS or min(width, height) < 1:
+        return unknown(op)
+    return Translation(Kind.CONV_TRANSPOSE, op.inputs, {
+        "layout": LAST, "weight_layout": "O*I", "groups": 1, "strides": (height, width),
+        "pads": _PADDINGS[padding],
+    })  # fmt: skip
+
+
+def _max_pool(op: Operator) -> Translation:
+    """MediaPipe's `max_pool_argmax.cc`; options: a C struct TfLitePoolParams."""
+    padding, width, height, filter_width, filter_height = _struct(op, 5)
+    if padding not in _PADDINGS or min(width, height, filter_width, filter_height) < 1:
+        return as_stated(op)
+    return Translation(Kind.POOL, op.inputs, {
+        "function": "max", "layout": LAST, "strides": (height, width),
+        "kernel": (filter_height, filter_width), "pads": _PADDINGS[padding],
+    })  # fmt: skip
+
+
+def _struct(op: Operator, count: int) -> tuple[int, ...]:
+    """The first `count` ints of a C struct; zeros where the options are shorter."""
+    options = bytes(op.custom_options[: 4 * count])
+    return struct.unpack(f"<{count}i", options.ljust(4 * count, b"\0"))

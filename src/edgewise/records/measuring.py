@@ -1,0 +1,147 @@
+"""Measurements: targets, samples, their circumstances, and the devices that give them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from edgewise.records.base import Record
+
+Outcome = Literal["ok", "failed", "skipped"]
+Stability = Literal["stable", "noisy", "drifting"]
+
+
+class Target(Record, frozen=True):
+    """Where and how a model runs. `affinity` lists the CPUs it is pinned to, None: not pinned."""
+
+    device: str = "host"
+    runtime: str = "litert"
+    delegate: str = "cpu"
+    threads: int = 1
+    batch: int = 1
+    affinity: tuple[int, ...] | None = None
+
+
+class Distribution(Record, frozen=True):
+    """Samples in short, in ms. A quantile without enough samples is None (measuring.md).
+
+    `ci95_low`, `ci95_high`: interval of the median over processes.
+    """
+
+    n: int
+    mean: float | None = None
+    std: float | None = None
+    min: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    ci95_low: float | None = None
+    ci95_high: float | None = None
+
+
+class Energy(Record, frozen=True):
+    """Energy of one inference, gross of what is inside the measured boundary."""
+
+    inference_j: float | None
+    mean_w: float | None
+    idle_w: float | None
+    method: str
+    ci95_low_j: float | None = None
+    ci95_high_j: float | None = None
+
+
+class Context(Record, frozen=True):
+    """The circumstances a measurement was taken in. None where the machine does not tell."""
+
+    cpu_model: str | None = None
+    architecture: str | None = None
+    cores: int | None = None
+    affinity: tuple[int, ...] | None = None
+    governor: str | None = None
+    frequency_mhz: float | None = None
+    load_average: float | None = None
+    temperature_c: float | None = None
+    memory_bytes: int | None = None
+    os: str | None = None
+    kernel: str | None = None
+    container: str | None = None
+    python: str | None = None
+    versions: dict[str, str] = msgspec.field(default_factory=dict)
+    started_at: str | None = None
+    emulated: str | None = None
+
+
+class LayerTime(Record, frozen=True):
+    """Time of one layer under the runtime's own profiler, in ms per inference."""
+
+    name: str
+    op: str
+    mean_ms: float
+    share: float
+
+
+class Sample(Record, frozen=True):
+    """One timed event of a measurement. Warm-ups are kept and marked."""
+
+    process: int
+    phase: Literal["load", "load_evicted", "first", "first_evicted", "warmup", "timed"]
+    index: int
+    ms: float
+
+
+class Measurement(Record, frozen=True):
+    """All samples of one model on one target, with the context they were taken in.
+
+    `load_ms` and `first_ms` are over fresh processes with the file in the page cache,
+    `load_evicted_ms` and `first_evicted_ms` with it evicted. `peak_memory_bytes` is the worker's
+    high-water mark above what the runtime's import had taken.
+    """
+
+    model: str
+    sha256: str | None
+    target: Target
+    status: Outcome = "ok"
+    reason: str | None = None
+    load_ms: Distribution | None = None
+    load_evicted_ms: Distribution | None = None
+    first_ms: Distribution | None = None
+    first_evicted_ms: Distribution | None = None
+    latency_ms: Distribution | None = None
+    throughput_items_per_s: float | None = None
+    peak_memory_bytes: int | None = None
+    anonymous_memory_bytes: int | None = None
+    energy: Energy | None = None
+    stability: Stability | None = None
+    stability_reason: str | None = None
+    processes: int | None = None
+    warmup_runs: int | None = None
+    context: Context = Context()
+    layer_times: tuple[LayerTime, ...] | None = None
+    samples: tuple[Sample, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class RuntimeInfo(Record, frozen=True):
+    """A runtime that a device has, or the reason that it has not."""
+
+    name: str
+    version: str | None
+    delegates: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    available: bool = True
+    reason: str | None = None
+
+
+class Device(Record, frozen=True):
+    """A device that can be measured on now, and what it can measure."""
+
+    name: str
+    kind: str
+    description: str
+    runtimes: tuple[RuntimeInfo, ...] = ()
+    meters: tuple[str, ...] = ()
+    context: Context = Context()
+    notes: tuple[str, ...] = ()

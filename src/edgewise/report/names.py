@@ -1,0 +1,45 @@
+"""SQL that several sections begin with: how a model and a target are called.
+
+The same file is often found many times over; a picture shows it once.
+"""
+
+from __future__ import annotations
+
+#: Common table expression `named`: every distinct parsed file once, with `label`, the file's name
+#: (and the start of its hash where several files share the name), and `places`, how often it was
+#: found. `keys` are the models' keys of all those.
+NAMED = """
+    files as (
+      select any_value(columns(models.* exclude (key, app_key, stored_at))),
+        list(key) as keys, count(*) as places
+      from models where status = 'parsed'
+      group by coalesce(models.sha256, models.key)),
+    named as (
+      select *, regexp_extract(path, '[^/]+$') as file,
+        case when count(*) over (partition by regexp_extract(path, '[^/]+$')) > 1
+          then regexp_extract(path, '[^/]+$') || ' · ' || left(coalesce(sha256, keys[1]), 6)
+          else regexp_extract(path, '[^/]+$') end as label
+      from files)
+"""
+
+#: Common table expression `apps_named`: every app with `app`, what people call it (and the start
+#: of its hash where several are called the same).
+APPS_NAMED = """
+    called as (
+      select *, coalesce(label, package, regexp_extract(path, '[^/]+$')) as called from apps),
+    apps_named as (
+      select *, case when count(*) over (partition by called) > 1
+        then called || ' · ' || left(coalesce(sha256, key), 6)
+        else called end as app
+      from called)
+"""
+
+#: A target in words: `litert, 2 threads, batch 4`. What is not said is the default.
+TARGET = """
+    target.runtime
+      || case when target.delegate <> 'cpu' then ' ' || target.delegate else '' end
+      || case when target.threads = 1 then ', 1 thread'
+           else ', ' || target.threads || ' threads' end
+      || case when target.batch > 1 then ', batch ' || target.batch else '' end
+      || case when target.device <> 'host' then ', ' || target.device else '' end
+"""

@@ -1,0 +1,71 @@
+"""Numbers and headings for people. A column's unit is the end of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+_HEADINGS = {
+    "macs": "MACs", "flops": "FLOPs", "p50_ms": "median", "p90_ms": "p90", "low_ms": "from",
+    "high_ms": "to", "load_ms": "load", "first_ms": "first run", "steady_ms": "steady run",
+    "min_sdk": "min SDK", "sha256": "SHA-256", "path": "file", "model_bytes": "size of models",
+}  # fmt: skip
+_UNITS = ("_bytes", "_ms", "_share")
+
+
+def heading(column: str) -> str:
+    """A column's name as people read it, without its unit."""
+    if column in _HEADINGS:
+        return _HEADINGS[column]
+    for unit in _UNITS:
+        column = column.removesuffix(unit)
+    return column.replace("_", " ")
+
+
+def cell(column: str, value: Any) -> str:
+    """A value as people read it, with its unit."""
+    if value is None:
+        return "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if column.endswith("_bytes"):
+        return bytes_text(value)
+    if column.endswith("_ms"):
+        return _milliseconds(value)
+    if column.endswith("_share"):
+        return f"{value:.1%}"
+    return count_text(value)
+
+
+def is_numeric(rows: Sequence[tuple[Any, ...]], position: int) -> bool:
+    """Whether a column holds numbers, which stand to the right."""
+    values = [row[position] for row in rows if row[position] is not None]
+    return bool(values) and all(type(value) in (int, float) for value in values)
+
+
+def count_text(value: float | None) -> str:
+    """1234 → '1,234'; 1_234_567 → '1.23 M'; None → '–'."""
+    if value is None:
+        return "–"
+    if abs(value) < 10_000:
+        return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    scale, sign = next(each for each in _SCALES if abs(value) >= each[0])
+    return f"{value / scale:.3g} {sign}"
+
+
+def bytes_text(value: float) -> str:
+    """1_500_000 → '1.5 MB' (decimal)."""
+    for scale, sign in _SCALES:
+        if value >= scale:
+            return f"{value / scale:.3g} {sign}B"
+    return f"{value:.0f} B"
+
+
+def _milliseconds(value: float) -> str:
+    if value < 1:
+        return f"{value * 1000:.3g} µs"
+    return f"{value:.3g} ms" if value < 1000 else f"{value / 1000:.3g} s"

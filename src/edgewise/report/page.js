@@ -1,0 +1,54 @@
+// Draws the charts, in the colours of the reader's theme and the width of their window.
+"use strict";
+(() => {
+  const { themes, specs } = JSON.parse(document.getElementById("data").textContent);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  // The longest label of a chart's colours, in characters; charts that compute theirs have short ones.
+  function longestLabel(spec) {
+    const encoding = spec.encoding?.color ? spec.encoding : spec.layer?.at(-1).encoding;
+    const labels = spec.data.values.map((row) => String(row[encoding?.color?.field] ?? ""));
+    return Math.max(12, ...labels.map((label) => label.length));
+  }
+
+  function fitted(config, spec, width) {
+    const labels = Math.max(90, Math.round(width * 0.33)); // beside the plot
+    const column = longestLabel(spec) * 6.6 + 36;
+    return {
+      ...config,
+      axisY: { ...config.axisY, labelLimit: labels },
+      legend: {
+        ...config.legend,
+        columns: Math.max(1, Math.floor((width - labels) / column)),
+        labelLimit: width - labels - 40,
+      },
+    };
+  }
+
+  async function draw(id) {
+    const place = document.getElementById(id);
+    const theme = dark.matches ? "dark" : "light";
+    const config = fitted(themes[theme], specs[id], place.clientWidth);
+    await vegaEmbed(place, specs[id], {
+      actions: false,
+      ast: true, // no `eval`: the page's policy forbids it
+      config,
+      renderer: "svg",
+      tooltip: { theme },
+    });
+    place.dataset.drawn = "true";
+  }
+
+  const drawAll = () => Promise.all(Object.keys(specs).map(draw));
+
+  let width = innerWidth;
+  let waiting;
+  addEventListener("resize", () => {
+    if (innerWidth === width) return; // phones resize as their toolbars come and go
+    width = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(drawAll, 150);
+  });
+  dark.addEventListener("change", drawAll);
+  drawAll();
+})();

@@ -1,0 +1,260 @@
+"""Sections to one self-contained HTML file.
+
+Everything shown may come from a stranger's file, so all text is escaped, data lie in inert JSON,
+and the page's own policy forbids every request and every script but the two that it came with.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import hashlib
+import html
+import io
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgewise import __version__
+from edgewise.errors import InputError
+from edgewise.report import charts
+from edgewise.report.numerals import cell, heading, is_numeric
+from edgewise.report.parts import Ask, Figure, Numbers, Section, Spec, Table, Tile
+from edgewise.report.sections import SECTIONS
+from edgewise.store import Store
+
+#: Width of the still pictures for readers without scripts, in pixels.
+_STILL_WIDTH = 720
+#: Texts from this many characters on may wrap in a table.
+_LONG_TEXT = 36
+
+
+def write(store: Store, out: Path, advance: Callable[[], object] = lambda: None) -> None:
+    """Write the report of a store; `advance` is called after each section.
+
+    Raises:
+        NewerStore, StoreError: the store cannot be read.
+        InputError: the file cannot be written.
+    """
+    sections = []
+    with Ask(store) as ask:
+        for make in SECTIONS:
+            if section := make(ask):
+                sections.append(section)
+            advance()
+    page = render(sections, name=store.url.rstrip("/").rpartition("/")[2])
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def render(sections: list[Section], name: str) -> str:
+    """The page, under the store's name."""
+    return _Page(name).render(sections)
+
+
+class _Page:
+    """One page; numbers its parts, so that scripts and tables find each other."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._specs: dict[str, Spec] = {}
+
+    def render(self, sections: list[Section]) -> str:
+        body = "".join(self._section(section) for section in sections)
+        themes = {"light": charts.LIGHT, "dark": charts.DARK}
+        data = {"themes": themes, "specs": self._specs}
+        scripts = [_bundle(), _asset("page.js")] if self._specs else []
+        return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{_text(self._name)} · Edgewise</title>
+<style>{_asset("page.css")}</style>
+</head>
+<body>
+{self._header(sections)}
+<main>
+{body}</main>
+<footer>Made by Edgewise {_text(__version__)}. Everything is in this file; nothing is fetched.
+</footer>
+<script type="application/json" id="data">{_inert_json(data)}</script>
+{"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
+</html>
+"""
+
+    def _header(self, sections: list[Section]) -> str:
+        made = datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC")
+        links = "".join(
+            f'<li><a href="#{section.name}">{_text(section.title)}</a></li>' for section in sections
+        )
+        return f"""<header>
+<p class="brand">Edgewise</p>
+<h1>{_text(self._name)}</h1>
+<p class="made">{made}</p>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+</header>"""
+
+    def _section(self, section: Section) -> str:
+        tiles = "".join(map(_tile, section.tiles))
+        parts = "".join(
+            self._figure(part) if isinstance(part, Figure) else self._table(part)
+            for part in section.parts
+        )
+        return f"""<section id="{section.name}" aria-labelledby="{section.name}-title">
+<h2 id="{section.name}-title">{_text(section.title)}</h2>
+<p class="lead">{_text(section.lead)}</p>
+{f'<dl class="tiles">{tiles}</dl>' if tiles else ""}
+{parts}</section>
+"""
+
+    def _figure(self, figure: Figure) -> str:
+        key = f"chart-{len(self._specs) + 1}"
+        self._specs[key] = _whole_spec(figure)
+        return f"""<figure class="card">
+<figcaption><h3>{_text(figure.title)}</h3><p>{_text(figure.caption)}</p></figcaption>
+<div class="chart" id="{key}" role="img" aria-label="{_text(figure.alt)}"></div>
+<noscript>{_still(self._specs[key], figure.alt)}</noscript>
+<details><summary>The numbers <span>{_rows_text(figure.numbers)}</span></summary>
+{self._numbers(figure.numbers, figure.title)}</details>
+</figure>
+"""
+
+    def _table(self, table: Table) -> str:
+        note = f"<p>{_text(table.caption)}</p>" if table.caption else ""
+        return f"""<div class="card">
+<h3>{_text(table.title)}</h3>{note}
+{self._numbers(table.numbers, table.title)}</div>
+"""
+
+    def _numbers(self, numbers: Numbers, title: str) -> str:
+        name = f"{title.lower().replace(' ', '-').replace(',', '')}"
+        left_out = numbers.total - len(numbers.rows)
+        more = f"<p>{left_out:,} more rows are left out here.</p>" if left_out else ""
+        return f"""{_html_table(numbers, title)}
+<div class="take">{more}
+{_download(f"{name}.csv", "text/csv", _csv(numbers), "CSV")}
+{_download(f"{name}.json", "application/json", msgspec.json.encode(numbers.objects()), "JSON")}
+<details class="sql"><summary>The query, for <code>edgewise query</code></summary>
+<pre>{_text(numbers.sql)}</pre></details></div>
+"""
+
+
+def _tile(tile: Tile) -> str:
+    return (
+        f"<div><dt>{_text(tile.label)}</dt><dd><b>{_text(tile.value)}</b>"
+        f"<span>{_text(tile.detail)}</span></dd></div>"
+    )
+
+
+def _whole_spec(figure: Figure) -> Spec:
+    return {
+        "$schema": charts.SCHEMA,
+        "description": figure.alt,
+        "width": "container",
+        "data": {"values": figure.numbers.objects()},
+        **figure.spec,
+    }
+
+
+def _still(spec: Spec, alt: str) -> str:
+    """The chart as a picture, for readers without scripts. As an image it cannot do anything."""
+    import vl_convert
+
+    picture = vl_convert.vegalite_to_svg(spec | {"width": _STILL_WIDTH}, config=charts.LIGHT)
+    source = f"data:image/svg+xml;base64,{_base64(picture.encode())}"
+    return f'<img class="still" alt="{_text(alt)}" src="{source}">'
+
+
+def _html_table(numbers: Numbers, title: str) -> str:
+    cells = [
+        [cell(column, value) for column, value in zip(numbers.columns, row, strict=True)]
+        for row in numbers.rows
+    ]
+    kinds = [_kind(numbers, cells, place) for place in range(len(numbers.columns))]
+    head = "".join(
+        f'<th scope="col"{kind}>{_text(heading(column))}</th>'
+        for column, kind in zip(numbers.columns, kinds, strict=True)
+    )
+    body = "\n".join(
+        "<tr>"
+        + "".join(f"<td{kind}>{_text(each)}</td>" for each, kind in zip(row, kinds, strict=True))
+        for row in cells
+    )
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(title)}: numbers">'
+        f"<table><caption>{_text(title)}</caption><thead><tr>{head}</thead>\n"
+        f"<tbody>{body}</table></div>"
+    )
+
+
+def _kind(numbers: Numbers, cells: list[list[str]], place: int) -> str:
+    """The class of a column: numbers stand to the right, long texts wrap."""
+    if is_numeric(numbers.rows, place):
+        return ' class="n"'
+    return ' class="w"' if any(len(row[place]) > _LONG_TEXT for row in cells) else ""
+
+
+def _rows_text(numbers: Numbers) -> str:
+    return f"{numbers.total:,} row{'' if numbers.total == 1 else 's'}"
+
+
+def _csv(numbers: Numbers) -> bytes:
+    sink = io.StringIO()
+    writer = csv.writer(sink)
+    writer.writerow(numbers.columns)
+    writer.writerows([_csv_cell(value) for value in row] for row in numbers.rows)
+    return sink.getvalue().encode()
+
+
+def _csv_cell(value: Any) -> Any:
+    """A spreadsheet must not take a stranger's file name for a formula."""
+    if isinstance(value, list | tuple):
+        value = " ".join(map(str, value))
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
+
+
+def _download(name: str, kind: str, content: bytes, label: str) -> str:
+    return (
+        f'<a download="{_text(name)}" href="data:{kind};base64,{_base64(content)}">'
+        f"{label}</a>"
+    )  # fmt: skip
+
+
+def _bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed, which the page's own script calls."""
+    import vl_convert
+
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+
+
+def _asset(name: str) -> str:
+    return files("edgewise.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    hashes = [_base64(hashlib.sha256(script.encode()).digest()) for script in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
+    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
+
+
+def _text(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+def _inert_json(value: Any) -> str:
+    """JSON that no HTML parser takes for markup."""
+    text = msgspec.json.encode(value).decode()
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,112 @@
+"""What a page is made of: sections, of figures and tables, each with its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from textwrap import dedent
+from typing import Any
+
+from edgewise.store import Store, answer
+
+#: Rows that a report carries at most for one figure or table; the rest is counted.
+FIGURE_ROWS = 1000
+TABLE_ROWS = 200
+
+Spec = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The answer to a query. `total` counts also the rows that the page leaves out.
+
+    A column's unit is the end of its name, as everywhere (`_ms`, `_bytes`).
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    total: int
+    sql: str
+
+    def objects(self) -> list[dict[str, Any]]:
+        """The rows as objects, as charts take them."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart: a Vega-Lite specification without data, which are `numbers`.
+
+    `alt` says in a sentence what a reader who cannot see it should know.
+    """
+
+    title: str
+    caption: str
+    alt: str
+    spec: Spec
+    numbers: Numbers
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers that are best read as they are."""
+
+    title: str
+    caption: str
+    numbers: Numbers
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A headline number; `detail` says what it is made of."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A question and what the store answers. `name` is its anchor in the page."""
+
+    name: str
+    title: str
+    lead: str
+    parts: Sequence[Figure | Table]
+    tiles: Sequence[Tile] = field(default=())
+
+
+class Ask:
+    """Asks one store, as it is when the asking starts: the tables that many sections ask for are
+    read once.
+
+    The SQL of every answer runs in `edgewise query` too. Use it in `with`.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._url = store.url
+        self._connection = store.connect()
+        for name in ("apps", "models", "measurements", "simulations"):
+            answer(self._connection, f"create temp table {name} as from main.{name}", self._url)
+
+    def __enter__(self) -> Ask:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._connection.close()
+
+    def numbers(self, sql: str, rows: int = FIGURE_ROWS) -> Numbers:
+        """The first `rows` rows of a query and how many there are."""
+        columns, found = answer(self._connection, sql, self._url)
+        shown = list(islice(found, rows))
+        total = len(shown) + sum(1 for _ in found)
+        return Numbers(columns, shown, total, dedent(sql).strip())
+
+    def one(self, sql: str) -> dict[str, Any]:
+        """The only row of a query."""
+        (only,) = self.numbers(sql).objects()
+        return only
+
+
+MakeSection = Callable[[Ask], Section | None]

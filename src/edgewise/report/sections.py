@@ -1,0 +1,16 @@
+"""The page's sections, in order. A new question is a new module and one more entry here."""
+
+from __future__ import annotations
+
+from edgewise.report import apps, choice, cost, layers, models, overview, weights
+from edgewise.report.parts import MakeSection
+
+SECTIONS: tuple[MakeSection, ...] = (
+    overview.section,
+    apps.section,
+    models.section,
+    cost.section,
+    layers.section,
+    weights.section,
+    choice.section,
+)

@@ -1,0 +1,169 @@
+"""ONNX Runtime.
+
+Threads of one operator only, no spinning (waiting threads that burn a core belong to a server, and
+disturb whatever else a phone does), inputs bound once so that the timed call copies nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgewise.errors import MissingExtra, RuntimeRefused
+from edgewise.records import LayerTime, Port, RuntimeInfo
+from edgewise.runtimes.refusal import refusals
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
+NAME = "onnxruntime"
+EXTRA = "onnx"
+FORMATS = ("onnx",)
+DEFAULT_DELEGATE = "cpu"
+_SUFFIX = "ExecutionProvider"
+#: Runs elsewhere than on this device.
+_REMOTE = {"azure"}
+_SILENT = 4
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+
+
+def info() -> RuntimeInfo:
+    """See `Runtime.info`."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        reason = f"{error} (pip install 'edgewise[{EXTRA}]')"
+        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    names = sorted(_providers(onnxruntime), key=lambda name: name != DEFAULT_DELEGATE)
+    return RuntimeInfo(
+        name=NAME, version=onnxruntime.__version__, delegates=tuple(names), formats=FORMATS
+    )
+
+
+def _providers(onnxruntime: Any) -> dict[str, str]:
+    """Execution providers by delegate name: `CPUExecutionProvider` is "cpu"."""
+    found = {
+        each.removesuffix(_SUFFIX).lower(): each for each in onnxruntime.get_available_providers()
+    }
+    return {name: provider for name, provider in found.items() if name not in _REMOTE}
+
+
+def load(
+    path: Path, *, threads: int, delegate: str, profile: Path | None = None
+) -> OnnxRuntimeSession:
+    """See `Runtime.load`."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra(EXTRA, "running ONNX models") from error
+    providers = _providers(onnxruntime)
+    if delegate not in providers:
+        has = ", ".join(providers)
+        raise RuntimeRefused(f"ONNX Runtime has no delegate {delegate!r} here; it has {has}")
+    provider = providers[delegate]
+    onnxruntime.set_default_logger_severity(_SILENT)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile / "onnxruntime")
+    in_order = list(dict.fromkeys((provider, providers[DEFAULT_DELEGATE])))
+    with refusals():
+        session = onnxruntime.InferenceSession(str(path), options, providers=in_order)
+    if session.get_providers()[0] != provider:
+        raise RuntimeRefused(f"ONNX Runtime could not start {provider} and fell back")
+    return OnnxRuntimeSession(session)
+
+
+class OnnxRuntimeSession:
+    """See `Session`."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.inputs = tuple(_port(each) for each in session.get_inputs())
+        self.outputs = tuple(_port(each) for each in session.get_outputs())
+        self._binding = session.io_binding()
+        self.invoke = functools.partial(session.run_with_iobinding, self._binding)
+
+    def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """See `Session.resize`. ONNX Runtime takes any size of a free dimension, no other."""
+        for port in self.inputs:
+            stated = port.signature if port.signature is not None else port.shape
+            if stated is not None:
+                _check_shape(port.name, stated, shapes[port.name])
+
+    def feed(self, values: Mapping[str, Array]) -> None:
+        """See `Session.feed`."""
+        with refusals():
+            for name, value in values.items():
+                self._binding.bind_cpu_input(name, value)
+            for port in self.outputs:
+                self._binding.bind_output(port.name)
+
+    def results(self) -> dict[str, Array]:
+        """See `Session.results`."""
+        with refusals():
+            arrays = self._binding.copy_outputs_to_cpu()
+        return {port.name: array for port, array in zip(self.outputs, arrays, strict=True)}
+
+    def notes(self) -> list[str]:
+        """See `Session.notes`."""
+        return []
+
+    def layer_times(self, runs: int) -> tuple[LayerTime, ...] | None:
+        """See `Session.layer_times`."""
+        with refusals():
+            report = Path(self._session.end_profiling())
+        events = json.loads(report.read_text())
+        report.unlink()
+        return _per_layer(events, runs)
+
+
+def _check_shape(name: str, stated: tuple[int | str, ...], wanted: tuple[int, ...]) -> None:
+    if len(stated) != len(wanted):
+        raise RuntimeRefused(
+            f"input {name!r} has {len(stated)} dimensions, {len(wanted)} were asked for"
+        )
+    for axis, (size, asked) in enumerate(zip(stated, wanted, strict=True)):
+        if isinstance(size, int) and size != asked:
+            what = "batch" if axis == 0 else f"dimension {axis}"
+            raise RuntimeRefused(
+                f"the file fixes the {what} of input {name!r} at {size}; {asked} was asked for"
+            )
+
+
+def _port(argument: Any) -> Port:
+    dtype = _DTYPES.get(argument.type, argument.type.removeprefix("tensor(").removesuffix(")"))
+    if not isinstance(argument.shape, list):  # a sequence, a map, an optional
+        return Port(name=argument.name, shape=None, dtype=argument.type)
+    if all(isinstance(size, int) for size in argument.shape):
+        return Port(name=argument.name, shape=tuple(argument.shape), dtype=dtype)
+    signature = tuple(
+        size if isinstance(size, int) else size or f"dim{axis}"
+        for axis, size in enumerate(argument.shape)
+    )
+    return Port(name=argument.name, shape=None, dtype=dtype, signature=signature)
+
+
+def _per_layer(events: list[dict[str, Any]], runs: int) -> tuple[LayerTime, ...]:
+    """Kernel times from the profiler's trace (µs), over its last `runs` runs of every node."""
+    durations: dict[tuple[str, str], list[float]] = {}
+    for event in events:
+        name = event.get("name", "")
+        if event.get("cat") == "Node" and name.endswith("_kernel_time"):
+            key = (name.removesuffix("_kernel_time"), event.get("args", {}).get("op_name", ""))
+            durations.setdefault(key, []).append(float(event["dur"]))
+    means = {key: sum(times[-runs:]) / len(times[-runs:]) / 1e3 for key, times in durations.items()}
+    total = sum(means.values())
+    return tuple(
+        LayerTime(name=name, op=op, mean_ms=mean, share=mean / total if total else 0.0)
+        for (name, op), mean in means.items()
+    )

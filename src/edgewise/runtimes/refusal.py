@@ -1,0 +1,43 @@
+"""Turn what a runtime throws into `RuntimeRefused`, shortened to what it says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from edgewise.errors import EdgewiseError, RuntimeRefused
+
+_LONGEST = 240
+#: Parts of runtimes' messages that tell a user nothing, in the order they are removed.
+_NOISE = (
+    re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : "),
+    re.compile(r"Load model from .*? failed:\s*"),
+    re.compile(r"/\S+\.(?:cc|h):\d+ \S.*?\)(?: const)? (?=[A-Z\[])"),  # a C++ source location
+    re.compile(r"See instructions: \S+ ?"),
+)
+#: LiteRT strings its messages together without a space.
+_JOINT = re.compile(r"(?<=[\w)])\.(?=[A-Z]|quantized_dimension)")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Whatever the runtime raises inside becomes `RuntimeRefused`, except that memory ran out."""
+    try:
+        yield
+    except (EdgewiseError, MemoryError):
+        raise
+    except Exception as error:  # the boundary to foreign code with many exception types
+        raise RuntimeRefused(informative(str(error) or type(error).__name__)) from error
+
+
+def informative(message: str) -> str:
+    """A runtime's message as one line: without source locations and repetitions."""
+    text = " ".join(message.split())
+    for noise in _NOISE:
+        text = noise.sub("", text)
+    text = _JOINT.sub(". ", text).strip()
+    if len(text) <= _LONGEST:
+        return text
+    whole_sentences = text[:_LONGEST].rpartition(". ")[0]
+    return f"{whole_sentences}." if whole_sentences else f"{text[:_LONGEST]}…"

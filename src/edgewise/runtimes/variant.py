@@ -1,0 +1,160 @@
+"""From what a caller sends to what a model takes, and from what it gives to a class.
+
+Images are decoded and converted to the wanted colour, resized bilinearly on 8 bits, then turned
+into (x − mean) / scale with the wanted layout and dtype.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewise.errors import InputError, MissingExtra, RuntimeRefused
+from edgewise.family import Output, Preprocess
+from edgewise.records import Port
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from edgewise.runtimes.registry import Session
+
+Array = NDArray[Any]
+#: Largest image that is decoded: a small file may claim any size.
+MAX_PIXELS = 64_000_000
+_MODES = {"rgb": "RGB", "bgr": "RGB", "grey": "L"}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A preprocessing with nothing left open. `size` is height, width."""
+
+    size: tuple[int, int]
+    colour: str
+    layout: str
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    dtype: np.dtype[Any]
+
+
+def resolve(how: Preprocess, port: Port) -> Resolved:
+    """Fill what the description leaves open from the model's input, and check it against that.
+
+    Raises:
+        RuntimeRefused: the input is no image, or the description contradicts it.
+    """
+    stated = port.signature or port.shape or ()
+    if len(stated) != 4:
+        raise RuntimeRefused(f"input {port.name!r} has {len(stated)} dimensions, an image has 4")
+    layout = how.layout or ("nchw" if stated[1] in (1, 3) and stated[3] not in (1, 3) else "nhwc")
+    axes = (2, 3, 1) if layout == "nchw" else (1, 2, 3)
+    takes = tuple(stated[axis] for axis in axes)
+    colour = how.colour or ("grey" if takes[2] == 1 else "rgb")
+    height, width = how.size or takes[:2]
+    if isinstance(height, str) or isinstance(width, str):
+        raise RuntimeRefused(f"input {port.name!r} leaves its size open: the family must state it")
+    gives = (height, width, 1 if colour == "grey" else 3)
+    if any(isinstance(a, int) and a != b for a, b in zip(takes, gives, strict=True)):
+        raise RuntimeRefused(
+            f"input {port.name!r} takes {_words(takes)}, the preprocessing gives {_words(gives)}"
+        )
+    return Resolved(
+        size=(height, width),
+        colour=colour,
+        layout=layout,
+        mean=np.array(how.mean, dtype=np.float32),
+        scale=np.array(how.scale, dtype=np.float32),
+        dtype=np.dtype(how.dtype or port.dtype),
+    )
+
+
+def _words(shape: tuple[int | str, ...]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def pillow() -> Any:
+    """Pillow's module `Image`.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra("images", "reading images") from error
+    return Image
+
+
+def decode(content: bytes, name: str) -> Image:
+    """An image from its encoded bytes.
+
+    Raises:
+        InputError: no image that can be decoded, or one of too many pixels.
+        MissingExtra: Pillow is not installed.
+    """
+    import io
+
+    image_module = pillow()
+    try:
+        image: Image = image_module.open(io.BytesIO(content))
+        if image.width * image.height > MAX_PIXELS:
+            raise InputError(f"{name}: an image of {image.width} × {image.height} pixels")
+        image.load()
+    except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
+        raise InputError(f"{name}: no image that can be decoded: {error}") from error
+    return image
+
+
+def prepare(image: Image, how: Resolved) -> Array:
+    """One image as the model's input, with a batch dimension of 1."""
+    converted = image.convert(_MODES[how.colour])
+    height, width = how.size
+    if converted.size != (width, height):
+        converted = converted.resize((width, height), pillow().Resampling.BILINEAR)
+    pixels = np.asarray(converted, dtype=np.float32)
+    pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+    if how.colour == "bgr":
+        pixels = pixels[:, :, ::-1]
+    values = (pixels - how.mean) / how.scale
+    if how.layout == "nchw":
+        values = values.transpose(2, 0, 1)
+    return np.ascontiguousarray(_cast(values, how.dtype)[np.newaxis])
+
+
+def _cast(values: NDArray[np.float32], dtype: np.dtype[Any]) -> Array:
+    if dtype.kind not in "iu":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+
+
+def classes(session: Session) -> int:
+    """How many classes a classifier's first output has; 0 where the file leaves it open."""
+    shape = session.outputs[0].shape if session.outputs else None
+    return int(np.prod(shape[1:])) if shape and len(shape) > 1 else 0
+
+
+def scores(session: Session) -> NDArray[np.float64]:
+    """The first output of the last call, flat: one number per class."""
+    result = session.results()[session.outputs[0].name]
+    return _scaled(result).reshape(-1)
+
+
+def _scaled(result: Array) -> NDArray[np.float64]:
+    """8-bit probabilities as fractions: a quantised softmax always has a scale of 1/256."""
+    values = result.astype(np.float64)
+    if result.dtype.kind in "iu" and result.dtype.itemsize == 1:
+        return (values - np.iinfo(result.dtype).min) / 256
+    return values
+
+
+def confidence(of: NDArray[np.float64], output: Output | None) -> float:
+    """The probability of the best class. Logits, or values that are no distribution, go through a
+    softmax where the family does not say that they are probabilities."""
+    looks_like_one = bool((of >= 0).all()) and abs(float(of.sum()) - 1) < 0.02
+    if output == "probabilities" or (output is None and looks_like_one):
+        return float(of.max())
+    powers = np.exp(of - of.max())
+    return float(1 / powers.sum())

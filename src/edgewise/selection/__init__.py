@@ -1,0 +1,1 @@
+"""Choosing a model per request: profiles, policies, learning, simulation, recommendation."""

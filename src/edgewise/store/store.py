@@ -1,0 +1,157 @@
+"""The store: append records, read them back, ask it in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from edgewise.errors import StoreError
+from edgewise.records import SCHEMA_VERSION, App, Measurement, Model, Record
+from edgewise.store import parts, views
+from edgewise.store.columns import R
+from edgewise.store.places import Place, place
+from edgewise.store.rows import Row, assemble, shred
+from edgewise.store.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+#: Bounds the memory that appending takes, whatever the number of records.
+_RECORDS_PER_PART = 256
+
+
+class Store:
+    """A folder, or a place that fsspec reaches, of Parquet files: one folder for each table.
+
+    Nothing in a store is ever changed in place, so that processes and machines may append at the
+    same time without a lock. Get one with `Store.open`.
+    """
+
+    def __init__(self, where: Place, version: int) -> None:
+        self._place, self._version = where, version
+
+    @property
+    def url(self) -> str:
+        """Where it lies, as given."""
+        return self._place.url
+
+    @classmethod
+    def open(cls, url: str, create: bool = False) -> Store:
+        """The store at a path or URL; with `create` an empty one is made where nothing is.
+
+        Raises:
+            NewerStore: written by a newer schema than this version knows.
+            StoreError: no store is there, or it cannot be read or made.
+        """
+        where = place(url)
+        names = where.names()
+        if parts.MARKER in names:
+            return cls(where, parts.read_marker(where))
+        if names:
+            raise StoreError(
+                f"{url} is not a store: it has no {parts.MARKER}",
+                hint="name a store, or a new or empty folder to make one in",
+            )
+        if not create:
+            raise StoreError(f"{url}: no store there", hint="`--store` of scan or bench makes one")
+        parts.write_marker(where)
+        return cls(where, SCHEMA_VERSION)
+
+    def append(self, records: Record | Iterable[Record]) -> None:
+        """Add apps, models or measurements, many at a time in one part per table.
+
+        A record that the store already has takes the place of the earlier one, with all that it
+        holds: the same app (`rows.app_key`), the same model (`rows.model_key`), the same
+        measurement (all of its content).
+
+        Raises:
+            StoreError: the store cannot be written; nothing half-written stays behind.
+            TypeError: a record that no table holds.
+        """
+        if self._version < SCHEMA_VERSION:
+            parts.write_marker(self._place)
+            self._version = SCHEMA_VERSION
+        waiting = iter([records] if isinstance(records, Record) else records)
+        while batch := list(islice(waiting, _RECORDS_PER_PART)):
+            rows = shred(batch)
+            # Rows before the rows that own them: a record is there once its own row is.
+            for table in reversed(TABLES):
+                if table.name in rows:
+                    self._write(table, rows[table.name])
+
+    def _write(self, table: Table, rows: list[Row]) -> None:
+        name = parts.part_name(table, (row["append_id"] for row in rows))
+        # A record's own row states when it was appended last, so it is written again.
+        if not any(row.get("stored_at") for row in rows) and self._place.exists(name):
+            return
+        import pyarrow as pa
+
+        content = pa.Table.from_pylist(rows, table.schema)
+        self._place.write(name, parts.parquet(table, content))
+
+    def apps(self) -> list[App]:
+        """All apps with their models and evidence, in the order they were stored."""
+        return self.read(App)
+
+    def models(self) -> list[Model]:
+        """All models, those of apps too."""
+        return self.read(Model)
+
+    def measurements(self) -> list[Measurement]:
+        """All measurements with their samples, in the order they were stored."""
+        return self.read(Measurement)
+
+    def read(self, record: type[R]) -> list[R]:
+        """All records of a type that can be appended, equal to what was appended.
+
+        Raises:
+            NewerStore, StoreError: as `connect`.
+        """
+        with self.connect() as connection:
+            return assemble(record, lambda table: views.select(connection, table, self.url))
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """A connection to an empty database in memory with a view of each table.
+
+        It shows the store as it is now. It can reach nothing else: no file, no network; what SQL
+        makes in it is gone with it. Close it, or use it in `with`.
+
+        Raises:
+            NewerStore: a part was written by a newer schema than this version knows.
+            StoreError: the store cannot be read.
+        """
+        return views.connect({table.name: self._rows(table) for table in TABLES})
+
+    def _rows(self, table: Table) -> Any:
+        return parts.read_parts(self._place, table, parts.part_names(self._place, table))
+
+    def query(self, sql: str) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+        """The columns' names and the rows that a query gives, as Python values.
+
+        Raises:
+            UsageError: DuckDB refuses the query; lists the tables.
+            NewerStore, StoreError: as `connect`.
+        """
+        return views.answer(self.connect(), sql, self.url)
+
+    def compact(self) -> None:
+        """Merge the parts of each table into one, so that reading opens fewer files.
+
+        Others may append meanwhile. A process killed here loses nothing: until the merged parts'
+        sources are deleted their rows are there twice, and shown once. Holds one table in memory.
+
+        Raises:
+            NewerStore, StoreError: the store cannot be read or written.
+        """
+        for table in TABLES:
+            names = parts.part_names(self._place, table)
+            if len(names) < 2:
+                continue
+            content = parts.read_parts(self._place, table, names).to_table()
+            merged = parts.part_name(table, content["append_id"].to_pylist())
+            self._place.write(merged, parts.parquet(table, content))
+            for name in names:
+                if name != merged:
+                    self._place.delete(name)

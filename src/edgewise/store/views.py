@@ -1,0 +1,125 @@
+"""The tables as DuckDB shows them: each record once, as it was appended last.
+
+The parts are read through pyarrow, not by DuckDB itself, so that DuckDB's own access to files and
+networks can be shut: whatever SQL a user gives, it cannot change a store or reach beyond it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from edgewise.errors import StoreError, UsageError
+from edgewise.store.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Schema of the views that the documented ones are made of.
+_INNER = "edgewise_store"
+_ROWS_AT_ONCE = 1024
+
+
+def connect(parts: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    """A connection with the documented tables over the parts, given by table as Arrow data."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute(f"create schema {_INNER}")
+    for table in TABLES:
+        connection.register(_parts(table), parts[table.name])
+    for table in TABLES:
+        connection.execute(_current(table))
+        columns = ", ".join(f'"{name}"' for name in table.columns())
+        connection.execute(f"create view {table.name} as select {columns} from {rows(table)}")
+    _shut(connection)
+    return connection
+
+
+def answer(
+    connection: duckdb.DuckDBPyConnection, sql: str, url: str
+) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
+    """The names of a query's columns, and its rows.
+
+    Raises:
+        UsageError: DuckDB refuses the query.
+        StoreError: a part of the store at `url` cannot be read.
+    """
+    with _explained(url):
+        connection.execute(sql)
+    return tuple(column[0] for column in connection.description or ()), _rest(connection, url)
+
+
+def _rest(connection: duckdb.DuckDBPyConnection, url: str) -> Iterator[tuple[Any, ...]]:
+    with _explained(url):
+        while rows := connection.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+
+
+def select(connection: duckdb.DuckDBPyConnection, table: Table, url: str) -> list[dict[str, Any]]:
+    """A table's current rows, also what only the store uses, in the order they were appended.
+
+    Raises:
+        StoreError: a part of the store at `url` cannot be read.
+    """
+    order = [*([table.owner] if table.owner else []), *(["stored_at"] if table.root else [])]
+    with _explained(url):
+        result = connection.execute(
+            f"select * from {rows(table)} order by {', '.join([*order, 'position'])}"
+        )
+        columns = [column[0] for column in result.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    """DuckDB's refusals as what a user can act on."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        message = str(error).strip().partition("\n")[0]
+        if "arrow_scan" in message or "reading the stream" in message:
+            raise StoreError(f"{url}: a part cannot be read: {message}") from error
+        tables = ", ".join(table.name for table in TABLES)
+        raise UsageError(message, hint=f"tables: {tables}") from error
+
+
+def rows(table: Table) -> str:
+    """The view of a table's current rows with the columns that only the store uses."""
+    return f"{_INNER}.{table.name}"
+
+
+def _parts(table: Table) -> str:
+    return f"{_INNER}_{table.name}"
+
+
+def _current(table: Table) -> str:
+    """Of each record its latest append; of what a record holds, the rows of that append.
+
+    Each row once: an append may lie in more than one part.
+    """
+    shown = [f"append_id in (select append_id from {rows(owner)})" for owner in _owners(table)]
+    if table.root and table.owner:
+        shown.append(f"{table.owner} is null")
+    where = f"where {' or '.join(shown)}" if shown else ""
+    once = "key" if table.key else f"append_id, {table.owner}, position"
+    newest = "order by stored_at desc, append_id desc" if table.root else ""
+    return f"""
+        create view {rows(table)} as select * from {_parts(table)} {where}
+        qualify row_number() over (partition by {once} {newest}) = 1"""
+
+
+def _owners(table: Table) -> list[Table]:
+    """The tables whose rows hold rows of this one."""
+    return [other for other in TABLES if table.name in other.parts.values()]
+
+
+def _shut(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("set temp_directory = ?", [f"{tempfile.gettempdir()}/edgewise-duckdb"])
+    for setting in ("enable_external_access", "python_enable_replacements"):
+        connection.execute(f"set {setting} = false")
+    connection.execute("set lock_configuration = true")

@@ -1,0 +1,115 @@
+"""From a file to its record: the demo's models, and the known answers of the reference corpus."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from edgewise.analysis.summary import summarise
+from edgewise.archive import DiskFile
+from edgewise.errors import UsageError
+from edgewise.records import Model
+
+DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits"
+RFB_MACS = 100_418_560
+
+
+def summary(path: Path | str, **options: object) -> Model:
+    return summarise(DiskFile(path), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["digits-s", "digits-m", "digits-xl"])
+def test_the_same_network_costs_the_same_in_both_formats(name: str) -> None:
+    a, b = summary(DIGITS / f"{name}.tflite"), summary(DIGITS / f"{name}.onnx")
+    assert a.status == b.status == "parsed"
+    assert a.macs == b.macs
+    assert a.inputs and b.inputs and a.inputs[0].dtype == b.inputs[0].dtype == "float32"
+    assert a.parameters and b.parameters
+    # ONNX keeps its batch normalisation: four numbers a channel, of which folding leaves one.
+    assert a.parameters <= b.parameters < 1.15 * a.parameters
+
+
+def test_number_types_do_not_change_the_cost() -> None:
+    float32, int8 = summary(DIGITS / "digits-l.tflite"), summary(DIGITS / "digits-l-int8.tflite")
+    assert (float32.macs, float32.parameters) == (int8.macs, int8.parameters)
+    assert (float32.quantization, int8.quantization) == ("none", "full")
+    assert summary(DIGITS / "digits-xl-fp16.tflite").quantization == "float16"
+
+
+def test_a_free_batch_is_one_and_the_formula_holds() -> None:
+    one, eight = summary(DIGITS / "digits-m.onnx"), None
+    (port,) = one.inputs or ()
+    eight = summary(DIGITS / "digits-m.onnx", shapes={port.name: (8, *(port.shape or ())[1:])})
+    assert eight.macs == 8 * (one.macs or 0)
+    assert one.macs_formula == f"{one.macs}*N"
+
+
+def test_shapes_of_unknown_inputs_are_refused() -> None:
+    with pytest.raises(UsageError, match="no input 'nothing'"):
+        summary(DIGITS / "digits-m.onnx", shapes={"nothing": (1,)})
+
+
+def test_layer_table_adds_up() -> None:
+    model = summary(DIGITS / "digits-l.tflite", layers=True)
+    assert model.layer_table is not None
+    assert sum(row.macs or 0 for row in model.layer_table) == model.macs
+    assert sum(row.parameters for row in model.layer_table) == model.parameters
+    assert sum(row.weight_bytes for row in model.layer_table) == model.weight_bytes
+
+
+def test_weights_are_read_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgewise.graph import Tensor
+
+    biggest = []
+    monkeypatch.setattr(
+        Tensor,
+        "array",
+        lambda self, read=Tensor.array: biggest.append(read(self).size) or read(self),
+    )
+    summary(DIGITS / "digits-xl.tflite")
+    assert max(biggest, default=0) < 64, "only shapes and axes were looked at"
+    summary(DIGITS / "digits-xl.tflite", weights=True)
+    assert max(biggest) > 10_000
+
+
+def test_text_named_like_a_model_is_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "readme.tflite"
+    path.write_text("This folder holds models.\n" * 20)
+    model = summary(path)
+    assert (model.status, model.format) == ("rejected", "tflite")
+    assert model.reason
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tflite/Linzaer__tflite__pretrained__version-RFB-320_without_postprocessing.tflite",
+        "onnx/Linzaer__models__onnx__version-RFB-320.onnx",
+        "onnx/Linzaer__models__onnx__version-RFB-320_simplified.onnx",
+        "onnx/Linzaer__models__onnx__version-RFB-320_without_postprocessing.onnx",
+    ],
+)
+def test_rfb_320_in_every_format(corpus: Path, name: str) -> None:
+    model = summary(corpus / "models" / name)
+    assert model.macs == RFB_MACS
+    assert sorted(p.shape or () for p in model.outputs or ()) == [(1, 4420, 2), (1, 4420, 4)]
+
+
+@pytest.mark.corpus
+def test_every_model_of_the_corpus_has_an_outcome(corpus: Path) -> None:
+    outcomes = {
+        path.name.rpartition("__")[2]: summary(path)
+        for folder in ("tflite", "onnx")
+        for path in sorted((corpus / "models" / folder).iterdir())
+    }
+    rejected = {name for name, model in outcomes.items() if model.status != "parsed"}
+    assert rejected == {"test_torch_topk.pnnx.onnx"}
+    unknown = {name for name, model in outcomes.items() if model.macs is None} - rejected
+    assert unknown == {"audio_preprocessor_int8.tflite"}, "its custom operators are not understood"
+    assert outcomes["person_detect.tflite"].quantization == "full"
+    assert outcomes["hed_lite_model_quantize.tflite"].quantization == "weights"
+    # 28 steps of 4·(28·20 + 20·20), then 20·28 features to 10 classes.
+    assert outcomes["trained_lstm.tflite"].macs == 28 * 4 * (28 * 20 + 20 * 20) + 20 * 28 * 10

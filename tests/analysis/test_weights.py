@@ -1,0 +1,98 @@
+"""Which constants are parameters, and how a network is quantised."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgewise.analysis.values import weight_statistics
+from edgewise.analysis.weights import parameters_by_layer, quantization, stored
+from edgewise.graph import Kind, Quantization, Tensor
+
+
+def test_shapes_axes_and_lone_scalars_are_no_parameters(net: Any) -> None:
+    b = net(x=(1, 10))
+    b.layer(Kind.DENSE, ["x", np.zeros((5, 10), "f4"), np.zeros(5, "f4")], "a")
+    b.layer(Kind.RESHAPE, ["a", np.array([5, 1])], "b")
+    b.layer(Kind.BINARY, ["b", np.float32(2)], "c", function="mul")
+    b.layer(Kind.GATHER, ["c", np.array([0, 1], "i4")], "d")
+    found = stored(parameters_by_layer(b.graph))
+    assert (found.parameters, found.size_bytes) == (55, 220)
+
+
+def test_an_embedding_is_a_parameter_its_indices_are_not(net: Any) -> None:
+    b = net(ids=(1, 7)).layer(Kind.GATHER, [np.zeros((30, 4), "f4"), "ids"], "y")
+    assert stored(parameters_by_layer(b.graph)).parameters == 120
+
+
+def test_tied_weights_count_once(net: Any) -> None:
+    b = net(x=(1, 10)).layer(Kind.DENSE, ["x", np.zeros((10, 10), "f4")], "a")
+    b.layer(Kind.DENSE, ["a", "w1"], "b")
+    assert stored(parameters_by_layer(b.graph)).parameters == 100
+
+
+@pytest.mark.parametrize(
+    ("weight", "activation", "expected"),
+    [
+        ("float32", "float32", "none"),
+        ("float16", "float32", "float16"),
+        ("int8", "float32", "weights"),
+        ("int8", "int8", "full"),
+        ("int8", "int16", "full"),
+    ],
+)
+def test_quantisation_class(net: Any, weight: str, activation: str, expected: str) -> None:
+    b = net(x=(1, 10)).layer(Kind.DENSE, ["x", np.zeros((5, 10), weight)], "y", dtype=activation)
+    b.graph.tensors[0].dtype = activation
+    assert quantization(b.graph) == expected
+
+
+def test_weights_behind_a_dequantisation_are_quantised(net: Any) -> None:
+    b = net(x=(1, 10))
+    b.layer(Kind.DEQUANTIZE, [np.zeros((5, 10), "i1"), np.float32(0.1)], "w")
+    b.layer(Kind.DENSE, ["x", "w"], "y")
+    assert quantization(b.graph) == "weights"
+    b = net(x=(1, 10))
+    b.layer(Kind.QUANTIZE, ["x", np.float32(0.1)], "xq", dtype="int8")
+    b.layer(Kind.DEQUANTIZE, ["xq", np.float32(0.1)], "xd")
+    b.layer(Kind.DEQUANTIZE, [np.zeros((5, 10), "i1"), np.float32(0.1)], "w")
+    b.layer(Kind.DENSE, ["xd", "w"], "y")
+    assert quantization(b.graph) == "full"
+
+
+def test_half_quantised_is_mixed(net: Any) -> None:
+    b = net(x=(1, 10)).layer(Kind.DENSE, ["x", np.zeros((10, 10), "i1")], "a")
+    b.layer(Kind.DENSE, ["a", np.zeros((10, 10), "f4")], "b")
+    assert quantization(b.graph) == "mixed"
+
+
+def test_statistics_of_values(net: Any) -> None:
+    clustered = np.resize(np.array([0, 0.5, -0.5, 1e-12], "f4"), (64, 32))
+    b = net(x=(1, 32)).layer(Kind.DENSE, ["x", clustered], "y")
+    found = weight_statistics(b.graph, parameters_by_layer(b.graph))
+    assert found["zero_fraction"] == 0.25
+    assert found["near_zero_fraction"] == 0.5
+    assert found["clustered_tensors"] == 1
+    assert found["tensors"][0].distinct_values == 4
+
+
+def test_zero_of_a_quantised_tensor_is_its_zero_point(net: Any) -> None:
+    b = net(x=(1, 4)).layer(Kind.DENSE, ["x", np.array([[3, 3, 0, 1]], "i1")], "y")
+    b.graph.tensors[1].quantization = Quantization(scales=1, scale=0.5, zero_point=3)
+    found = weight_statistics(b.graph, parameters_by_layer(b.graph))
+    assert found["zero_fraction"] == 0.5
+
+
+def test_weights_that_a_body_captures_are_counted_where_they_are_used(net: Any) -> None:
+    body = net(x=(1, 10))
+    body.layer(Kind.DENSE, ["x", np.zeros((5, 10), "i1")], "y")
+    (weight,) = (i for i, tensor in enumerate(body.graph.tensors) if tensor.weights)
+    outer = net(c=(), x=(1, 10))
+    outer.graph.tensors.append(body.graph.tensors[weight])
+    body.graph.tensors[weight] = Tensor("captured", "int8", (5, 10))
+    body.graph.captures = {weight: len(outer.graph.tensors) - 1}
+    outer.layer(Kind.IF, ["c", "x"], "y", bodies=(body.done("y"),))
+    assert stored(parameters_by_layer(outer.graph)).parameters == 50
+    assert quantization(outer.graph) == "weights"

@@ -1,0 +1,291 @@
+"""One app, start to end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from packages import ONNX, OTHER_TFLITE, TFLITE, apk, manifest, written, zipped
+
+from edgewise.apps.scan import CODE_NOTE, scan_package, scan_target, targets
+from edgewise.archive import Limits
+from edgewise.records import App, Coverage
+
+
+def scan(tmp_path: Path, data: bytes, name: str = "x.apk", limits: Limits | None = None) -> App:
+    return scan_package(written(tmp_path / name, data), limits)
+
+
+def outcomes(app: App) -> dict[str, tuple[str | None, str]]:
+    """Format and outcome by the path inside the app."""
+    return {
+        model.path.removeprefix(f"{app.path}!/").removeprefix(f"{app.path}/"): (
+            model.format, model.status,
+        )
+        for model in app.models
+    }  # fmt: skip
+
+
+# -- what is found -----------------------------------------------------------------------------
+
+
+def test_models_are_known_by_content_whatever_they_are_called(tmp_path: Path) -> None:
+    entries = {
+        "classes.dex": b"dex\n035\0" + bytes(99),
+        "assets/m.tflite": TFLITE,
+        "assets/music.mp3": OTHER_TFLITE,
+        "res/raw/weights": ONNX,
+        "assets/readme.tflite": b"This model will follow in the next version.",
+        "assets/net.param": b"7767517\n1 1\nInput data 0 1 data\n",
+        "assets/notes.txt": b"nothing",
+    }
+    data = apk(entries)
+    app = scan(tmp_path, data)
+    assert outcomes(app) == {
+        "assets/m.tflite": ("tflite", "parsed"),
+        "assets/music.mp3": ("tflite", "parsed"),
+        "res/raw/weights": ("onnx", "parsed"),
+        "assets/readme.tflite": ("tflite", "rejected"),
+        "assets/net.param": ("ncnn", "not_examined"),
+    }
+    assert app.coverage == Coverage(
+        entries=8, examined=8, candidates=5, parsed=3, rejected=1, not_examined=1
+    )
+    assert (app.kind, app.package, app.version_code, app.error) == ("apk", "a.b", 1, None)
+    assert (app.sha256, app.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert app.notes == (CODE_NOTE,)
+    reasons = {model.status: model.reason for model in app.models}
+    assert reasons["parsed"] is None and reasons["rejected"]
+    assert reasons["not_examined"] == "no reader for the format ncnn yet"
+
+
+def test_the_path_of_a_model_can_be_given_to_other_verbs(tmp_path: Path) -> None:
+    from edgewise.archive import open_file
+
+    inner = apk({"assets/m.tflite": TFLITE})
+    (model,) = scan(tmp_path, zipped({"base.apk": inner, "b.apk": apk(split="b")})).models
+    file = open_file(model.path)
+    assert (bytes(file.data()), file.sha256()) == (TFLITE, model.sha256)
+
+
+def test_equal_bytes_are_summarised_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgewise.analysis import summary
+
+    calls = []
+    real = summary.summarise
+    monkeypatch.setattr(
+        summary,
+        "summarise",
+        lambda file, *rest, **how: (calls.append(file.name), real(file, *rest, **how))[1],
+    )
+    app = scan(tmp_path, apk({"a.tflite": TFLITE, "b/b.dat": TFLITE, "c.tflite": OTHER_TFLITE}))
+    assert calls == ["a.tflite", "c.tflite"]
+    first, second, third = app.models
+    assert second.path == f"{app.path}!/b/b.dat"
+    assert (first.sha256, first.macs) == (second.sha256, second.macs)
+    assert third.sha256 != first.sha256
+
+
+def test_companions_are_no_models_of_their_own(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, tensor = onnx.helper, onnx.TensorProto
+    weights = helper.make_tensor("w", tensor.FLOAT, [4], bytes(16), raw=True)
+    weights.ClearField("raw_data")
+    weights.data_location = tensor.EXTERNAL
+    # Called like a model, so that only the companionship keeps it from being one.
+    weights.external_data.add(key="location", value="w.tflite")
+    ports = [helper.make_tensor_value_info(name, tensor.FLOAT, [4]) for name in "xy"]
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "g", ports[:1], ports[1:], [weights])
+    model = helper.make_model(graph).SerializeToString()
+    app = scan(tmp_path, apk({"a/m.onnx": model, "a/w.tflite": bytes(16), "w.tflite": b"other"}))
+    assert outcomes(app) == {"a/m.onnx": ("onnx", "parsed"), "w.tflite": ("tflite", "rejected")}
+    assert app.models[0].companions == ("w.tflite",)
+    assert app.coverage.candidates == 2
+
+
+# -- packages in packages ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "extra"),
+    [
+        ("x.apks", "apks", "toc.pb"),
+        ("x.xapk", "xapk", "manifest.json"),
+        ("x.apkm", "apkm", "info.json"),
+    ],
+)
+def test_a_split_app_is_who_its_base_says(tmp_path: Path, name: str, kind: str, extra: str) -> None:
+    data = zipped({
+        extra: b"{}",
+        "a_config.apk": zipped({"AndroidManifest.xml": manifest("a.b", "config.de")}),
+        "base.apk": apk({"assets/m.tflite": TFLITE, "assets/more.zip": zipped({"m.dat": ONNX})}),
+    })  # fmt: skip
+    app = scan(tmp_path, data, name)
+    assert (app.kind, app.package, app.version_code) == (kind, "a.b", 1)
+    assert outcomes(app) == {
+        "base.apk!/assets/m.tflite": ("tflite", "parsed"),
+        "base.apk!/assets/more.zip!/m.dat": ("onnx", "parsed"),
+    }
+    assert (app.coverage.entries, app.coverage.examined) == (8, 8)
+
+
+def test_a_bundle_of_nothing_readable(tmp_path: Path) -> None:
+    app = scan(tmp_path, zipped({"toc.pb": b"", "base.apk": b"PK\x03\x04broken"}), "x.apks")
+    assert app.error is None
+    assert "no APK inside could be read" in app.notes
+    assert any("base.apk: archive not opened: broken zip" in note for note in app.notes)
+
+
+# -- packages that are broken or made to mislead -----------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"", "is empty"),
+        (b"just a text file\n", "not a zip archive: it begins with b'just a text fi"),
+        (TFLITE, "looks like a tflite model: use `edgewise inspect`"),
+        (apk({"x": bytes(9999)})[:300], "cut short"),
+    ],
+)
+def test_what_cannot_be_opened(tmp_path: Path, data: bytes, error: str) -> None:
+    app = scan(tmp_path, data)
+    assert app.error is not None and error in app.error
+    assert app.size_bytes == len(data)
+    assert app.sha256 == hashlib.sha256(data).hexdigest()
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    app = scan_package(str(tmp_path / "none.apk"))
+    assert app.error == f"{tmp_path}/none.apk: No such file or directory"
+
+
+def test_an_empty_archive_and_one_under_a_false_name(tmp_path: Path) -> None:
+    empty = scan(tmp_path, zipped({}))
+    assert (empty.kind, empty.error, empty.notes[0]) == ("zip", None, "the archive is empty")
+    false = scan(tmp_path, zipped({"a.txt": b""}))
+    assert false.notes[0] == "named .apk, but by its content a zip"
+
+
+def test_a_damaged_manifest_does_not_end_the_scan(tmp_path: Path) -> None:
+    app = scan(tmp_path, zipped({"AndroidManifest.xml": b"\xff" * 40, "m.tflite": TFLITE}))
+    assert app.package is None
+    assert app.notes[0] == "the manifest has no element <manifest>"
+    assert outcomes(app) == {"m.tflite": ("tflite", "parsed")}
+
+
+def test_encrypted_entries_are_counted_as_not_looked_at(tmp_path: Path) -> None:
+    data = bytearray(zipped({"a.tflite": TFLITE, "b.bin": ONNX, "c.bin": ONNX, "d": b"plain"}))
+    for name in (b"a.tflite", b"b.bin", b"c.bin"):
+        row = data.rindex(b"PK\x01\x02", 0, data.rindex(name))
+        data[row + 8] |= 1
+        start = data.index(name) + len(name)
+        data[start : start + 40] = bytes(range(200, 240))
+    app = scan(tmp_path, bytes(data), "x.zip")
+    assert outcomes(app) == {"a.tflite": ("tflite", "not_examined")}
+    assert app.models[0].reason == "is encrypted"
+    assert app.coverage == Coverage(entries=4, examined=1, candidates=1, not_examined=1)
+    assert app.notes[0] == f"{app.path}!/b.bin and 1 more: is encrypted"
+
+
+def test_a_model_with_a_wrong_checksum_is_rejected(tmp_path: Path) -> None:
+    data = bytearray(zipped({"m.tflite": TFLITE}))
+    data[data.rindex(b"PK\x01\x02") + 16] ^= 1
+    (model,) = scan(tmp_path, bytes(data)).models
+    assert model.status == "rejected"
+    assert model.reason is not None and model.reason.startswith("damaged: its checksum is")
+
+
+def test_a_bomb_is_not_inflated(tmp_path: Path) -> None:
+    bomb = TFLITE + bytes(20 << 20)
+    app = scan(tmp_path, apk({"m.tflite": bomb, "other.bin": bytes(20 << 20)}))
+    (model,) = app.models
+    assert model.status == "not_examined"
+    assert model.reason is not None and "the limit ratio is 200" in model.reason
+
+
+def test_the_depth_of_nesting_is_bounded(tmp_path: Path) -> None:
+    data = zipped({"m.tflite": TFLITE})
+    for _ in range(4):
+        data = zipped({"z.zip": data})
+    assert scan(tmp_path, data).coverage.parsed == 1
+    deeper = scan(tmp_path, data, limits=Limits(depth=3))
+    assert deeper.coverage.parsed == 0
+    assert any("the limit depth is 3" in note for note in deeper.notes)
+
+
+# -- folders -----------------------------------------------------------------------------------
+
+
+def test_a_folder_of_packages_gives_one_app_each(tmp_path: Path) -> None:
+    written(tmp_path / "a.apk", apk())
+    written(tmp_path / "sub" / "b.apk", b"broken")
+    written(tmp_path / "readme.md", b"text")
+    found = targets(str(tmp_path))
+    assert [Path(target.path).name for target in found] == ["a.apk", "b.apk"]
+    assert [scan_target(target).error is None for target in found] == [True, False]
+
+
+def test_models_beside_packages_are_one_more_app(tmp_path: Path) -> None:
+    written(tmp_path / "a.apk", apk())
+    written(tmp_path / "models" / "m.tflite", TFLITE)
+    _, loose = (scan_target(target) for target in targets(str(tmp_path)))
+    assert (loose.kind, loose.path) == ("folder", str(tmp_path))
+    assert outcomes(loose) == {"models/m.tflite": ("tflite", "parsed")}
+
+
+def test_a_folder_without_anything_is_still_an_answer(tmp_path: Path) -> None:
+    written(tmp_path / "readme.md", b"text")
+    (app,) = (scan_target(target) for target in targets(str(tmp_path)))
+    assert (app.kind, app.coverage) == ("folder", Coverage(entries=1, examined=1))
+
+
+def test_an_app_taken_apart(tmp_path: Path) -> None:
+    written(tmp_path / "AndroidManifest.xml", manifest("c.d"))
+    written(tmp_path / "assets" / "m.bin", TFLITE)
+    written(tmp_path / "assets" / "inner.apk", apk({"n.bin": ONNX}))
+    (target,) = targets(str(tmp_path))
+    app = scan_target(target)
+    assert (app.kind, app.package) == ("folder", "c.d")
+    assert outcomes(app) == {
+        "assets/inner.apk!/n.bin": ("onnx", "parsed"),
+        "assets/m.bin": ("tflite", "parsed"),
+    }
+    assert app == scan_package(str(tmp_path))
+
+
+def test_the_hash_of_a_folder_follows_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "one" / "m.tflite"
+    written(path, TFLITE)
+    written(tmp_path / "two" / "m.tflite", TFLITE)
+    first, copy = (scan_package(str(tmp_path / name)).sha256 for name in ("one", "two"))
+    assert first == copy
+    written(path, OTHER_TFLITE)
+    assert scan_package(str(path.parent)).sha256 != first
+
+
+# -- real ones ---------------------------------------------------------------------------------
+
+
+@pytest.mark.corpus
+def test_the_corpus(corpus: Path) -> None:
+    apps = {Path(t.path).name: scan_target(t) for t in targets(str(corpus / "apks"))}
+    assert len(apps) == 15
+    assert all(app.error is None for app in apps.values())
+    assert {name: outcomes(app) for name, app in apps.items() if app.models} == {
+        "smartcropper__v5-plus-v6-model.apk": {
+            "assets/models/hed_lite_model_quantize.tflite": ("tflite", "parsed")
+        }
+    }
+    assert "NUL" in apps["androguard__apksig__v1-only-with-nul-in-entry-name.apk"].notes[0]
+
+
+def test_a_package_in_a_folder_may_have_a_name_that_is_no_text(tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.apk")
+    Path(odd).write_bytes(apk({"a.tflite": TFLITE}))
+    (target,) = targets(str(tmp_path))
+    app = scan_target(target)
+    assert (app.error, app.coverage.parsed) == (None, 1)

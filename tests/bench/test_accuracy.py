@@ -1,0 +1,143 @@
+"""Accuracy on labelled data: the demo family's own record is the oracle."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgewise.bench.accuracy import evaluate, wilson, write_samples
+from edgewise.bench.labelled import load_labelled
+from edgewise.errors import InputError
+from edgewise.family import Preprocess, load_family
+from edgewise.selection.sources import load
+
+pillow = pytest.importorskip("PIL.Image")
+DIGITS = Path(str(files("edgewise.demo"))) / "data" / "digits"
+FAMILY, HELD_OUT = DIGITS / "family.toml", DIGITS / "heldout.npz"
+
+
+def small_family(folder: Path, *variants: str) -> Path:
+    """The demo's labels and some of its variants."""
+    family = load_family(FAMILY)
+    (folder / "labels.txt").write_text((DIGITS / "labels.txt").read_text())
+    lines = ['name = "few"', 'labels = "labels.txt"']
+    for one in family.variant:
+        if one.name in variants:
+            assert one.file is not None and one.preprocess.size is not None
+            lines += [
+                "[[variant]]", f'name = "{one.name}"', f'file = "{one.file}"',
+                f"accuracy = {one.accuracy}", "[variant.preprocess]",
+                f"mean = [{one.preprocess.mean[0]}]", f"scale = [{one.preprocess.scale[0]}]",
+            ]  # fmt: skip
+    (folder / "family.toml").write_text("\n".join(lines))
+    return folder / "family.toml"
+
+
+def test_the_demo_family_is_as_accurate_as_it_says(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("onnxruntime")
+    done = list(evaluate(str(FAMILY), HELD_OUT, Preprocess()))
+    assert len(done) == len(load_family(FAMILY).variant)
+    for one in done:
+        assert one.row.error is None and one.row.n == 360 and not one.row.notes
+        assert one.row.accuracy == pytest.approx(one.row.recorded_accuracy, abs=0.006)
+        assert one.row.ci95_low < one.row.accuracy < one.row.ci95_high  # type: ignore[operator]
+    write_samples(done, tmp_path / "samples.csv")
+    source = load(str(tmp_path / "samples.csv"))
+    assert source.samples is not None and len(source.samples) == 360
+    by_name = {one.row.model: one.row.accuracy for one in done}
+    for profile in source.table.profiles:
+        assert profile.accuracy == pytest.approx(by_name[profile.model])
+    assert source.samples.confidence is not None
+    assert source.samples.confidence.min() > 0 and source.samples.confidence.max() <= 1.01
+
+
+def test_what_a_description_leaves_open_comes_from_the_model(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    family = small_family(tmp_path, "digits-xs", "digits-l-int8")
+    rows = [one.row for one in evaluate(str(family), HELD_OUT, Preprocess())]
+    assert [row.accuracy for row in rows] == [
+        pytest.approx(row.recorded_accuracy, abs=0.006) for row in rows
+    ]
+
+
+def test_folders_and_npz_agree(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    with np.load(HELD_OUT) as arrays:
+        images, labels = arrays["images"][:40], arrays["labels"][:40]
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (tmp_path / "data" / str(label)).mkdir(parents=True, exist_ok=True)
+        pillow.fromarray(image).save(tmp_path / "data" / str(label) / f"{index:02}.png")
+    np.savez(tmp_path / "few.npz", images=images, labels=[str(label) for label in labels])
+    family = small_family(tmp_path, "digits-xs")
+    seen = [
+        next(evaluate(str(family), tmp_path / data, Preprocess())).row
+        for data in ("data", "few.npz")
+    ]
+    assert seen[0].correct == seen[1].correct > 30 and seen[0].n == seen[1].n == 40
+
+
+def test_a_model_file_needs_no_family() -> None:
+    pytest.importorskip("ai_edge_litert")
+    how = Preprocess(scale=(255.0,))
+    row = next(evaluate(str(DIGITS / "digits-xs.tflite"), HELD_OUT, how)).row
+    assert row.accuracy == pytest.approx(93.06, abs=0.01) and row.family is None
+
+
+def test_an_output_that_does_not_match_the_labels_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    family = small_family(tmp_path, "digits-xs")
+    (tmp_path / "labels.txt").write_text("\n".join(map(str, range(11))))
+    row = next(evaluate(str(family), HELD_OUT, Preprocess())).row
+    assert row.accuracy is None and row.error is not None
+    assert "10 classes, the family has 11 labels" in row.error
+
+
+def test_a_file_that_is_no_model_is_said(tmp_path: Path) -> None:
+    (tmp_path / "rubbish.tflite").write_bytes(b"\x00" * 100)
+    row = next(evaluate(str(tmp_path / "rubbish.tflite"), HELD_OUT, Preprocess())).row
+    assert row.error is not None and row.accuracy is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((3, 4, 4), np.uint8)}, "no array 'labels'"),
+        ({"images": np.zeros((3, 4, 4), np.uint8), "labels": [1, 2]}, "3 images and 2 labels"),
+        ({"images": np.zeros((2, 4, 4)), "labels": [1, 2]}, "not uint8"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": [1, 12]}, "outside 0 … 1"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": ["a", "z"]}, "label 'z'"),
+        ({"images": np.array([None]), "labels": [1]}, "cannot be read"),
+    ],
+)
+def test_data_that_are_none_say_why(
+    tmp_path: Path, arrays: dict[str, object], message: str
+) -> None:
+    np.savez(tmp_path / "d.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=message):
+        load_labelled(tmp_path / "d.npz", ("a", "b"))
+
+
+def test_folders_that_are_none_say_why(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no images"):
+        load_labelled(tmp_path, ())
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "1.png").write_bytes(b"no png")
+    with pytest.raises(InputError, match="'x' is no label"):
+        load_labelled(tmp_path, ("a",))
+    with pytest.raises(InputError, match=r"1\.png: no image"):
+        load_labelled(tmp_path, ()).image(0)
+    with pytest.raises(InputError, match="no labelled data"):
+        load_labelled(tmp_path / "gone", ())
+
+
+def test_wilson_by_its_published_examples() -> None:
+    """Newcombe (1998), table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29."""
+    for correct, n, low, high in [
+        (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718),
+    ]:  # fmt: skip
+        assert wilson(correct, n) == pytest.approx((low, high), abs=5e-5)

@@ -1,0 +1,74 @@
+"""The command as a whole: exit statuses, error lines, and what start-up costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from edgewise import __version__
+from edgewise.cli.main import run
+
+HEAVY = {"numpy", "pyarrow", "duckdb", "onnxruntime", "ai_edge_litert", "vl_convert", "deflate"}
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"edgewise {__version__}"
+
+
+def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    for verb in ("scan", "inspect", "bench", "report", "query", "devices", "formats", "demo"):
+        assert verb in text
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["scan"], ["scan", "--nonsense", "x"]])
+def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err
+
+
+@pytest.mark.parametrize("verb", ["--help", "--version"])
+def test_start_up_imports_nothing_heavy(verb: str) -> None:
+    code = (
+        "import sys; from edgewise.cli.main import run; run([sys.argv[1]]);"
+        "print(','.join(sorted(set(sys.modules))), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, verb], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stderr.strip().splitlines()[-1].split(","))
+    assert not HEAVY & loaded
+
+
+def test_an_interrupt_is_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgewise.formats.candidates.model_files", interrupted)
+    assert run(["inspect", "m.tflite"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback() -> None:
+    from edgewise.errors import StoreError
+
+    assert run(["query", "/nowhere/at/all", "select 1"]) == 1
+    with pytest.raises(StoreError):
+        run(["--debug", "query", "/nowhere/at/all", "select 1"])
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: object) -> None:
+    """`edgewise formats --json | true`."""
+    done = subprocess.run(
+        f"{sys.executable} -m edgewise formats --json | true; exit ${{PIPESTATUS[0]}}",
+        shell=True, executable="/bin/bash", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,92 @@
+"""`edgewise scan`: what it prints, keeps and exits with."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from edgewise.cli.main import run
+
+DEMO = str(files("edgewise.demo") / "data" / "demo.apk")
+
+
+def lines(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> str:
+    path = tmp_path / "broken.apk"
+    path.write_bytes(b"no package")
+    return str(path)
+
+
+def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["scan", DEMO]) == 0
+    printed = capsys.readouterr().out
+    for part in ("dev.edgewise.demo", "Digit Demo", "res/raw/intro.mp3", "entries examined",
+                 "5 model candidates: 4 parsed, 1 rejected"):  # fmt: skip
+        assert part in printed
+
+
+def test_json_lines(capsys: pytest.CaptureFixture[str], broken: str) -> None:
+    assert run(["scan", "--json", DEMO, broken, "nowhere.apk"]) == 1
+    captured = capsys.readouterr()
+    good, bad, missing = lines(captured.out)
+    assert good["path"] == DEMO and good["error"] is None and good["kind"] == "apk"
+    assert {"coverage", "evidence", "models", "notes", "sha256", "size_bytes"} <= good.keys()
+    assert bad["path"] == broken and "not a zip archive" in str(bad["error"])
+    assert "No such file" in str(missing["error"])
+    assert len(captured.err.splitlines()) == 2
+
+
+def test_a_broken_package_in_a_folder_is_a_finding(
+    capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
+    assert run(["scan", "--json", str(Path(broken).parent)]) == 0
+    (app,) = lines(capsys.readouterr().out)
+    assert app["error"] is not None
+
+
+def test_what_is_finished_is_kept_when_interrupted(
+    tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgewise.apps import scan
+    from edgewise.apps.scan import Target
+    from edgewise.records import App
+    from edgewise.store import Store
+
+    real = scan.scan_target
+
+    def interrupted(target: Target) -> App:
+        if target.path == broken:
+            raise KeyboardInterrupt
+        return real(target)
+
+    monkeypatch.setattr(scan, "scan_target", interrupted)
+    store = str(tmp_path / "store")
+    assert run(["scan", "--json", "--store", store, DEMO, broken, DEMO]) == 130
+    assert len(lines(capsys.readouterr().out)) == 1
+    _, rows = Store.open(store).query("select package, label from apps")
+    assert list(rows) == [("dev.edgewise.demo", "Digit Demo")]
+
+
+def test_names_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import zipfile
+
+    path = tmp_path / "x.apk"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("[red]\x1b[2J\u202e.tflite", b"none")
+    assert run(["scan", str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b[2J" not in printed and "\u202e" not in printed
+    assert "[red]" in printed
+
+
+def test_no_paths_is_wrong_usage() -> None:
+    assert run(["scan"]) == 2

@@ -1,0 +1,57 @@
+"""Formats without a reader: known, so that they are never silently passed over."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from edgewise.formats.unread import unread_format
+
+NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "path"),
+    [
+        ("ncnn", b"7767517\n75 83\n", "assets/any.name"),
+        ("ncnn", b"\xdd\x85\x76\x00", "a/net.param.bin"),
+        ("executorch", b"\x1c\x00\x00\x00ET12", "a/model"),
+        ("ort", b"\x1c\x00\x00\x00ORTM", "a/model"),
+        ("gguf", b"GGUF\x03", "llm.bin"),
+        ("mnn", b"", "assets/FACE.MNN"),
+        ("coreml", b"", "Payload/A.app/net.mlmodelc/coremldata.bin"),
+        ("tensorflow", NODE, "frozen.pb"),
+        ("tensorflow", b"", "frozen.pb"),  # nothing could be read: the name decides
+        (None, b"\n\x07bundletool", "BundleConfig.pb"),
+        (None, b"1 2 3\n", "physics.param"),
+        (None, b"", "Payload/A.app/net.mlmodelc/model/coremldata.bin"),
+        (None, b"", "weights.bin"),
+        (None, b"plain text", "notes.txt"),
+    ],
+)
+def test_what_is_known(name: str | None, head: bytes, path: str) -> None:
+    assert unread_format(head, path) == name
+
+
+def test_every_format_has_a_source() -> None:
+    text = files("edgewise.formats").joinpath("unread.toml").read_text(encoding="utf-8")
+    rows = tomllib.loads(text)["format"]
+    assert rows
+    assert all(row["source"] and row["endings"] for row in rows)
+    endings = [ending for row in rows for ending in row["endings"]]
+    assert len(endings) == len(set(endings)) and all(e == e.lower() for e in endings)
+
+
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("folder", "ending"),
+    [("caffe", ".caffemodel"), ("coreml", ".mlmodel"), ("mnn", ".mnn"), ("ncnn", ".param"),
+     ("ncnn", ".param.bin"), ("paddlelite", ".nb"), ("pytorch", ".pth"), ("tnn", ".tnnproto")],
+)  # fmt: skip
+def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:
+    found = [path for path in (corpus / "models" / folder).iterdir() if path.name.endswith(ending)]
+    assert found
+    assert {unread_format(path.read_bytes()[:512], path.name) for path in found} == {folder}

@@ -1,0 +1,118 @@
+"""Recommendations keep their promises, are no larger than needed, and say what would do."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from edgewise.cli import recommend as verb
+from edgewise.errors import UsageError
+from edgewise.network.link import Pair
+from edgewise.selection.arrivals import parse as arrivals
+from edgewise.selection.policies import parse
+from edgewise.selection.queueing import Load
+from edgewise.selection.recommend import TOLERANCE, Wish, recommend
+from edgewise.selection.setup import Setup
+from edgewise.selection.simulate import simulate
+from edgewise.selection.sources import load
+
+ARTIFICIAL = Pair("artificial", 50, 25)
+
+
+def p2(requests: int = 4000) -> Setup:
+    return Setup(load("p2").table, ARTIFICIAL, True, requests, 0)
+
+
+def test_a_wish_that_can_be_met_is() -> None:
+    found = recommend(p2(), Wish(250, 0.98, 75))
+    assert found.met
+    assert found.expected.attainment >= 0.98
+    assert (found.expected.accuracy or 0) >= 75
+    assert set(found.keep) | set(found.leave_out) == set(load("p2").table.models)
+    assert found.enough_sla_ms is None and found.enough_workers is None
+
+
+def test_leaving_models_out_costs_no_more_than_is_allowed() -> None:
+    found = recommend(p2(), Wish(250))
+    full = simulate(p2(), [parse("deadline")], 250)[0]
+    assert len(found.keep) < 8
+    # Once for a simpler policy, once for fewer models.
+    assert found.expected.effective_accuracy >= full.effective_accuracy - 2 * TOLERANCE
+
+
+def test_the_simplest_of_equals_is_taken() -> None:
+    found = recommend(p2(), Wish(5000))
+    assert found.policy == "static:nasnet_large"
+    assert found.keep == ("nasnet_large",)
+
+
+def test_under_load_the_queue_matters() -> None:
+    found = recommend(p2(), Wish(250), Load(arrivals("poisson:300")))
+    assert found.policy.startswith("deadline")
+    assert found.expected.fluid_bound is not None
+    assert found.expected.effective_accuracy > 0.95 * found.expected.fluid_bound
+
+
+def test_what_cannot_be_met_comes_with_what_would_do() -> None:
+    wish = Wish(250, 0.97, 74)
+    found = recommend(p2(2000), wish, Load(arrivals("poisson:150")))
+    assert not found.met and "not met" in found.notes[0]
+    assert found.enough_workers is not None and found.enough_workers > 1
+    more = recommend(p2(2000), wish, Load(arrivals("poisson:150"), found.enough_workers))
+    assert more.met
+
+
+def test_without_a_deadline_the_shortest_that_will_do_is_found() -> None:
+    found = recommend(p2(), Wish(None, 0.97, 70))
+    assert found.met
+    shorter = recommend(p2(), Wish(found.sla_ms * 0.9, 0.97, 70))
+    assert not shorter.met
+    assert shorter.enough_sla_ms == pytest.approx(found.sla_ms, rel=0.05)
+
+
+def test_the_curve_rises_to_what_is_expected() -> None:
+    found = recommend(p2(), Wish(250))
+    values = [row.effective_accuracy for row in found.curve]
+    at = [row.sla_ms for row in found.curve].index(250)
+    assert values[at] == pytest.approx(found.expected.effective_accuracy)
+    assert all(later > before - 1 for before, later in pairwise(values))
+
+
+@pytest.mark.parametrize(
+    "wish", [(None, 0.99, 0), (None, 0.0, 75), (0.0, 0, 0), (200, 1.0, 0), (200, 0.9, 101)]
+)
+def test_half_a_wish_is_refused(wish: tuple[float | None, float, float]) -> None:
+    with pytest.raises(UsageError):
+        Wish(*wish)
+
+
+def cli(*arguments: str) -> str:
+    app = typer.Typer()
+    verb.register(app)
+    app.command("other")(lambda: None)
+    result = CliRunner().invoke(app, ["recommend", *arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def test_the_verb_prints_one_object() -> None:
+    lines = cli("--sla", "250", "--requests", "2000", "--json").splitlines()
+    assert len(lines) == 1
+    found = json.loads(lines[0])
+    assert found["profiles"] == "p2" and found["sla_ms"] == 250
+    assert found["policy"] and found["keep"] and found["expected"]["effective_accuracy"] > 70
+
+
+def test_the_verb_reads_well() -> None:
+    text = cli("--sla", "250", "--requests", "2000", "--arrivals", "poisson:60")
+    for word in ("run", "keep", "expect", "in time"):
+        assert word in text
+
+
+def test_workers_without_arrivals_are_refused() -> None:
+    with pytest.raises(UsageError, match="arrivals"):
+        cli("--sla", "250", "--workers", "3")
