@@ -21,6 +21,7 @@ from time import perf_counter_ns
 
 from edgewise.bench import inputs, timing
 from edgewise.runtimes import registry
+from edgewise.runtimes.values import random_values
 
 DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits"
 BLOCKS = 300
@@ -33,7 +34,7 @@ def session_call(path: Path) -> Callable[[], object]:
     session = runtime.load(path, threads=1, delegate=runtime.DEFAULT_DELEGATE)
     shapes = inputs.wanted_shapes(session.inputs, 1, {})
     session.resize(shapes)
-    session.feed(inputs.random_values(session.inputs, session.outputs, shapes, seed=0))
+    session.feed(random_values(session.inputs, session.outputs, shapes, seed=0))
     return session.invoke
 
 

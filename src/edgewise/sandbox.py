@@ -36,7 +36,8 @@ LOG_BYTES = 8 * 1024
 ANSWER_BYTES = 512 * 1024 * 1024
 #: How long a worker that has answered may take to end.
 _FAREWELL_SECONDS = 10.0
-_OUT_OF_MEMORY = re.compile(
+#: What libraries print when an allocation fails.
+OUT_OF_MEMORY = re.compile(
     r"bad_alloc|MemoryError|out of memory|memory allocation|(cannot|failed to) allocate", re.I
 )
 _PR_SET_PDEATHSIG = 1
@@ -172,15 +173,15 @@ class _Worker:
         """Why there is no answer, in words, with the last line that the worker printed."""
         status = self._wait()
         self._drain()
-        if _OUT_OF_MEMORY.search(self.log()):
+        if OUT_OF_MEMORY.search(self.log()):
             return _memory_words(self._limits)
-        return f"{_status_words(status)}{self._end()}"
+        return f"{status_words(status)}{self._end()}"
 
     def farewell(self) -> str | None:
         """How the worker ended after its answer, None where it ended well."""
         status = self._wait()
         self._drain()
-        return None if status == 0 else _status_words(status)
+        return None if status == 0 else status_words(status)
 
     def log(self) -> str:
         """The end of what the worker and its libraries printed."""
@@ -236,7 +237,8 @@ def _revive(name: str, message: str, hint: Any) -> EdgewiseError:
     return error
 
 
-def _status_words(status: int | None) -> str:
+def status_words(status: int | None) -> str:
+    """How a process ended, from its exit status as `subprocess` gives it; None: it did not."""
     if status is None:
         return f"did not end within {_FAREWELL_SECONDS:g} s of closing its answer"
     if status >= 0:
@@ -257,7 +259,7 @@ def _memory_words(limits: Limits) -> str:
 def serve() -> NoReturn:
     """The worker's side: one request, one answer, and the end without further ado."""
     request, answer, parent = (int(argument) for argument in sys.argv[1:])
-    _die_with(parent)
+    die_with(parent)
     os.set_inheritable(answer, False)
     with os.fdopen(request, "rb") as stream:
         function, values, memory_bytes = msgspec.msgpack.decode(stream.read())
@@ -292,7 +294,7 @@ def _limit_memory(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent dies, even of SIGKILL (Linux)."""
     if not sys.platform.startswith("linux"):
         return

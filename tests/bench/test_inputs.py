@@ -10,6 +10,7 @@ import pytest
 from edgewise.bench import inputs
 from edgewise.errors import InputError, RuntimeRefused, UsageError
 from edgewise.records import Port
+from edgewise.runtimes.values import random_values
 
 FIXED = Port(name="x", shape=(1, 8, 8, 3), dtype="float32")
 FREE = Port(name="x", shape=None, dtype="float32", signature=("n", 3, "h", "w"))
@@ -73,7 +74,7 @@ def test_stored_sizes_are_used_and_said() -> None:
 )  # fmt: skip
 def test_random_values_respect_type_and_range(dtype: str, low: float, high: float) -> None:
     port = Port(name="x", shape=(50, 100), dtype=dtype)
-    value = inputs.random_values([port], [], {"x": (50, 100)}, seed=1)["x"]
+    value = random_values([port], [], {"x": (50, 100)}, seed=1)["x"]
     assert value.dtype == dtype
     assert value.shape == (50, 100)
     assert value.min() >= low
@@ -83,7 +84,7 @@ def test_random_values_respect_type_and_range(dtype: str, low: float, high: floa
 
 def test_random_values_are_seeded() -> None:
     def draw(seed: int) -> np.ndarray:
-        return inputs.random_values([FIXED], [], {"x": (1, 8, 8, 3)}, seed)["x"]
+        return random_values([FIXED], [], {"x": (1, 8, 8, 3)}, seed)["x"]
 
     assert np.array_equal(draw(1), draw(1))
     assert not np.array_equal(draw(1), draw(2))
@@ -93,14 +94,14 @@ def test_a_vector_as_long_as_an_output_has_dimensions_is_its_shape() -> None:
     shape = Port(name="shape", shape=(4,), dtype="int32")
     output = Port(name="y", shape=(1, 3, 12, 64), dtype="int16")
     given = {"shape": (4,), "x": (1, 8, 8, 3)}
-    values = inputs.random_values([shape, FIXED], [output], given, seed=0)
+    values = random_values([shape, FIXED], [output], given, seed=0)
     assert values["shape"].tolist() == [1, 3, 12, 64]
 
 
 def test_strings_cannot_be_made_up() -> None:
     port = Port(name="s", shape=(1,), dtype="string")
     with pytest.raises(RuntimeRefused, match="of type string"):
-        inputs.random_values([port], [], {"s": (1,)}, seed=0)
+        random_values([port], [], {"s": (1,)}, seed=0)
 
 
 def test_file_with_one_input_is_repeated_to_the_batch(tmp_path: Path) -> None:

@@ -76,6 +76,10 @@ def test_probabilities_are_those_of_the_plain_implementation(
     assert {profiles.models[i] for i in counted} <= set(probabilities)
     for name, probability in probabilities.items():
         assert counted[profiles.index(name)] / 2000 == pytest.approx(probability, abs=2 / 2000)
+    stated = {profiles.models[i]: p for i, p in chooser.probabilities(sla, left).items()}
+    for name in {*probabilities, *stated}:
+        # An accuracy of 0 counts as next to nothing, so that all of them can still be drawn from.
+        assert stated.get(name, 0) == pytest.approx(probabilities.get(name, 0), abs=1e-6)
 
 
 @pytest.mark.parametrize("text", SURE + LOTS + EXPLORING)

@@ -11,12 +11,12 @@ import msgspec
 
 from edgewise import sandbox
 from edgewise.archive import File
-from edgewise.bench import inputs
 from edgewise.bench.sources import localise
 from edgewise.errors import MissingExtra, RuntimeRefused, WorkerFailed
 from edgewise.records import Model
 from edgewise.runtimes import registry
 from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes.values import random_values
 
 _FUNCTION = "edgewise.bench.verify:output_shapes"
 _LIMITS = sandbox.Limits(seconds=120)
@@ -55,7 +55,7 @@ def output_shapes(path: str, runtime: str, given: Mapping[str, Sequence[int]]) -
     sandbox.keep(session)
     shapes = {p.name: tuple(given.get(p.name) or p.shape or ()) for p in session.inputs}
     session.resize(shapes)
-    session.feed(inputs.random_values(session.inputs, session.outputs, shapes, seed=0))
+    session.feed(random_values(session.inputs, session.outputs, shapes, seed=0))
     with refusals():
         session.invoke()
     results = session.results()

@@ -19,6 +19,7 @@ from edgewise.bench.job import Job, Report
 from edgewise.errors import MissingExtra, RuntimeRefused
 from edgewise.runtimes import registry
 from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes.values import random_values
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,7 +111,7 @@ def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
         given = {name: tuple(value.shape) for name, value in values.items()}
     shapes = inputs.wanted_shapes(session.inputs, target.batch, given)
     load_ns += timing.once(lambda: session.resize(shapes))
-    session.feed(values or inputs.random_values(session.inputs, session.outputs, shapes, job.seed))
+    session.feed(values or random_values(session.inputs, session.outputs, shapes, job.seed))
     return session, load_ns, inputs.notes(session.inputs, shapes, given)
 
 

@@ -31,7 +31,7 @@ def demo(
     from edgewise.demo.walk import walk
 
     console = output.console()
-    with output.progress("demo", 6, quiet=quiet) as advance:
+    with output.progress("demo", 7, quiet=quiet) as advance:
         for step in walk(folder, lambda what: advance(what, 0)):
             _print(console, step)
             advance()
@@ -41,8 +41,17 @@ def _print(console: Console, step: Step) -> None:
     from edgewise.cli.apps import print_report as print_app
     from edgewise.cli.bench import print_table
     from edgewise.cli.evaluate import rows_table as accuracy_table
+    from edgewise.cli.load import run_table as load_table
     from edgewise.cli.selection import rows_table as simulation_table
-    from edgewise.demo.walk import Evaluated, Inspected, Measured, Reported, Scanned, Simulated
+    from edgewise.demo.walk import (
+        Evaluated,
+        Inspected,
+        Loaded,
+        Measured,
+        Reported,
+        Scanned,
+        Simulated,
+    )
 
     match step:
         case Scanned(app):
@@ -65,6 +74,11 @@ def _print(console: Console, step: Step) -> None:
             for network in dict.fromkeys(row.network for row in shown):
                 console.print(f"over {network}", style="bold")
                 console.print(simulation_table([r for r in shown if r.network == network]), "")
+        case Loaded(runs):
+            _heading(console, "The same, served for real", "edgewise serve … / edgewise load …")
+            for run in runs:
+                console.print(f"over {', '.join(run.links)}", style="bold")
+                console.print(load_table(run), "")
         case Reported(report, store):
             _heading(console, "The pictures", f"edgewise report {store} -o {report}")
             console.print(f"The report is in {report.resolve()}", soft_wrap=True, markup=False)

@@ -8,7 +8,18 @@ from collections.abc import Sequence
 import typer
 
 from edgewise import __version__
-from edgewise.cli import apps, bench, demo, evaluate, models, recommend, reports, selection
+from edgewise.cli import (
+    apps,
+    bench,
+    demo,
+    evaluate,
+    load,
+    models,
+    recommend,
+    reports,
+    selection,
+    serve,
+)
 from edgewise.errors import EdgewiseError, UsageError
 
 app = typer.Typer(
@@ -45,7 +56,7 @@ def common(
     """Options that stand before the verb. `--debug` is read in `main`."""
 
 
-for room in (apps, models, evaluate, bench, selection, recommend, reports, demo):
+for room in (apps, models, evaluate, bench, selection, recommend, serve, load, reports, demo):
     room.register(app)
 
 

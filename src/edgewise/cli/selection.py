@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.links import links
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgewise.network.link import Network
     from edgewise.records import PolicyComparison, Profile, SimulationRow
-    from edgewise.selection.queueing import AnyPolicy
+    from edgewise.selection.queueing import AnyPolicy, Load
     from edgewise.selection.setup import Setup
 
 _POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
@@ -32,8 +33,11 @@ def register(app: typer.Typer) -> None:
 
 
 def simulate(
-    profiles: list[str] = typer.Option(
-        ["p2"], "--profiles", help="A published set, a CSV file, samples, or a store; repeatable."
+    profiles: list[str] | None = typer.Option(
+        None,
+        "--profiles",
+        show_default="p2",
+        help="A published set, a CSV file, samples, or a store; repeatable.",
     ),
     target: str | None = typer.Option(
         None, "--target", help="Which target of a store: a part of its description."
@@ -65,6 +69,12 @@ def simulate(
         None, "--arrivals", metavar="poisson:80|gamma:80,4|trace:FILE", help="Queueing, per second."
     ),
     workers: int = typer.Option(1, "--workers", help="Servers that share the queue."),
+    discipline: str = typer.Option(
+        "fcfs",
+        "--discipline",
+        metavar="fcfs|edf",
+        help="Order of service: of arrival, or earliest deadline first, by what serves.",
+    ),
     duplicate: str | None = typer.Option(
         None,
         "--duplicate",
@@ -74,6 +84,12 @@ def simulate(
     compare: str | None = typer.Option(
         None, "--compare", metavar="A,B", help="Only where A beats B, and by how much."
     ),
+    decisions: str | None = typer.Option(
+        None,
+        "--decisions",
+        metavar="STORE",
+        help="What the policies would have delivered on a service's decision log.",
+    ),
     plot: Path | None = typer.Option(None, "--plot", help="A picture: .png, .svg or .html."),
     jobs: int = typer.Option(1, "--jobs", min=1, help="Processes; the result is the same."),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
@@ -81,11 +97,20 @@ def simulate(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
+    if decisions:
+        if arrivals or duplicate or compare or plot or store:
+            raise UsageError("--decisions goes with --policy, --profiles, --target and --json")
+        from edgewise.cli.decisions import replay
+
+        replay(decisions, policy.split(","), profiles or [], target, as_json=as_json)
+        return
+    profiles = profiles or ["p2"]
     deadlines = parse_deadlines(sla)
     names = list(_two(compare)) if compare else policy.split(",")
     networks = _networks(network, payload, reply, rtt, jitter, connection, idle)
     setups = _setups(profiles, target, networks, published, requests, seed, duplicate)
-    runs = _runs(setups, names, deadlines, arrivals, workers, jobs)
+    load = _load(arrivals, workers, discipline)
+    runs = _runs(setups, names, deadlines, load, jobs)
     rows: list[SimulationRow] = []
     with output.progress("simulate", None, quiet=quiet) as advance:
         for row in runs:
@@ -196,37 +221,46 @@ def _device(text: str) -> Profile:
     return table.profiles[table.index(model)]
 
 
+def _load(arrivals: str | None, workers: int, discipline: str) -> Load | None:
+    """What queues, None: nothing does."""
+    if discipline not in ("fcfs", "edf"):
+        raise UsageError(f"--discipline {discipline}", hint="fcfs or edf")
+    if arrivals is None:
+        for option, given in (("--workers", workers != 1), ("--discipline", discipline != "fcfs")):
+            if given:
+                raise UsageError(f"{option} without --arrivals", hint="--arrivals poisson:80")
+        return None
+    from edgewise.selection.arrivals import parse
+    from edgewise.selection.queueing import Load
+
+    return Load(parse(arrivals), workers, "edf" if discipline == "edf" else "fcfs")
+
+
 def _runs(
     setups: Sequence[Setup],
     names: Sequence[str],
     deadlines: Sequence[float],
-    arrivals: str | None,
-    workers: int,
+    load: Load | None,
     jobs: int,
 ) -> Iterator[SimulationRow]:
     """Rows in the order of set-ups, deadlines and policies."""
-    if arrivals is None:
+    if load is None:
         from edgewise.selection.policies import parse_all
         from edgewise.selection.simulate import sweep
 
-        if workers != 1:
-            raise UsageError("--workers without --arrivals", hint="--arrivals poisson:80")
         return sweep(setups, parse_all(names), deadlines, jobs)
-    return _queued(setups, names, deadlines, arrivals, workers, jobs)
+    return _queued(setups, names, deadlines, load, jobs)
 
 
 def _queued(
     setups: Sequence[Setup],
     names: Sequence[str],
     deadlines: Sequence[float],
-    arrivals: str,
-    workers: int,
+    load: Load,
     jobs: int,
 ) -> Iterator[SimulationRow]:
     from edgewise.selection import queueing
-    from edgewise.selection.arrivals import parse as parse_arrivals
 
-    load = queueing.Load(parse_arrivals(arrivals), workers)
     policies: list[AnyPolicy] = [queueing.parse(name) for name in names]
     for setup in setups:
         cases = [(policy, sla_ms, load) for sla_ms in deadlines for policy in policies]
@@ -333,48 +367,3 @@ def _comparison_cells(result: PolicyComparison) -> list[str]:
         points(result.effective_peak_points, result.effective_peak_at_ms),
         points(result.effective_worst_points, result.effective_worst_at_ms),
     ]
-
-
-def links(
-    files: list[Path] = typer.Argument(
-        default_factory=list, help="TOML files with links of your own."
-    ),
-    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
-) -> None:
-    """The network paths known by name, and the published pairs."""
-    import msgspec
-
-    from edgewise.network import catalogue
-
-    known = list(catalogue.links().values())
-    for file in files:
-        known += catalogue.read_links(file).values()
-    pairs = list(catalogue.pairs().values())
-    if as_json:
-        for link in known:
-            output.emit({"kind": "link", **msgspec.to_builtins(link)})
-        for pair in pairs:
-            output.emit({"kind": "pair", **catalogue.describe_pair(pair)})
-        return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    for column in ("link", "uplink", "downlink", "round trip", "radio", "what"):
-        table.add_column(column)
-    for link in known:
-        table.add_row(
-            link.name,
-            f"{link.uplink_mbps:g} Mbps",
-            f"{link.downlink_mbps:g} Mbps",
-            f"{link.rtt_ms:g} ± {link.jitter_ms:g} ms",
-            link.radio or "–",
-            link.description,
-        )
-    screen = output.console()
-    screen.print(table)
-    table = Table(box=None, header_style="bold")
-    for column in ("published pair", "one way, mean", "deviation"):
-        table.add_column(column)
-    for pair in pairs:
-        table.add_row(pair.name, f"{pair.mean_ms:g} ms", f"{pair.std_ms:g} ms")
-    screen.print(table)

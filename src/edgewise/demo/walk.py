@@ -1,5 +1,5 @@
 """The main job, once, on what comes with the package: scan → inspect → bench → eval → simulate →
-report.
+serve → report.
 
 Each step takes what the step before it found. The store and the report stay in the folder that is
 given, so that every other verb can be tried on them.
@@ -8,13 +8,13 @@ given, so that every other verb can be tried on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgewise.errors import MissingExtra
-from edgewise.records import AccuracyRow, App, Measurement, Model, SimulationRow
+from edgewise.records import AccuracyRow, App, LoadRun, Measurement, Model, SimulationRow
 
 #: The package's own data: read in place, nothing is copied.
 DATA = Path(str(files("edgewise"))) / "demo" / "data"
@@ -26,6 +26,8 @@ NETWORKS = ("wifi", "lte")
 PAYLOAD_BYTES, REPLY_BYTES = 3_000, 500
 #: Requests per second, in multiples of what one worker can do with the most accurate variant.
 LOAD = 1.2
+#: The real service's load: requests per second over each link, for how long, and their deadline.
+SERVED_PER_S, SERVED_SECONDS, SERVED_SLA_MS = 60, 3.0, 100.0
 DEADLINES_MS = tuple(float(ms) for ms in range(20, 201, 20))
 POLICIES = ("fastest", "most_accurate", "mdinference", "deadline")
 
@@ -66,6 +68,13 @@ class Simulated:
 
 
 @dataclass(frozen=True, slots=True)
+class Loaded:
+    """The family served for real, and loaded over shaped links."""
+
+    runs: tuple[LoadRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """Where the report and the store are."""
 
@@ -73,7 +82,7 @@ class Reported:
     store: Path
 
 
-Step = Scanned | Inspected | Measured | Evaluated | Simulated | Reported
+Step = Scanned | Inspected | Measured | Evaluated | Simulated | Loaded | Reported
 
 
 def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Iterator[Step]:
@@ -110,6 +119,10 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
     simulations = _simulate(store.url)
     store.append(simulations)
     yield Simulated(simulations)
+    advance("serve")
+    loads = _load()
+    store.append(loads)
+    yield Loaded(loads)
     advance("report")
     report = folder / "report.html"
     _report(store.url, report)
@@ -117,7 +130,8 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
 
 
 def _check_extras() -> None:
-    for module, extra in (("ai_edge_litert", "litert"), ("onnxruntime", "onnx"), ("PIL", "images")):
+    parts = {"ai_edge_litert": "litert", "onnxruntime": "onnx", "PIL": "images", "uvicorn": "serve"}
+    for module, extra in parts.items():
         if find_spec(module) is None:
             raise MissingExtra(extra, "the demo")
 
@@ -184,6 +198,26 @@ def _simulate(store: str) -> tuple[SimulationRow, ...]:
         )
         rows += queueing.run_many(setup, cases, 1)
     return tuple(rows)
+
+
+def _load() -> tuple[LoadRun, ...]:
+    """The service in a process of its own, its callers behind links of their own."""
+    from edgewise.serving.load.run import drive
+    from edgewise.serving.load.settings import LoadSettings
+    from edgewise.serving.spawned import spawned
+
+    with spawned([FAMILY / "family.toml"], ["--workers", "1", "--log", "off"]) as service:
+        settings = LoadSettings(
+            url=service.http,
+            model="digits",
+            inputs=(HELD_OUT,),
+            arrivals=f"poisson:{SERVED_PER_S}",
+            seconds=SERVED_SECONDS,
+            warmup_s=1.0,
+            sla_ms=SERVED_SLA_MS,
+            clients=4,
+        )
+        return tuple(drive(replace(settings, links=(name,))) for name in NETWORKS)
 
 
 def _report(store: str, to: Path) -> None:

@@ -145,8 +145,15 @@ class Path:
         """Requests that start at given times of the trace, shape (n,). The reply is taken to leave
         when the payload has arrived: what the server needs in between shifts it along the trace
         by less than traces resolve."""
-        n = len(start_ms)
-        up_delay_ms, down_delay_ms = self._one_way_ms(n, rng), self._one_way_ms(n, rng)
+        up_delay_ms, down_delay_ms = (
+            one_way_ms(self.rtt_ms, self.jitter_ms, len(start_ms), rng) for _ in range(2)
+        )
+        return self.transfers_with(start_ms, up_delay_ms, down_delay_ms)
+
+    def transfers_with(
+        self, start_ms: Floats, up_delay_ms: Floats, down_delay_ms: Floats
+    ) -> Transfers:
+        """Requests whose delays are known, all of shape (n,)."""
         rtt_ms = up_delay_ms + down_delay_ms
         sent_ms = start_ms
         if self.promotion_ms and self.connection.idle_ms > self.tail_ms:
@@ -158,13 +165,6 @@ class Path:
             self.downlink, arrived_ms, self.reply_bytes, rtt_ms
         )
         return Transfers(arrived_ms - start_ms, replied_ms - arrived_ms)
-
-    def _one_way_ms(self, n: int, rng: np.random.Generator) -> Floats:
-        """Half a round trip with half its variance: gamma, since delays lean to the right."""
-        if self.jitter_ms == 0 or self.rtt_ms == 0:
-            return np.full(n, self.rtt_ms / 2)
-        shape = (self.rtt_ms / 2) ** 2 / (self.jitter_ms**2 / 2)
-        return rng.gamma(shape, self.rtt_ms / 2 / shape, n)
 
     def _through(
         self, capacity: Capacity, start_ms: Floats, size_bytes: float, rtt_ms: Floats
@@ -205,6 +205,14 @@ def path(
         reply_bytes=reply_bytes,
         connection=connection,
     )
+
+
+def one_way_ms(rtt_ms: float, jitter_ms: float, n: int, rng: np.random.Generator) -> Floats:
+    """Half a round trip with half its variance, shape (n,): gamma, since delays lean right."""
+    if jitter_ms == 0 or rtt_ms == 0:
+        return np.full(n, rtt_ms / 2)
+    shape = (rtt_ms / 2) ** 2 / (jitter_ms**2 / 2)
+    return rng.gamma(shape, rtt_ms / 2 / shape, n)
 
 
 def positive_normal(mean: float, std: float, n: int, rng: np.random.Generator) -> Floats:

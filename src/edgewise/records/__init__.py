@@ -33,6 +33,7 @@ from edgewise.records.choosing import (
     Recommendation,
     SimulationRow,
 )
+from edgewise.records.decisions import Decision, DecisionOutcome, OffPolicyEstimate
 from edgewise.records.measuring import (
     Context,
     Device,
@@ -46,27 +47,53 @@ from edgewise.records.measuring import (
     Stability,
     Target,
 )
+from edgewise.records.placing import (
+    BreakEven,
+    CloudPhases,
+    DevicePhases,
+    FrontierPoint,
+    Method,
+    Placement,
+    PlacementMix,
+    Way,
+)
+from edgewise.records.serving import LoadOutcome, LoadPhases, LoadRun, LoadSample, LoadStatus
 
 __all__ = [
     "ANALYSIS_VERSION",
     "SCHEMA_VERSION",
     "AccuracyRow",
     "App",
+    "BreakEven",
+    "CloudPhases",
     "Context",
     "Coverage",
+    "Decision",
+    "DecisionOutcome",
     "Device",
+    "DevicePhases",
     "Distribution",
     "Energy",
     "Evidence",
+    "FrontierPoint",
     "LayerRow",
     "LayerTime",
     "Level",
     "LinkProfile",
+    "LoadOutcome",
+    "LoadPhases",
+    "LoadRun",
+    "LoadSample",
+    "LoadStatus",
     "Measurement",
+    "Method",
     "Model",
+    "OffPolicyEstimate",
     "Origin",
     "Outcome",
     "PackageKind",
+    "Placement",
+    "PlacementMix",
     "PolicyComparison",
     "Port",
     "Profile",
@@ -79,4 +106,5 @@ __all__ = [
     "Status",
     "Target",
     "TensorRow",
+    "Way",
 ]

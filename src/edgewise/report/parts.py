@@ -14,6 +14,11 @@ from edgewise.store import Store, answer
 FIGURE_ROWS = 1000
 TABLE_ROWS = 200
 
+#: The tables that sections ask for.
+_ASKED = (
+    "apps", "models", "measurements", "simulations", "loads", "placements", "placement_mixes",
+)  # fmt: skip
+
 Spec = dict[str, Any]
 
 
@@ -87,7 +92,7 @@ class Ask:
     def __init__(self, store: Store) -> None:
         self._url = store.url
         self._connection = store.connect()
-        for name in ("apps", "models", "measurements", "simulations"):
+        for name in _ASKED:
             answer(self._connection, f"create temp table {name} as from main.{name}", self._url)
 
     def __enter__(self) -> Ask:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewise.report import apps, choice, cost, layers, models, overview, weights
+from edgewise.report import apps, choice, cost, layers, load, models, overview, placements, weights
 from edgewise.report.parts import MakeSection
 
 SECTIONS: tuple[MakeSection, ...] = (
@@ -13,4 +13,6 @@ SECTIONS: tuple[MakeSection, ...] = (
     layers.section,
     weights.section,
     choice.section,
+    load.section,
+    placements.section,
 )

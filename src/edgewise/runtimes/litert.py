@@ -68,6 +68,7 @@ class LiteRTSession:
         self._input_indices, self.inputs = _ports(interpreter.get_input_details(), "input")
         self._output_indices, self.outputs = _ports(interpreter.get_output_details(), "output")
         self._forced: list[str] = []
+        self._shapes = {port.name: port.shape for port in self.inputs}
         self.invoke = interpreter.invoke
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -78,8 +79,10 @@ class LiteRTSession:
         """
         with refusals():
             for port in self.inputs:
-                if shapes[port.name] != port.shape:
+                if shapes[port.name] != self._shapes[port.name]:
+                    self._shapes[port.name] = None  # unknown, should the next line fail
                     self._resize_one(port, shapes[port.name])
+                    self._shapes[port.name] = shapes[port.name]
             self._interpreter.allocate_tensors()
 
     def _resize_one(self, port: Port, shape: tuple[int, ...]) -> None:
@@ -87,7 +90,7 @@ class LiteRTSession:
         strict = len(stated) == len(shape) and all(
             isinstance(was, str) or was == now for was, now in zip(stated, shape, strict=True)
         )
-        if not strict:
+        if not strict and port.name not in self._forced:
             self._forced.append(port.name)
         self._interpreter.resize_tensor_input(self._input_indices[port.name], shape, strict=strict)
 

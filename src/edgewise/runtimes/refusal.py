@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from edgewise.errors import EdgewiseError, RuntimeRefused
 
@@ -20,15 +18,25 @@ _NOISE = (
 _JOINT = re.compile(r"(?<=[\w)])\.(?=[A-Z]|quantized_dimension)")
 
 
-@contextmanager
-def refusals() -> Iterator[None]:
+class _Refusals:
+    """See `refusals`. No generator: it is entered several times for every inference."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, (EdgewiseError, MemoryError)):
+            raise RuntimeRefused(informative(str(error) or type(error).__name__)) from error
+
+
+_REFUSALS = _Refusals()
+
+
+def refusals() -> _Refusals:
     """Whatever the runtime raises inside becomes `RuntimeRefused`, except that memory ran out."""
-    try:
-        yield
-    except (EdgewiseError, MemoryError):
-        raise
-    except Exception as error:  # the boundary to foreign code with many exception types
-        raise RuntimeRefused(informative(str(error) or type(error).__name__)) from error
+    return _REFUSALS
 
 
 def informative(message: str) -> str:

@@ -102,6 +102,8 @@ def decode(content: bytes, name: str) -> Image:
         if image.width * image.height > MAX_PIXELS:
             raise InputError(f"{name}: an image of {image.width} × {image.height} pixels")
         image.load()
+    except image_module.UnidentifiedImageError as error:  # its own words hold an address
+        raise InputError(f"{name}: no image that can be decoded: of no known format") from error
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
         raise InputError(f"{name}: no image that can be decoded: {error}") from error
     return image
@@ -139,10 +141,10 @@ def classes(session: Session) -> int:
 def scores(session: Session) -> NDArray[np.float64]:
     """The first output of the last call, flat: one number per class."""
     result = session.results()[session.outputs[0].name]
-    return _scaled(result).reshape(-1)
+    return scaled(result).reshape(-1)
 
 
-def _scaled(result: Array) -> NDArray[np.float64]:
+def scaled(result: Array) -> NDArray[np.float64]:
     """8-bit probabilities as fractions: a quantised softmax always has a scale of 1/256."""
     values = result.astype(np.float64)
     if result.dtype.kind in "iu" and result.dtype.itemsize == 1:

@@ -71,6 +71,14 @@ class Explorer:
         members = pieces[bisect_left(edges, budget_ms)]
         if len(members) == 1:
             return members[0][0]
+        cumulated = self._cumulated(members, budget_ms)
+        ticket = bisect_right(cumulated, draw * cumulated[-1])
+        return members[ticket if ticket < len(members) else 0][0]
+
+    def _cumulated(
+        self, members: list[tuple[int, float, float, float]], budget_ms: float
+    ) -> list[float]:
+        """Running sums of the utilities of one set."""
         target_ms, epsilon_ms = budget_ms - self.threshold_ms, self.epsilon_ms
         total = 0.0
         cumulated = []
@@ -79,8 +87,21 @@ class Explorer:
             if utility > 0:
                 total += utility
             cumulated.append(total)
-        ticket = bisect_right(cumulated, draw * total)
-        return members[ticket if ticket < len(members) else 0][0]
+        return cumulated
+
+    def probabilities(self, sla_ms: float, budget_ms: float) -> dict[int, float]:
+        """Utilities over their sum; where all are zero, the base."""
+        check_one(sla_ms, budget_ms)
+        edges, pieces = self._lists
+        members = pieces[bisect_left(edges, budget_ms)]
+        cumulated = self._cumulated(members, budget_ms)
+        if len(members) == 1 or cumulated[-1] == 0:
+            return {members[0][0]: 1.0}
+        sums = [0.0, *cumulated]
+        return {
+            member[0]: (sums[place + 1] - sums[place]) / sums[-1]
+            for place, member in enumerate(members)
+        }
 
     def choose_many(self, sla_ms: float, budget_ms: Floats, draw: Floats) -> Indices:
         """The same for an array: requests of one piece at a time."""

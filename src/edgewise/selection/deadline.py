@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from edgewise.selection.profiles import Floats, ProfileTable
 from edgewise.selection.protocol import REFUSED, Indices
 from edgewise.selection.published import Steps
 from edgewise.selection.recent import RecentService, Traffic, TrafficLog
+
+if TYPE_CHECKING:
+    from edgewise.selection import prices
 
 #: A model not seen for so many requests is worth a probe, if that costs later requests fewer
 #: points than this.
@@ -199,13 +202,8 @@ class DeadlinePolicy:
                 f"spread {spread_ms}",
                 hint="no time is NaN, no wait negative",
             )
-        self._traffic.add(
-            time.monotonic() * 1000 if now_ms is None else now_ms,
-            budget_ms,
-            backlog_ms,
-            wait_ms,
-            spread_ms,
-        )
+        at_ms = time.monotonic() * 1000 if now_ms is None else now_ms
+        self.note(at_ms, budget_ms, backlog_ms, wait_ms, spread_ms)
         cold = load_ms is not None
         prices = self._all_models if cold else self.prices
         loads = load_ms if load_ms is not None else self._no_load
@@ -213,11 +211,11 @@ class DeadlinePolicy:
             prices, budget_ms - wait_ms, backlog_ms, spread_ms, loads
         )
         if index < 0:
-            return Choice(None, REFUSED, 0.0, None, 0.0, self._probe(backlog_ms))
+            return Choice(None, REFUSED, 0.0, None, 0.0, self.probe(backlog_ms))
         load = float(loads[index]) if cold else 0.0
         predicted_ms = wait_ms + load + self._service.means_ms[index]
         model = self.table.models[index]
-        return Choice(model, index, probability, predicted_ms, price, self._probe(backlog_ms))
+        return Choice(model, index, probability, predicted_ms, price, self.probe(backlog_ms))
 
     def observe(self, model: str, service_ms: float) -> None:
         """A hot service time; the first after a load is cold and does not belong here.
@@ -228,9 +226,20 @@ class DeadlinePolicy:
         index = self.table.index(model)
         if not 0 < service_ms < np.inf:
             raise UsageError(f"{model}: a service time of {service_ms} ms", hint="it is positive")
-        self._seen_at[index] = self._traffic.count
-        if self._service.add(index, service_ms):
+        if self.learn(index, service_ms):
             self._reprofile()
+
+    def learn(self, index: int, service_ms: float) -> bool:
+        """`observe` by the model's row, for who keeps arrays of its own: whether its quantiles
+        were made anew. Prices learn of it at the next `refit`."""
+        self._seen_at[index] = self._traffic.count
+        return self._service.add(index, service_ms)
+
+    def note(
+        self, now_ms: float, budget_ms: float, backlog_ms: float, wait_ms: float, spread_ms: float
+    ) -> None:
+        """A request came, as `choose` notes it: for who chooses by other means."""
+        self._traffic.add(now_ms, budget_ms, backlog_ms, wait_ms, spread_ms)
 
     def saw(self, traffic: Traffic) -> None:
         """Many requests at once, as `choose` would have noted them: for the simulator."""
@@ -246,12 +255,22 @@ class DeadlinePolicy:
         """Requests until `due` has to be asked again."""
         return max(self._traffic.waits_for, 1)
 
-    def refit(self) -> None:
-        """Fit profiles and prices to what was seen lately."""
-        self._reprofile()
+    def refit(self, slowdown: float = 1.0) -> None:
+        """Fit profiles and prices to what was seen lately; services last `slowdown` times what
+        was observed of them."""
+        self._reprofile(slowdown)
         if self._traffic.count:
             self.prices = self._pricing.solve(self.prices, self._traffic.latest(), self.workers)
             self._traffic.fitted()
+
+    def later(self) -> prices.Later:
+        """What a backlog is worth for requests yet to come, by how long none has come."""
+        return self._pricing.later(self.prices, self._traffic.latest(), self.workers)
+
+    @property
+    def service(self) -> RecentService:
+        """What is known of service times."""
+        return self._service
 
     def expected_ms(self, model: str) -> float:
         """Mean service time as known now: what a queued request will take."""
@@ -269,14 +288,14 @@ class DeadlinePolicy:
         """A dominated model that is resident may beat a better one that is not."""
         return self.prices._replace(models=np.arange(len(self.table)))
 
-    def _reprofile(self) -> None:
+    def _reprofile(self, slowdown: float = 1.0) -> None:
         self._service.renew()
-        quantiles_ms = with_error(self._service.quantiles_ms, self._network_error_ms)
+        quantiles_ms = with_error(slowdown * self._service.quantiles_ms, self._network_error_ms)
         self.prices = self.prices._replace(
             quantiles_ms=quantiles_ms, models=undominated(quantiles_ms)
         )
 
-    def _probe(self, backlog_ms: float) -> str | None:
+    def probe(self, backlog_ms: float) -> str | None:
         """The model not seen for longest, if that is long, nothing waits and the price is low."""
         count = self._traffic.count
         if backlog_ms > 0 or count < self._next_probe:

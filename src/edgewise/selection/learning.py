@@ -20,6 +20,7 @@ import numpy as np
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Profile
+from edgewise.selection.busy import Factors, by_batch_size, by_busy_workers
 from edgewise.selection.profiles import LEVELS, ProfileTable, table
 from edgewise.selection.sketch import Sketch
 
@@ -144,6 +145,17 @@ class Learners:
         self.name = priors.name
         self.how = how or Learning()
         self.by_model = {prior.model: Learner(prior, self.how) for prior in priors.profiles}
+        #: How much slower work is while other workers are busy, by pool; and in batches.
+        self.slowdown: dict[str, Factors] = {}
+        self.batches: dict[str, Factors] = {}
+
+    def slowdown_in(self, pool: str) -> Factors:
+        """By the number of busy workers of a pool."""
+        return self.slowdown.setdefault(pool, by_busy_workers())
+
+    def batches_of(self, model: str) -> Factors:
+        """By the size of a model's batches."""
+        return self.batches.setdefault(model, by_batch_size())
 
     def observe(
         self, model: str, sample_ms: float, *, cold: bool = False, at: datetime | None = None
@@ -169,6 +181,8 @@ class Learners:
             alpha=self.how.alpha,
             window=self.how.window,
             models=[_keep(learner) for learner in self.by_model.values()],
+            slowdown={name: _keep_factors(each) for name, each in self.slowdown.items()},
+            batches={name: _keep_factors(each) for name, each in self.batches.items()},
         )
         beside = path.with_name(path.name + ".part")
         beside.write_bytes(msgspec.json.encode(kept))
@@ -186,6 +200,10 @@ class Learners:
             how = Learning(kept.rule, kept.alpha, kept.window)
             learners = cls(table(kept.name, (one.prior for one in kept.models)), how)
             learners.by_model = {one.prior.model: _restore(one, how) for one in kept.models}
+            for name, factors in kept.slowdown.items():
+                _restore_factors(learners.slowdown_in(name), factors)
+            for name, factors in kept.batches.items():
+                _restore_factors(learners.batches_of(name), factors)
         except (OSError, msgspec.DecodeError, ValueError, UsageError) as error:
             raise InputError(f"the learned profiles {path} cannot be read: {error}") from error
         return learners
@@ -209,6 +227,9 @@ class _Kept(msgspec.Struct):
     alpha: float
     window: int
     models: list[_KeptModel]
+    #: By name and count: the factor, and the samples that it rests on.
+    slowdown: dict[str, dict[int, tuple[float, float]]] = {}
+    batches: dict[str, dict[int, tuple[float, float]]] = {}
     version: Literal[1] = 1
 
 
@@ -224,6 +245,17 @@ def _keep(learner: Learner) -> _KeptModel:
         cold_ms=learner.cold_ms,
         updated_at=learner.updated_at,
     )
+
+
+def _keep_factors(factors: Factors) -> dict[int, tuple[float, float]]:
+    return {count: (mean, factors.weight[count]) for count, mean in factors.mean.items()}
+
+
+def _restore_factors(factors: Factors, kept: dict[int, tuple[float, float]]) -> None:
+    for count, (mean, weight) in kept.items():
+        if not (count > 1 and 0 < mean < math.inf and 0 <= weight < math.inf):
+            raise ValueError(f"a factor of {mean} for {count}")
+        factors.mean[count], factors.weight[count] = mean, weight
 
 
 def _restore(kept: _KeptModel, how: Learning) -> Learner:

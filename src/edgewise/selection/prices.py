@@ -20,6 +20,8 @@ lately seen.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from edgewise.selection import kernels
@@ -40,6 +42,8 @@ _BEYOND = 1.2
 #: Chance per request that the queue is found empty by a miracle: what the policy would do in a
 #: backlog that never drains (all gaps seen were nearly 0) then still has a value.
 _RESTART = 1e-5
+#: Shares of the gaps after which `later` looks anew, and how many gaps it takes to do so.
+_LULLS, _ENOUGH_GAPS = (0.25, 0.5, 0.7, 0.85, 0.95), 64
 
 
 def free(prices: Prices) -> Prices:
@@ -59,24 +63,69 @@ def solve(prices: Prices, traffic: Traffic, workers: int) -> Prices:
     wait_ms, spread_ms = _expected(grid_ms, traffic, workers)
     budgets_ms = _groups(traffic.budget_ms, _BUDGETS)
     drain = kernels.flow(grid_ms, -_groups(traffic.gap_ms, _GAPS), reach_ms)
-    work = np.stack(
-        [
-            kernels.flow(grid_ms, _groups(row, _SERVICES) / workers, reach_ms)
-            for row in prices.quantiles_ms
-        ]
-        + [np.eye(_NODES)]
-    )
     current = prices._replace(value=_rescaled(prices, grid_ms), reach_ms=reach_ms)
+    work = _work(current, grid_ms, workers)
     for _ in range(_MAX_STEPS):
         shares, gains = kernels.act(current, grid_ms, wait_ms, spread_ms, budgets_ms)
-        moves = (1 - _RESTART) * (np.einsum("nm,mnk->nk", shares, work) @ drain)
-        moves[:, 0] += _RESTART
+        moves = _moves(shares, work, drain)
         value = np.ascontiguousarray((work @ (drain @ _relative(moves, gains))).T)
         settled = np.abs(value - current.value).max() < _ENOUGH
         current = current._replace(value=value)
         if settled:
             break
     return current
+
+
+class Later(NamedTuple):
+    """What a backlog per worker is worth for requests yet to come: `value` (L, N), by how long
+    none has come, `elapsed_ms` (L,) rising from 0, over the `grid_ms` (N,) of backlog."""
+
+    grid_ms: Floats
+    elapsed_ms: Floats
+    value: Floats
+
+
+def later(prices: Prices, traffic: Traffic, workers: int) -> Later:
+    """Values for who decides between arrivals, under prices that `solve` has fitted.
+
+    A gap that has lasted for `a` ends after the rest of those that are longer: in a burst the next
+    request is near, after a lull it is far.
+    """
+    nodes = np.arange(_NODES) / (_NODES - 1)
+    grid_ms = prices.reach_ms * nodes**2
+    gap_ms = np.sort(traffic.gap_ms)
+    if len(gap_ms) < _ENOUGH_GAPS or gap_ms[-1] <= 0:
+        return Later(grid_ms, np.zeros(1), prices.value[:, -1][None].copy())
+    wait_ms, spread_ms = _expected(grid_ms, traffic, workers)
+    budgets_ms = _groups(traffic.budget_ms, _BUDGETS)
+    shares, gains = kernels.act(prices, grid_ms, wait_ms, spread_ms, budgets_ms)
+    drain = kernels.flow(grid_ms, -_groups(gap_ms, _GAPS), prices.reach_ms)
+    relative = _relative(_moves(shares, _work(prices, grid_ms, workers), drain), gains)
+    lulls_ms = np.unique(np.quantile(gap_ms, _LULLS))
+    longer = [ms for ms in lulls_ms if ms > 0 and (gap_ms > ms).sum() >= _ENOUGH_GAPS // 4]
+    elapsed_ms = np.array([0.0, *longer])
+    rests_ms = [gap_ms, *(gap_ms[gap_ms > ms] - ms for ms in longer)]
+    values = [
+        kernels.flow(grid_ms, -_groups(rest_ms, _GAPS), prices.reach_ms) @ relative
+        for rest_ms in rests_ms
+    ]
+    return Later(grid_ms, elapsed_ms, np.stack(values))
+
+
+def _work(prices: Prices, grid_ms: Floats, workers: int) -> Floats:
+    """How each model moves the backlog, refusal last: (M + 1, N, N)."""
+    rows = [
+        kernels.flow(grid_ms, _groups(row, _SERVICES) / workers, prices.reach_ms)
+        for row in prices.quantiles_ms
+    ]
+    return np.stack([*rows, np.eye(_NODES)])
+
+
+def _moves(shares: Floats, work: Floats, drain: Floats) -> Floats:
+    """The chain's transitions under a policy, (N, N)."""
+    moves: Floats = (1 - _RESTART) * (np.einsum("nm,mnk->nk", shares, work) @ drain)
+    moves[:, 0] += _RESTART
+    return moves
 
 
 def _relative(moves: Floats, gains: Floats) -> Floats:

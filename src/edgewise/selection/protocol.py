@@ -35,6 +35,13 @@ class Chooser(Protocol):
     def choose_many(self, sla_ms: float, budget_ms: Floats, draw: Floats) -> Indices:
         """The same for n requests of one deadline: shapes (n,), (n,) → (n,)."""
 
+    def probabilities(self, sla_ms: float, budget_ms: float) -> dict[int, float]:
+        """The models that `choose` may give for some draw, and how likely; their sum is 1.
+
+        Raises:
+            UsageError: as `choose`.
+        """
+
 
 class Policy(Protocol):
     """Parameters of a way to choose."""

@@ -49,6 +49,10 @@ class Steps:
             return np.full(len(budget_ms), one)
         return self.choices[np.searchsorted(self.edges, budget_ms)]
 
+    def probabilities(self, sla_ms: float, budget_ms: float) -> dict[int, float]:
+        """It draws no lots."""
+        return {self.choose(sla_ms, budget_ms, 0.0): 1.0}
+
 
 @dataclass(frozen=True, eq=False)
 class Lottery:
@@ -83,6 +87,18 @@ class Lottery:
         last = np.searchsorted(self.edges, budget_ms) - 1
         tickets = np.searchsorted(self.cumulated, draw * self.cumulated[last], side="right")
         return np.where(last >= 0, self.models[np.minimum(tickets, last)], self.fastest)
+
+    def probabilities(self, sla_ms: float, budget_ms: float) -> dict[int, float]:
+        """Weights of the eligible over their sum."""
+        check_one(sla_ms, budget_ms)
+        edges, models, cumulated = self._lists
+        eligible = bisect_left(edges, budget_ms)
+        if eligible == 0:
+            return {self.fastest: 1.0}
+        sums = [0.0, *cumulated[:eligible]]
+        return {
+            models[place]: (sums[place + 1] - sums[place]) / sums[-1] for place in range(eligible)
+        }
 
 
 def _constant(model: int) -> Steps:
@@ -254,6 +270,10 @@ class Unforeseeing:
         raise UsageError("the oracle knows each request's actual times", hint="simulate it")
 
     def choose_many(self, sla_ms: float, budget_ms: Floats, draw: Floats) -> Indices:
+        """Raises UsageError."""
+        raise UsageError("the oracle knows each request's actual times", hint="simulate it")
+
+    def probabilities(self, sla_ms: float, budget_ms: float) -> dict[int, float]:
         """Raises UsageError."""
         raise UsageError("the oracle knows each request's actual times", hint="simulate it")
 

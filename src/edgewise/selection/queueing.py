@@ -1,4 +1,5 @@
-"""Policies under load: requests queue for a few workers, first come first served.
+"""Policies under load: requests queue for a few workers, first come first served, or by deadline
+as the service does it (`replay`).
 
 `run(setup, policy, sla_ms, load)` gives the row of one policy at one deadline. A policy of the
 publications chooses as if there were no queue; `KnowingQueue` wraps one so that the expected wait
@@ -14,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -48,10 +49,12 @@ RISKS = (0.5, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """Arrivals and the workers that serve them, each one request at a time."""
+    """Arrivals and the workers that serve them, each one request at a time: in order of arrival
+    (`fcfs`), or as the service's scheduler does it (`edf`)."""
 
     arrivals: Arrivals
     workers: int = 1
+    discipline: Literal["fcfs", "edf"] = "fcfs"
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -109,6 +112,10 @@ def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> Simulatio
     """
     if not 0 <= sla_ms < np.inf:
         raise UsageError(f"a deadline of {sla_ms} ms", hint="it is zero or more")
+    if load.discipline == "edf":
+        from edgewise.selection import replay
+
+        return replay.run(setup, policy, sla_ms, load)
     name = policy.name
     setup, policy = _composed(setup, policy)
     server = _server(setup, policy, sla_ms, load)

@@ -62,6 +62,11 @@ class RecentService:
         self._renew(model)
         return True
 
+    def certainty(self, model: int) -> float:
+        """How many samples what is known of a model is worth."""
+        n = len(self._samples[model])
+        return n + _PRIOR * (1 - n / _WINDOW)
+
     def renew(self) -> None:
         """Bring every model's quantiles up to date."""
         for model, since in enumerate(self._since):

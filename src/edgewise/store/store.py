@@ -59,8 +59,10 @@ class Store:
         parts.write_marker(where)
         return cls(where, SCHEMA_VERSION)
 
-    def append(self, records: Record | Iterable[Record]) -> None:
-        """Add apps, models or measurements, many at a time in one part per table.
+    def append(
+        self, records: Record | Iterable[Record], *, per_part: int = _RECORDS_PER_PART
+    ) -> None:
+        """Add apps, models or measurements, up to `per_part` at a time in one part per table.
 
         A record that the store already has takes the place of the earlier one, with all that it
         holds: the same app (`rows.app_key`), the same model (`rows.model_key`), the same
@@ -74,7 +76,7 @@ class Store:
             parts.write_marker(self._place)
             self._version = SCHEMA_VERSION
         waiting = iter([records] if isinstance(records, Record) else records)
-        while batch := list(islice(waiting, _RECORDS_PER_PART)):
+        while batch := list(islice(waiting, per_part)):
             rows = shred(batch)
             # Rows before the rows that own them: a record is there once its own row is.
             for table in reversed(TABLES):

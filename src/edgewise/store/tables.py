@@ -16,10 +16,15 @@ from typing import TYPE_CHECKING
 from edgewise.records import (
     AccuracyRow,
     App,
+    Decision,
     Evidence,
     LayerRow,
+    LoadRun,
+    LoadSample,
     Measurement,
     Model,
+    Placement,
+    PlacementMix,
     Record,
     Sample,
     SimulationRow,
@@ -102,6 +107,11 @@ TABLES = (
     Table("samples", Sample, owner="measurement_key"),
     Table("accuracies", AccuracyRow, key=True, root=True),
     Table("simulations", SimulationRow, key=True, root=True),
+    Table("loads", LoadRun, key=True, root=True, parts={"samples": "load_samples"}),
+    Table("load_samples", LoadSample, owner="load_key"),
+    Table("decisions", Decision, key=True, root=True),
+    Table("placements", Placement, key=True, root=True),
+    Table("placement_mixes", PlacementMix, key=True, root=True),
 )
 
 BY_NAME: Mapping[str, Table] = {table.name: table for table in TABLES}

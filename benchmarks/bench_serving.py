@@ -1,0 +1,302 @@
+"""The service against the bare runtime, bare Starlette and other servers, one model, one run.
+
+    .venv/bin/python benchmarks/bench_serving.py [--seconds 10] [--only edgewise,starlette]
+
+The servers have one core, the load generator the other. Three numbers for each: median and p99 of
+one caller that waits for each answer, and requests per second with eight such callers. The floor is
+the runtime called in a loop on the servers' core. Peers that are not installed in `.venv-peers`
+(`make peers`) are left out and said so. Compare within a run, not between runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+PEERS = Path(os.environ.get("EDGEWISE_PEERS", HERE.parent / ".venv-peers"))
+SHAPE = (1, 3, 64, 64)
+SERVER_CORE, LOAD_CORE = 0, 1
+CALLERS = 8
+
+
+@dataclass(frozen=True)
+class Server:
+    """How to start a server, and one request to it."""
+
+    name: str
+    command: Callable[[int, Path], list[str]]
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    python: Path
+    module: str
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seconds", type=float, default=8.0)
+    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--layers", type=int, default=12)
+    arguments.add_argument("--only", default="")
+    given = arguments.parse_args()
+    wanted = [name for name in given.only.split(",") if name]
+    with tempfile.TemporaryDirectory() as folder:
+        model = build(Path(folder), given.layers)
+        # A session's threads inherit its core, also the runtime's own.
+        floor_ms = [bare(model) for _ in range(given.rounds)]
+        os.sched_setaffinity(0, {LOAD_CORE})
+        print(f"bare runtime on one core: median {np.median(floor_ms):.3f} ms, "
+              f"{1000 / np.median(floor_ms):.0f}/s")  # fmt: skip
+        print(f"{'server':12} {'p50 ms':>8} {'p99 ms':>8} {'over bare':>10} {'req/s':>8} {'of bare':>8} {'p99 at 8':>9}")  # fmt: skip  # noqa: E501
+        for server in servers(Path(folder)):
+            if not wanted or server.name in wanted:
+                report(server, model, given, float(np.median(floor_ms)))
+
+
+def report(server: Server, model: Path, given: argparse.Namespace, floor_ms: float) -> None:
+    if not installed(server):
+        print(f"{server.name:12} not installed ({server.module})")
+        return
+    with started(server, model) as port:
+        asyncio.run(load(server, port, 1, 1.0))
+        alone = np.concatenate(
+            [asyncio.run(load(server, port, 1, given.seconds / 2)) for _ in range(given.rounds)]
+        )
+        rates, tails = [], []
+        for _ in range(given.rounds):
+            taken = asyncio.run(load(server, port, CALLERS, given.seconds))
+            rates.append(len(taken) / given.seconds)
+            tails.append(float(np.quantile(taken, 0.99)))
+    rate = float(np.median(rates))
+    print(
+        f"{server.name:12} {np.median(alone):8.3f} {np.quantile(alone, 0.99):8.3f} "
+        f"{np.median(alone) - floor_ms:+10.3f} {rate:8.0f} {rate * floor_ms / 1000:8.1%} "
+        f"{np.median(tails):9.1f}",
+        flush=True,
+    )
+
+
+# -- the model -------------------------------------------------------------------------------------
+
+
+def build(folder: Path, layers: int) -> Path:
+    """A stack of convolutions with random weights, and a family of it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    nodes, weights, value, channels = [], [], "x", 3
+    for layer in range(layers):
+        shape = (32, channels, 3, 3)
+        scale = np.sqrt(2 / np.prod(shape[1:]))
+        kernel = (rng.normal(size=shape) * scale).astype(np.float32)
+        weights.append(numpy_helper.from_array(kernel, f"w{layer}"))
+        nodes.append(helper.make_node("Conv", [value, f"w{layer}"], [f"c{layer}"], pads=[1] * 4))
+        nodes.append(helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]))
+        value, channels = f"r{layer}", 32
+    nodes.append(helper.make_node("GlobalAveragePool", [value], ["g"]))
+    nodes.append(helper.make_node("Flatten", ["g"], ["y"]))
+    graph = helper.make_graph(
+        nodes, "stack",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, (1, 32))], weights,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = folder / "stack.onnx"
+    onnx.save(model, path)
+    (folder / "family.toml").write_text(
+        'name = "stack"\n[input]\nkind = "tensor"\n'
+        '[[variant]]\nname = "m"\nfile = "stack.onnx"\naccuracy = 80\n'
+    )
+    (folder / "model-settings.json").write_text(
+        json.dumps({"name": "stack", "implementation": "mlserver_model.Model"})
+    )
+    (folder / "settings.json").write_text(
+        json.dumps({"debug": False, "parallel_workers": 0, "load_models_at_startup": True})
+    )
+    return path
+
+
+def bare(model: Path) -> float:
+    """Median ms of the bare call in a process on the servers' core."""
+    code = (
+        "import os, sys, time, numpy as np\n"
+        f"os.sched_setaffinity(0, {{{SERVER_CORE}}})\n"
+        "import session\nmodel = session.load()\n"
+        "x = np.random.default_rng(0).normal(size=session.SHAPE).astype(np.float32)\n"
+        "taken = []\n"
+        "end = time.perf_counter() + 3\n"
+        "while time.perf_counter() < end:\n"
+        "    t = time.perf_counter(); model.run(None, {'x': x})\n"
+        "    taken.append(time.perf_counter() - t)\n"
+        "print(np.median(taken) * 1000)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=HERE,
+        env=environment(model, 0),
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+# -- the servers -----------------------------------------------------------------------------------
+
+
+def servers(folder: Path) -> list[Server]:
+    here = Path(sys.executable)
+    peers = PEERS / "bin" / "python"
+    values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32).tobytes()
+    raw = {"content-type": "application/octet-stream"}
+    head = json.dumps(
+        {
+            "inputs": [
+                {"name": "x", "datatype": "FP32", "shape": SHAPE,
+                 "parameters": {"binary_data_size": len(values)}}
+            ],
+            "parameters": {"sla_ms": 10_000.0, "binary_data_output": True},
+        }
+    ).encode()  # fmt: skip
+    triton = {"inference-header-content-length": str(len(head)), **raw}
+    apps = HERE / "serving_peers"
+
+    def uvicorn(port: int, _: Path) -> list[str]:
+        return ["-m", "uvicorn", "starlette_app:app", "--port", str(port), "--log-level", "error",
+                "--no-access-log", "--app-dir", str(apps)]  # fmt: skip
+
+    def edgewise(port: int, _: Path) -> list[str]:
+        return ["-m", "edgewise", "serve", str(folder / "family.toml"), "--port", str(port),
+                "--workers", "1", "--log", "off"]  # fmt: skip
+
+    def bento(port: int, _: Path) -> list[str]:
+        return ["-m", "bentoml", "serve", "bentoml_app:Model", "--port", str(port), "--working-dir",
+                str(apps), "--host", "127.0.0.1"]  # fmt: skip
+
+    infer = "/v2/models/stack/infer"
+    return [
+        Server("starlette", uvicorn, "/infer", raw, values, here, "uvicorn"),
+        Server("edgewise", edgewise, infer, triton, head + values, here, "edgewise"),
+        Server("litserve", lambda p, _: [str(apps / "litserve_app.py")], "/infer", raw, values,
+               peers, "litserve"),
+        Server("bentoml", bento, "/infer", raw, values, peers, "bentoml"),
+        Server("ray serve", lambda p, _: [str(apps / "ray_app.py")], "/infer", raw, values, here,
+               "ray.serve"),
+        # MLServer's REST takes tensors as JSON only.
+        Server("mlserver", lambda p, _: ["-m", "mlserver", "start", str(folder)], infer,
+               {"content-type": "application/json"}, _json(values), peers, "mlserver"),
+    ]  # fmt: skip
+
+
+def _json(values: bytes) -> bytes:
+    flat = np.frombuffer(values, np.float32).tolist()
+    tensor = {"name": "x", "datatype": "FP32", "shape": SHAPE, "data": flat}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
+def installed(server: Server) -> bool:
+    if not server.python.exists():
+        return False
+    found = subprocess.run(
+        [server.python, "-c", f"import {server.module}"], capture_output=True, check=False
+    )
+    return found.returncode == 0
+
+
+def environment(model: Path, port: int) -> dict[str, str]:
+    apps = str(HERE / "serving_peers")
+    return {
+        **os.environ, "EDGEWISE_MODEL": str(model), "PORT": str(port), "PYTHONPATH": apps,
+        "MLSERVER_HTTP_PORT": str(port), "MLSERVER_GRPC_PORT": str(free_port()),
+        "MLSERVER_METRICS_PORT": str(free_port()), "BENTOML_DO_NOT_TRACK": "1",
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def started(server: Server, model: Path) -> Iterator[int]:
+    """The server on its core, once it answers."""
+    port = free_port()
+    process = subprocess.Popen(
+        [server.python, *server.command(port, model)],
+        env=environment(model, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+    )  # fmt: skip
+    try:
+        wait_for(server, port, process)
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for(server: Server, port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise SystemExit(f"{server.name} ended with status {process.returncode}")
+        with contextlib.suppress(OSError, RuntimeError, asyncio.IncompleteReadError, ValueError):
+            asyncio.run(load(server, port, 1, 0.01))
+            return
+        time.sleep(0.25)
+    raise SystemExit(f"{server.name} does not answer")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# -- the load --------------------------------------------------------------------------------------
+
+
+async def load(server: Server, port: int, callers: int, seconds: float) -> np.ndarray:
+    """Latencies in ms of callers that each wait for an answer before asking again."""
+    head = f"POST {server.path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(server.body)}\r\n"  # fmt: skip  # noqa: E501
+    head += "".join(f"{name}: {value}\r\n" for name, value in server.headers.items()) + "\r\n"
+    request = head.encode() + server.body
+    end = time.perf_counter() + seconds
+    taken: list[float] = []
+
+    async def caller() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            while (began := time.perf_counter()) < end:
+                writer.write(request)
+                await answer(reader)
+                taken.append(1e3 * (time.perf_counter() - began))
+        finally:
+            writer.close()
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return np.array(taken)
+
+
+async def answer(reader: asyncio.StreamReader) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).lower()
+    if not head.startswith(b"http/1.1 200"):
+        raise RuntimeError(head[:300].decode())
+    for line in head.split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            await reader.readexactly(int(line.split(b":")[1]))
+            return
+    raise ValueError("an answer without its length")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""What the simulator says of a run that it has not seen: scheduler and shaper in virtual time.
+
+Known to it are the schedule (arrivals, clients), the links as data, and what calibration runs told:
+service times of each variant, and what the service adds to the network's own time. Not known is
+anything of the run itself.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgewise.network.shaper import shape_of
+from edgewise.network.shaping.pacing import Flow, Pacer, Shape
+from edgewise.records import LoadRun, Profile
+from edgewise.selection import queueing
+from edgewise.selection.profiles import LEVELS, ProfileTable, table
+from edgewise.selection.replay import Requests, replay
+from edgewise.selection.scheduling import FamilyPlan, Scheduler
+from edgewise.serving.load.schedule import Schedule, plan
+from edgewise.serving.load.settings import LoadSettings
+
+Floats = NDArray[np.float64]
+#: As the load generator's clients weigh their newest request.
+_ALPHA = 0.2
+#: The service's limit on its queue.
+_QUEUE = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Calibrated:
+    """What was measured before: service times of each variant in ms, in any order; what a worker
+    needs between two jobs; and what the service adds to the network's time, (n,)."""
+
+    service_ms: dict[str, Floats]
+    accuracy: dict[str, float]
+    between_ms: float
+    overhead_ms: Floats
+
+    def profiles(self, name: str) -> ProfileTable:
+        """As the scheduler takes them."""
+        return table(name, [self._profile(variant) for variant in self.service_ms])
+
+    def _profile(self, variant: str) -> Profile:
+        times = self.service_ms[variant]
+        quantiles = zip(LEVELS.tolist(), np.quantile(times, LEVELS).tolist(), strict=True)
+        return Profile(
+            model=variant, accuracy=self.accuracy[variant], mean_ms=float(times.mean()),
+            std_ms=float(times.std(ddof=1)), n=len(times), quantiles_ms=tuple(quantiles),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What travels per request, with HTTP's heads."""
+
+    payload_bytes: float
+    reply_bytes: float
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """What a run delivers, measured or predicted. `usage` is of the offered requests."""
+
+    attainment: float
+    effective_accuracy: float
+    p99_ms: float | None
+    usage: dict[str, float]
+
+
+def measured(run: LoadRun) -> Delivered:
+    """What a run delivered."""
+    return Delivered(
+        run.attainment or 0.0, run.effective_accuracy or 0.0, run.latency_ms.p99, run.usage
+    )
+
+
+def predict(
+    settings: LoadSettings, inputs: int, known: Calibrated, *, policy: str, workers: int,
+    sizes: Sizes, seeds: int = 5,
+) -> Delivered:  # fmt: skip
+    """The mean over several draws of networks and service times; the schedule is the run's."""
+    schedule = plan(settings, inputs)
+    each = [
+        _once(settings, schedule, sizes, known, policy, workers, np.random.default_rng([7, seed]))
+        for seed in range(seeds)
+    ]
+    p99s = [one.p99_ms for one in each if one.p99_ms is not None]
+    return Delivered(
+        float(np.mean([one.attainment for one in each])),
+        float(np.mean([one.effective_accuracy for one in each])),
+        float(np.mean(p99s)) if p99s else None,
+        {v: float(np.mean([one.usage[v] for one in each])) for v in known.service_ms},
+    )
+
+
+def _once(
+    settings: LoadSettings, schedule: Schedule, sizes: Sizes, known: Calibrated,
+    policy: str, workers: int, rng: np.random.Generator,
+) -> Delivered:  # fmt: skip
+    n, sla_ms = len(schedule), settings.sla_ms
+    assert sla_ms is not None
+    up_ms, down_ms = _network(schedule, settings, known, sizes, rng)
+    expected_ms = _expected(schedule, up_ms + down_ms, settings.clients)
+    arrival_ms = schedule.due_ms + up_ms
+    # The service counts back from when the request is there: what it is told of the upload and the
+    # download is a guess, what the upload really took is not known to it.
+    due_ms = arrival_ms + sla_ms - expected_ms
+    order = np.argsort(arrival_ms, kind="stable")
+    requests = Requests(arrival_ms[order], due_ms[order], np.full(n, sla_ms))
+    profiles = known.profiles("family")
+    scheduler = Scheduler(
+        {"family": FamilyPlan("family", profiles, queueing.parse(policy),
+                              dict.fromkeys(profiles.models, "local"))},
+        {"local": workers}, queue_limit=_QUEUE,
+    )  # fmt: skip
+    drawn = {variant: rng.choice(times, n) for variant, times in known.service_ms.items()}
+    out = replay(
+        scheduler, "family", {"local": workers}, requests,
+        lambda number, variant, busy: float(drawn[variant][number]),
+        overhead_ms=known.between_ms,
+    )  # fmt: skip
+    latency_ms, model = np.empty(n), np.empty(n, dtype=np.intp)
+    latency_ms[order] = np.where(
+        out.model >= 0, arrival_ms[order] + out.sojourn_ms + down_ms[order], np.inf
+    )
+    model[order] = out.model
+    latency_ms -= schedule.due_ms
+    accuracy = np.array([*(known.accuracy[variant] for variant in out.variants), 0.0])
+    return _counted(schedule, latency_ms, model, accuracy, out.variants, sla_ms)
+
+
+def _counted(
+    schedule: Schedule, latency_ms: Floats, model: NDArray[np.intp], accuracy: Floats,
+    variants: tuple[str, ...], sla_ms: float,
+) -> Delivered:  # fmt: skip
+    """After the warm-up."""
+    latency_ms, model = latency_ms[schedule.warmup :], model[schedule.warmup :]
+    in_time = latency_ms <= sla_ms
+    answered = latency_ms[model >= 0]
+    return Delivered(
+        float(in_time.mean()),
+        float((accuracy[model] * in_time).mean()),
+        float(np.quantile(answered, 0.99)) if len(answered) else None,
+        {variant: float((model == i).mean()) for i, variant in enumerate(variants)},
+    )
+
+
+def _network(
+    schedule: Schedule,
+    settings: LoadSettings,
+    known: Calibrated,
+    sizes: Sizes,
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Up and down of every request, (n,); half of what the service adds goes to either."""
+    n = len(schedule)
+    up_ms, down_ms = np.zeros(n), np.zeros(n)
+    for client in range(settings.clients if settings.links else 0):
+        mine = np.flatnonzero(schedule.client == client)
+        link = settings.links[client % len(settings.links)]
+        shape = shape_of(f"link:{link}", seed=int(rng.integers(1 << 30)))
+        up_ms[mine], down_ms[mine] = _moved(shape, schedule.due_ms[mine], sizes)
+    half_ms = rng.choice(known.overhead_ms, n) / 2
+    return up_ms + half_ms, down_ms + half_ms
+
+
+def _moved(shape: Shape, due_ms: Floats, sizes: Sizes) -> tuple[Floats, Floats]:
+    """One client's requests through the shaper's rules: its radio sleeps, its rate is shared. The
+    reply leaves when the payload is there: what the service takes shifts when the radio sleeps,
+    which is less than its tail."""
+    wire = Pacer(shape).connect(0.0)
+    up_ms, down_ms = np.zeros(len(due_ms)), np.zeros(len(due_ms))
+    for i, at_ms in enumerate(due_ms.tolist()):
+        there_ms = _pass(wire.up, at_ms, int(sizes.payload_bytes))
+        up_ms[i] = there_ms - at_ms
+        down_ms[i] = _pass(wire.down, there_ms, int(sizes.reply_bytes)) - there_ms
+    return up_ms, down_ms
+
+
+def _pass(flow: Flow, at_ms: float, left: int) -> float:
+    """When the last of so many bytes is there."""
+    there_ms = at_ms
+    while left > 0:
+        at_ms = max(at_ms, flow.ready_ms)
+        piece = min(left, flow.allowance(at_ms))
+        there_ms = flow.offer(at_ms, piece).arrives_ms
+        left -= piece
+    return there_ms
+
+
+def _expected(schedule: Schedule, total_ms: Floats, clients: int) -> Floats:
+    """What each client would say of its network with each request: a weighted mean of those of its
+    earlier ones that are answered by then. Its first requests say nothing: 0."""
+    expected_ms = np.zeros(len(schedule))
+    for client in range(clients):
+        mean_ms: float | None = None
+        waiting: deque[tuple[float, float]] = deque()
+        for i in np.flatnonzero(schedule.client == client):
+            now_ms = schedule.due_ms[i]
+            while waiting and waiting[0][0] <= now_ms:
+                _, seen_ms = waiting.popleft()
+                mean_ms = seen_ms if mean_ms is None else mean_ms + _ALPHA * (seen_ms - mean_ms)
+            expected_ms[i] = mean_ms or 0.0
+            waiting.append((now_ms + total_ms[i], total_ms[i]))
+    return expected_ms

@@ -1,0 +1,39 @@
+"""`edgewise serve` as a process, for benchmarks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def serving(
+    family: Path, *, workers: int = 1, policy: str = "deadline", cores: Sequence[int] = (),
+    more: Sequence[str] = (),
+) -> Iterator[str]:  # fmt: skip
+    """The service's address, while it is entered. It ends by SIGTERM, as in operation."""
+    command = [
+        sys.executable, "-m", "edgewise", "serve", str(family), "--port", "0", "--json",
+        "--log", "off", "--workers", str(workers), "--policy", policy, *more,
+    ]  # fmt: skip
+    keep = (lambda: os.sched_setaffinity(0, cores)) if cores else None
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=keep)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the service did not start: {' '.join(command)}")
+        yield json.loads(line)["http"]
+    finally:
+        process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+        process.wait()
+        process.stdout.close()

@@ -1,0 +1,146 @@
+"""The verb `links`: the network paths that are known, and a place behind one of them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from edgewise.cli import output
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgewise.network.shaping.meter import Counters
+    from edgewise.network.shaping.pacing import Shape
+
+
+def links(
+    files: list[Path] = typer.Argument(
+        default_factory=list, help="TOML files with links of your own."
+    ),
+    shape: str | None = typer.Option(
+        None, "--shape", metavar="LINK", help="Do not list: put a target behind a link or trace."
+    ),
+    to: str | None = typer.Option(None, "--to", metavar="HOST:PORT", help="With --shape: the one."),
+    listen: int = typer.Option(
+        0, "--listen", min=0, max=65535, help="With --shape: the port; 0: any free one."
+    ),
+    rtt: float | None = typer.Option(None, "--rtt", help="With --shape: another round trip, ms."),
+    jitter: float | None = typer.Option(None, "--jitter", help="With --shape: its deviation, ms."),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+) -> None:
+    """The network paths known by name, and the published pairs; or a link to be behind."""
+    if shape is None and (to is not None or listen or rtt is not None or jitter is not None):
+        raise UsageError("--to, --listen, --rtt and --jitter go with --shape")
+    if shape is not None:
+        _shape(shape, to, listen, rtt, jitter, as_json=as_json)
+        return
+    import msgspec
+
+    from edgewise.network import catalogue
+
+    known = list(catalogue.links().values())
+    for file in files:
+        known += catalogue.read_links(file).values()
+    pairs = list(catalogue.pairs().values())
+    if as_json:
+        for link in known:
+            output.emit({"kind": "link", **msgspec.to_builtins(link)})
+        for pair in pairs:
+            output.emit({"kind": "pair", **catalogue.describe_pair(pair)})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold")
+    for column in ("link", "uplink", "downlink", "round trip", "radio", "what"):
+        table.add_column(column)
+    for link in known:
+        table.add_row(
+            link.name,
+            f"{link.uplink_mbps:g} Mbps",
+            f"{link.downlink_mbps:g} Mbps",
+            f"{link.rtt_ms:g} ± {link.jitter_ms:g} ms",
+            link.radio or "–",
+            link.description,
+        )
+    screen = output.console()
+    screen.print(table)
+    table = Table(box=None, header_style="bold")
+    for column in ("published pair", "one way, mean", "deviation"):
+        table.add_column(column)
+    for pair in pairs:
+        table.add_row(pair.name, f"{pair.mean_ms:g} ms", f"{pair.std_ms:g} ms")
+    screen.print(table)
+
+
+def _shape(
+    link: str,
+    to: str | None,
+    listen: int,
+    rtt_ms: float | None,
+    jitter_ms: float | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Serve a shaped way to `to` (HOST:PORT) until told to end, then say what went through."""
+    from edgewise.network.shaper import LOOPBACK, Shaper, shape_of
+
+    if to is None:
+        raise UsageError("--shape without a target", hint="--to HOST:PORT")
+    given = {"rtt_ms": rtt_ms, "jitter_ms": jitter_ms}
+    form = shape_of(link, **{name: value for name, value in given.items() if value is not None})
+    with _until_told() as told, Shaper.of(_target(to), form, listen=(LOOPBACK, listen)) as shaper:
+        _show_start(link, to, f"{LOOPBACK}:{shaper.port}", form, as_json=as_json)
+        told.wait()
+        counters = shaper.counters()
+    _show_end(counters, as_json=as_json)
+
+
+def _target(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise UsageError(f"the target '{text}' is no HOST:PORT", hint="--to 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+@contextmanager
+def _until_told() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a polite kill sets: here they are the usual end, no interruption."""
+    told = threading.Event()
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: told.set()) for number in wanted]
+    try:
+        yield told
+    finally:
+        for number, handler in zip(wanted, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _show_start(link: str, to: str, listen: str, form: Shape, *, as_json: bool) -> None:
+    up, down = form.uplink.mean_mbps, form.downlink.mean_mbps
+    if as_json:
+        known = {"kind": "shaper", "link": link, "listen": listen, "target": to}
+        times = {name: getattr(form, name) for name in ("rtt_ms", "jitter_ms", "promotion_ms")}
+        output.emit({**known, "uplink_mbps": up, "downlink_mbps": down, **times})
+        return
+    screen = output.console()
+    screen.print(
+        f"{listen} is {to} behind {link}: {up:g} Mbps up, {down:g} down, "
+        f"{form.rtt_ms:g} ± {form.jitter_ms:g} ms. Ctrl-C ends it."
+    )
+
+
+def _show_end(counters: Counters, *, as_json: bool) -> None:
+    if as_json:
+        output.emit({"kind": "shaped", **asdict(counters)})
+        return
+    output.console().print(
+        f"{counters.connections} connections ({counters.refused} refused), "
+        f"{counters.uplink_bytes:,} bytes up, {counters.downlink_bytes:,} down"
+    )

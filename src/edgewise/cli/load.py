@@ -1,0 +1,214 @@
+"""The verb `load`: drive a running service and report what it delivered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from edgewise.cli import output
+from edgewise.cli.arguments import parse_numbers, parse_words
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edgewise.records import Distribution, LoadRun
+    from edgewise.serving.load.settings import LoadSettings
+    from edgewise.store import Store
+
+_INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("load")(load)
+
+
+def load(
+    url: str = typer.Argument(help="A server of the Open Inference Protocol, http or https."),
+    model: str = typer.Option(..., "--model", help="A family or a variant that it serves."),
+    inputs: list[Path] = typer.Option(
+        ..., "--input", help="A folder of images (or one per class), an npz file, or images."
+    ),
+    arrivals: str = typer.Option(
+        "poisson:10", "--arrivals", metavar="poisson:80|gamma:80,4|trace:FILE", help="Per second."
+    ),
+    requests: int | None = typer.Option(None, "--requests", help="How many after the warm-up."),
+    seconds: float | None = typer.Option(None, "--seconds", help="How long after the warm-up."),
+    sla: float | None = typer.Option(
+        None, "--sla", help="Deadline in ms from the intended send time to the last byte back."
+    ),
+    link: str = typer.Option(
+        "", "--link", metavar="A,B,…", help="Links by name, or traces; clients take turns."
+    ),
+    clients: int = typer.Option(1, "--clients", help="Each with a link of its own."),
+    connection: str = typer.Option("warm", "--connection", help="warm or fresh."),
+    warmup: float = typer.Option(0.0, "--warmup", help="Seconds that are not counted."),
+    timeout: float = typer.Option(10.0, "--timeout", help="Seconds until a request has failed."),
+    seed: int = typer.Option(0, "--seed", min=0, help="Same seed, same requests."),
+    token: str | None = typer.Option(None, "--token", envvar="EDGEWISE_TOKEN", help="Bearer."),
+    ca: Path | None = typer.Option(None, "--ca", help="Certificates that vouch for the server."),
+    labels: Path | None = typer.Option(
+        None, "--labels", help="Names of the classes, one per line, for folders named by class."
+    ),
+    processes: int = typer.Option(1, "--processes", help="More where one lags."),
+    cores: str = typer.Option(
+        "", "--cores", metavar="A,B,…", help="Keep the generator on these, off the service's."
+    ),
+    realtime: bool = typer.Option(
+        True, "--realtime/--no-realtime", help="Before other work, where the system allows it."
+    ),
+    samples: bool = typer.Option(False, "--samples", help="Keep every request in the record."),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> int:
+    """Drive a running service with an open loop; what was late or refused counts as missed."""
+    from edgewise.serving.load.settings import LoadSettings
+
+    settings = LoadSettings(
+        url=url,
+        model=model,
+        inputs=tuple(inputs),
+        arrivals=arrivals,
+        requests=requests,
+        seconds=seconds,
+        warmup_s=warmup,
+        sla_ms=sla,
+        links=parse_words(link),
+        clients=clients,
+        connection=_kept(connection),
+        timeout_s=timeout,
+        seed=seed,
+        token=token,
+        ca=ca,
+        labels=labels,
+        processes=processes,
+        cores=parse_numbers("--cores", cores) if cores else (),
+        realtime=realtime,
+        samples=samples,
+    )
+    kept = _open(store) if store else None
+    run = _run(settings, quiet=quiet)
+    if as_json:
+        output.emit(run)
+    else:
+        _print(run)
+    if kept is not None:
+        kept.append([run])
+    return _INTERRUPTED if run.status == "interrupted" else 0
+
+
+def _open(store: str) -> Store:
+    """Before the load: a store that cannot be written is no reason to drive it in vain."""
+    from edgewise.store import Store
+
+    return Store.open(store, create=True)
+
+
+def _kept(connection: str) -> Literal["warm", "fresh"]:
+    if connection == "warm":
+        return "warm"
+    if connection == "fresh":
+        return "fresh"
+    raise UsageError(f"--connection {connection}", hint="warm or fresh")
+
+
+def _run(settings: LoadSettings, *, quiet: bool) -> LoadRun:
+    from edgewise.serving.load.run import carry_out, prepare
+
+    prepared = prepare(settings)
+    with output.progress("load", len(prepared.schedule), quiet=quiet) as advance:
+        return carry_out(prepared, lambda ended: advance(steps=ended))
+
+
+def _print(run: LoadRun) -> None:
+    screen = output.console()
+    screen.print(run_table(run))
+    if run.status == "void":
+        screen.print(f"void: {run.reason}", style="bold red", markup=False)
+    elif run.reason:
+        screen.print(f"{run.status}: {run.reason}", markup=False)
+    for note in run.notes:
+        screen.print(note, markup=False)
+
+
+def run_table(run: LoadRun) -> Table:
+    """What a run delivered, for people: a name and a value per row."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    for name, value in _rows(run):
+        table.add_row(name, value)
+    return table
+
+
+def _rows(run: LoadRun) -> list[tuple[str, str]]:
+    failed = sum(run.failed.values())
+    rows = [
+        ("offered", f"{run.requests} requests in {run.duration_s:.1f} s, {run.arrivals}: "
+                    f"{run.offered_per_s:.1f} per s over {', '.join(run.links) or 'no link'}"),
+        ("answered", f"{run.answered} ({run.achieved_per_s:.1f} per s), {run.refused} refused, "
+                     f"{failed} failed{_kinds(run)}"),
+    ]  # fmt: skip
+    if run.attainment is not None:
+        rows.append((
+            "in time", f"{_percent(100 * run.attainment)}{_interval(run.attainment_ci95, 100)} "
+            f"within {run.sla_ms:g} ms, {run.goodput_per_s or 0:.1f} per s",
+        ))  # fmt: skip
+    rows.append(("accuracy", _accuracies(run)))
+    rows.append(("latency", _quantiles(run.latency_ms)))
+    if run.refusal_ms.n:
+        rows.append(("refusals", _quantiles(run.refusal_ms)))
+    if run.queue_ms is not None:
+        rows.append(("of it, mean", f"network {output.milliseconds(run.network_ms)}, "
+                     f"queue {output.milliseconds(run.queue_ms)}, "
+                     f"preprocess {output.milliseconds(run.preprocess_ms)}, "
+                     f"inference {output.milliseconds(run.inference_ms)}"))  # fmt: skip
+    if run.usage:
+        shares = sorted(run.usage.items(), key=lambda item: -item[1])
+        rows.append(("variants", ", ".join(f"{name} {100 * part:.1f} %" for name, part in shares)))
+    rows.append(("generator", f"late by {run.lag_p99_ms:.2f} ms at p99"))
+    return rows
+
+
+def _kinds(run: LoadRun) -> str:
+    kinds = ", ".join(f"{kind} {count}" for kind, count in run.failed.items())
+    return f" ({kinds})" if kinds else ""
+
+
+def _accuracies(run: LoadRun) -> str:
+    if run.accuracy is None and run.measured_accuracy is None:
+        return "–"
+    stated = [
+        f"{_percent(run.accuracy)} stated",
+        f"{_percent(run.effective_accuracy)}{_interval(run.effective_ci95, 1)} effective",
+    ]
+    measured = [
+        f"{_percent(run.measured_accuracy)} measured",
+        f"{_percent(run.measured_effective_accuracy)} effective",
+    ]
+    parts = (stated if run.accuracy is not None else []) + (
+        measured if run.measured_accuracy is not None else []
+    )
+    return ", ".join(parts)
+
+
+def _quantiles(times: Distribution) -> str:
+    known = [("median", times.p50), ("p90", times.p90), ("p95", times.p95), ("p99", times.p99)]
+    shown = [f"{name} {output.milliseconds(ms)}" for name, ms in known if ms is not None]
+    return ", ".join(shown) or "–"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f} %"
+
+
+def _interval(interval: tuple[float, float] | None, scale: float) -> str:
+    if interval is None:
+        return ""
+    return f" ({scale * interval[0]:.2f} … {scale * interval[1]:.2f})"

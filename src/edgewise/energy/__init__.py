@@ -1,0 +1,1 @@
+"""What a request costs a device's battery: radio and compute."""

@@ -1,0 +1,103 @@
+"""The device's energy of both ways: compute by a declared power model, radio by the link's."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from edgewise.energy.power import PowerModel, compute_energy
+from edgewise.energy.radio import NO_RADIO, RadioState, radio_of, transfer_energy
+from edgewise.placement.wire import Usage
+from edgewise.records import CloudPhases, DevicePhases, LinkProfile
+
+LEFT_OUT = "energy: the screen, memory and the device's idle power are left out"
+
+#: A phone's radio does not take more; what a row says of rates beyond is extrapolated.
+_PLAUSIBLE_W = 6.0
+
+
+class Work(NamedTuple):
+    """What of the cloud's way costs the device energy.
+
+    `own_ms` it computes itself (prepares, encodes, reads the answer); `later_ms` and `first_ms`
+    its radio is awake for a later and for a first request, promotions not counted. `all_asleep`:
+    the silence between requests is long enough for the radio to fall asleep.
+    """
+
+    payload_bytes: float
+    reply_bytes: float
+    own_ms: float
+    later_ms: float
+    first_ms: float
+    all_asleep: bool = False
+
+
+def on_device(phases: DevicePhases, power: PowerModel | None, threads: int) -> DevicePhases:
+    """With its energy: inference on so many cores, everything else on one."""
+    if power is None or phases.total_ms is None:
+        return phases
+    inference_ms = phases.inference_ms or 0.0
+    alone_ms = phases.total_ms - inference_ms
+    energy_j = compute_energy(power, alone_ms) + compute_energy(power, inference_ms, threads)
+    if phases.load_ms is None:
+        return replace(phases, energy_j=energy_j)
+    first_j = energy_j + compute_energy(power, phases.load_ms)
+    return replace(phases, energy_j=energy_j, first_energy_j=first_j)
+
+
+def in_cloud(
+    phases: CloudPhases, work: Work, power: PowerModel | None, link: LinkProfile, usage: Usage
+) -> CloudPhases:
+    """With its energy, where the radio's row and the power model are known."""
+    busy_ms = work.first_ms if usage.connection == "fresh" else work.later_ms
+    radio_j = _radio_j(link, work, busy_ms, usage.radio, usage.requests, usage.gap_ms)
+    alone: RadioState = "idle" if work.all_asleep else usage.radio
+    first_radio_j = _radio_j(link, work, work.first_ms, alone, 1, 0.0)
+    if power is None:
+        return replace(phases, radio_j=radio_j)
+    compute_j = compute_energy(power, work.own_ms)
+    return replace(
+        phases,
+        radio_j=radio_j,
+        compute_j=compute_j,
+        energy_j=None if radio_j is None else radio_j + compute_j,
+        first_energy_j=None if first_radio_j is None else first_radio_j + compute_j,
+    )
+
+
+def notes(link: LinkProfile, power: PowerModel | None, device: str) -> tuple[str, ...]:
+    """What an energy leaves out, and why one is missing."""
+    said = [LEFT_OUT]
+    if power is None:
+        said.append(f"energy: no power model was declared for {device}")
+    radio = radio_of(link)
+    if radio is None:
+        said.append(f"energy: {link.name} has no radio; a wired interface's power is left out")
+    elif missing := radio.missing():
+        said.append(f"energy: the radio table's row {radio.name} lacks {', '.join(missing)}")
+    elif (power_w := radio.sending_w(link.uplink_mbps)) > _PLAUSIBLE_W:
+        said.append(
+            f"energy: {radio.name} at {link.uplink_mbps:g} Mbps would take {power_w:.0f} W: its "
+            f"row was measured at lower rates, more than {_PLAUSIBLE_W:g} W is extrapolation"
+        )
+    return tuple(said)
+
+
+def _radio_j(
+    link: LinkProfile, work: Work, busy_ms: float, state: RadioState, requests: int, gap_ms: float
+) -> float | None:
+    radio = radio_of(link)
+    if radio is None:
+        return NO_RADIO.total_j
+    return transfer_energy(
+        radio,
+        payload_bytes=work.payload_bytes,
+        reply_bytes=work.reply_bytes,
+        uplink_mbps=link.uplink_mbps,
+        downlink_mbps=link.downlink_mbps,
+        busy_ms=busy_ms,
+        state=state,
+        requests=requests,
+        gap_ms=gap_ms,
+    ).total_j

@@ -1,0 +1,139 @@
+"""The two sides of a computed comparison: machines with the profiles of models on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from edgewise.energy.power import PowerModel, power, powers
+from edgewise.errors import InputError, UsageError
+from edgewise.placement.preprocess import Costs, costs
+from edgewise.records import Method, Profile
+
+
+class _Phone(NamedTuple):
+    """Whose cores and power a published set of profiles has, and how many threads."""
+
+    core: str
+    power: str | None
+    threads: int
+
+
+_PHONES: Mapping[str, _Phone] = {
+    "pixel3": _Phone("pixel-3", "pixel-3", 4),
+    "pixel3-gpu": _Phone("pixel-3", None, 1),
+    "pixel3-nnapi": _Phone("pixel-3", None, 1),
+}
+_METHODS: Mapping[str, Method] = {"published": "published"}
+
+
+@dataclass(frozen=True, eq=False)
+class Machine:
+    """A device or a server: how long it takes for models, and what it takes from a battery.
+
+    `threads` compute at a time. `power` is None where nobody declared one: its energy is not known
+    then. `costs` are those of its cores, for preprocessing.
+    """
+
+    name: str
+    profiles: Sequence[Profile]
+    costs: Costs = field(default_factory=costs)
+    power: PowerModel | None = None
+    threads: int = 1
+
+    def by_key(self) -> dict[str, Profile]:
+        """Profiles by what their models' names have in common with other tables'."""
+        return {key(profile.model): profile for profile in self.profiles}
+
+
+def machine(
+    source: str,
+    *,
+    name: str | None = None,
+    target: str | None = None,
+    power_model: str | None = None,
+    slowdown: str | float | None = None,
+    threads: int | None = None,
+) -> Machine:
+    """A machine from profiles: a published set (`pixel3`, `p2`), a CSV file, or a store.
+
+    Args:
+        source: as `simulate --profiles` takes it.
+        target: which target of a store.
+        power_model: as `energy.power.power` takes it; None: that of the phone, if it is known.
+        slowdown: as `preprocess.costs` takes it; None: that of the power model's device, if it is
+            known, else a server's core.
+        threads: how many compute; None: what the source says.
+
+    Raises:
+        InputError, UsageError: no such profiles, power model or machine.
+    """
+    from edgewise.selection import sources
+
+    phone = _PHONES.get(source)
+    profiles = sources.load(source, target=target).table
+    described = power_model or (phone.power if phone else None)
+    model = power(described) if described else None
+    stated = re.search(r"threads=(\d+)", profiles.profiles[0].source or "")
+    known_threads = int(stated[1]) if stated else phone.threads if phone else 1
+    return Machine(
+        name=name or profiles.name,
+        profiles=profiles.profiles,
+        costs=costs(slowdown if slowdown is not None else _core(phone, model)),
+        power=model,
+        threads=threads or known_threads,
+    )
+
+
+def _core(phone: _Phone | None, model: PowerModel | None) -> str:
+    if phone is not None:
+        return phone.core
+    return model.name if model is not None and model.name in powers() else "reference"
+
+
+def pairs(
+    device: Machine, server: Machine, models: Iterable[str] | None = None
+) -> list[tuple[str, Profile, Profile]]:
+    """Models that both know: name, profile there and here. A model written `SMALL=LARGE` is one
+    name on the device and another on the server.
+
+    Raises:
+        UsageError: a model that one of them does not know.
+        InputError: they have no model in common.
+    """
+    here, there = device.by_key(), server.by_key()
+    if models is None:
+        common = [(there[name].model, here[name], there[name]) for name in here if name in there]
+        if not common:
+            raise InputError(
+                f"the profiles of {device.name} and {server.name} have no model in common",
+                hint="name two: DEVICE_MODEL=SERVER_MODEL",
+            )
+        return common
+    found = []
+    for model in models:
+        local, _, remote = model.partition("=")
+        found.append((model, _find(device, here, local), _find(server, there, remote or local)))
+    return found
+
+
+def _find(where: Machine, known: Mapping[str, Profile], model: str) -> Profile:
+    if key(model) in known:
+        return known[key(model)]
+    names = ", ".join(profile.model for profile in known.values())
+    raise UsageError(f"{where.name} has no profile of '{model}'", hint=f"it has {names}")
+
+
+def key(model: str) -> str:
+    """What a model's name is compared by: tables write `Mobilenet_V1_0.50_224`,
+    `mobilenet_v1_0.5_224` and `mobilenet_0.50_224` for the same one."""
+    words = re.findall(r"\d+\.\d+|\d+|[a-z]+", model.casefold())
+    text = " ".join(f"{float(word):g}" if word[0].isdigit() else word for word in words)
+    return text.replace("mobilenet v 1 ", "mobilenet ")
+
+
+def method_of(profile: Profile) -> Method:
+    """How a profile's times came about, seen from here."""
+    return _METHODS.get(profile.origin, "profile")

@@ -1,0 +1,399 @@
+"""Earliest deadline first: who fits in, and what the first in the queue should get. Compiled.
+
+Tickets of a pool stand in the order of their deadlines, `due_ms[first:last]`, each with a kind: the
+variants that it may get. Whoever is queued was promised an answer in time, so that
+
+- `late` schedules the queue on the workers with each ticket's fastest variant, to see whether all
+  promises hold. A finish counts as the sum of the means plus the root of the sum of the squares of
+  what each service may exceed its mean by at the promised level. One service alone is thus held
+  to its own quantile, many to what their errors add up to.
+- `foresee` is backward induction over the queue: future[j] is the most points that ticket j and
+  all behind it can still bring, over the pool's work done until then, the last of them followed by
+  what that backlog is worth for requests yet to come (`prices.py`). It looks at some tickets;
+  those behind are counted with their fastest variants.
+- `pick_first` chooses for a worker that is free now, `expected` for a request that arrives.
+
+The backlog per worker stands for the state of k workers, as in `prices.py`. Keep what calls each
+other in this file: the cache of compiled code looks at no other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from edgewise.selection.boards import FACTOR, IDLE, LOST, MODEL, START, Desk, Queue
+from edgewise.selection.profiles import Floats
+from edgewise.selection.protocol import Indices
+
+#: Times that differ by less are equal.
+_EPSILON_MS = 1e-6
+
+
+@njit(cache=True)
+def locate(grid_ms: Floats, place_ms: float) -> tuple[int, float]:
+    """The cell of a quadratic grid, and how far into it."""
+    last = grid_ms.shape[0] - 1
+    if not place_ms < grid_ms[last]:
+        return last - 1, 1.0
+    if place_ms <= 0.0:
+        return 0, 0.0
+    cell = min(int(np.sqrt(place_ms / grid_ms[last]) * last), last - 1)
+    return cell, (place_ms - grid_ms[cell]) / (grid_ms[cell + 1] - grid_ms[cell])
+
+
+@njit(cache=True)
+def value_at(grid_ms: Floats, values: Floats, place_ms: float) -> float:
+    """Values on the grid, linear between the nodes."""
+    cell, part = locate(grid_ms, place_ms)
+    return float(values[cell] + part * (values[cell + 1] - values[cell]))
+
+
+@njit(cache=True)
+def share_in_time(rows: Floats, model: int, limit_ms: float) -> float:
+    """P(service ≤ limit) from the empirical quantiles, rows (M, Q)."""
+    count = rows.shape[1]
+    if limit_ms >= rows[model, count - 1]:
+        return 1.0
+    if limit_ms < rows[model, 0]:
+        return 0.0
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if rows[model, middle] <= limit_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return float(low / count)
+
+
+@njit(cache=True)
+def shifts(grid_ms: Floats, work_ms: float, cells: Indices, parts: Floats, model: int) -> None:
+    """Fill one row of a desk's `cells` and `parts`."""
+    for node in range(grid_ms.shape[0]):
+        cells[model, node], parts[model, node] = locate(grid_ms, grid_ms[node] + work_ms)
+
+
+@njit(cache=True)
+def _left(desk: Desk, model: int, elapsed_ms: float, factor: float) -> tuple[float, float]:
+    """Mean of what is left of a service, and what it may exceed that by."""
+    mean_ms, tail_ms = desk.mean_ms[model], desk.tail_ms[model]
+    gone = elapsed_ms / factor
+    if gone <= desk.quantiles_ms[model, 0]:
+        return mean_ms * factor - elapsed_ms, tail_ms * factor
+    rows = desk.quantiles_ms
+    count = rows.shape[1]
+    total, survivors = 0.0, 0
+    while survivors < count and rows[model, count - 1 - survivors] > gone:
+        total += rows[model, count - 1 - survivors]
+        survivors += 1
+    if survivors == 0:  # longer than ever seen: about to end, for all that is known
+        return 0.0, (gone - mean_ms) * factor
+    left_ms = total / survivors
+    return (left_ms - gone) * factor, max(mean_ms + tail_ms - left_ms, 0.0) * factor
+
+
+@njit(cache=True)
+def unfinished(desk: Desk, running: Floats, now_ms: float) -> tuple[Floats, Floats, float]:
+    """Of every live worker the mean time until it is free, and the square of what it may exceed
+    that by; the sum of the means. Shapes (live,), (live,)."""
+    free_ms, square = np.empty(running.shape[0]), np.empty(running.shape[0])
+    live, work_ms = 0, 0.0
+    for worker in range(running.shape[0]):
+        model = running[worker, MODEL]
+        if model == LOST:
+            continue
+        free_ms[live] = square[live] = 0.0
+        if model != IDLE:
+            elapsed_ms = now_ms - running[worker, START]
+            left_ms, tail_ms = _left(desk, int(model), elapsed_ms, running[worker, FACTOR])
+            free_ms[live], square[live] = left_ms, tail_ms * tail_ms
+            work_ms += left_ms
+        live += 1
+    return free_ms[:live], square[:live], work_ms
+
+
+@njit(cache=True)
+def _first_free(free_ms: Floats) -> int:
+    first = 0
+    for other in range(1, free_ms.shape[0]):
+        if free_ms[other] < free_ms[first]:
+            first = other
+    return first
+
+
+@njit(cache=True)
+def late(
+    queue: Queue,
+    at: int,
+    due_ms: float,
+    kind: int,
+    free_ms: Floats,
+    square: Floats,
+    now_ms: float,
+    desk: Desk,
+) -> tuple[bool, int, float]:
+    """Whether a new ticket before place `at` would be late, how many of the queue would be, and
+    when the new one would start.
+
+    All get their fastest variants. A negative kind adds no ticket.
+    """
+    free_ms, square = free_ms.copy(), square.copy()
+    new_is_late, others, start_ms = False, 0, 0.0
+    for i in range(queue.first, queue.last + 1):
+        if i == at and kind >= 0:
+            worker = _first_free(free_ms)
+            start_ms = free_ms[worker]
+            free_ms[worker] += desk.fast_ms[kind] * desk.factor
+            square[worker] += (desk.fast_tail_ms[kind] * desk.factor) ** 2
+            finish_ms = free_ms[worker] + np.sqrt(square[worker])
+            new_is_late = finish_ms > due_ms - now_ms + _EPSILON_MS
+        if i == queue.last or (queue.due_ms[i] == np.inf and i >= at):
+            break
+        one = queue.kind[i]
+        worker = _first_free(free_ms)
+        free_ms[worker] += desk.fast_ms[one] * desk.factor
+        square[worker] += (desk.fast_tail_ms[one] * desk.factor) ** 2
+        finish_ms = free_ms[worker] + np.sqrt(square[worker])
+        if finish_ms > queue.due_ms[i] - now_ms + _EPSILON_MS:
+            others += 1
+    return new_is_late, others, start_ms
+
+
+@njit(cache=True)
+def _planned(queue: Queue, head: int, most: int) -> int:
+    """How many tickets from `head` on are planned one by one: none without a deadline but the
+    first."""
+    count = 0
+    while (
+        head + count < queue.last
+        and count < most
+        and (count == 0 or queue.due_ms[head + count] < np.inf)
+    ):
+        count += 1
+    return count
+
+
+@njit(cache=True)
+def foresee(
+    queue: Queue,
+    most: int,
+    now_ms: float,
+    ahead_ms: float,
+    terminal: Floats,
+    desk: Desk,
+    future: Floats,
+) -> int:
+    """Fill future[0…n], (STAGES + 1, N), for the first n tickets, at most so many; n.
+
+    `ahead_ms` is by how much the next worker is free earlier than the mean of all. A promise that
+    is not kept costs as much as it would have brought.
+    """
+    # Out of the tuple: the loops below read them very often.
+    head, grid_ms, gain, kinds = queue.first, desk.grid_ms, desk.gain, desk.kinds
+    cells, parts, rows, factor = desk.cells, desk.parts, desk.quantiles_ms, desk.factor
+    count = _planned(queue, head, most)
+    nodes = grid_ms.shape[0]
+    rest_ms, limit_ms = 0.0, np.inf
+    for i in range(head + count, queue.last):
+        if queue.due_ms[i] == np.inf:
+            break
+        rest_ms += desk.fast_ms[queue.kind[i]] * desk.factor * desk.share
+        limit_ms = min(limit_ms, queue.due_ms[i] - now_ms - rest_ms + ahead_ms)
+    for node in range(nodes):
+        worth = value_at(grid_ms, terminal, grid_ms[node] + rest_ms)
+        broken = desk.gain[desk.kinds[queue.kind[head + count], 0]] if rest_ms > 0 else 0.0
+        future[count, node] = worth - (broken if grid_ms[node] > limit_ms else 0.0)
+    for stage in range(count - 1, -1, -1):
+        kind = queue.kind[head + stage]
+        left_ms = queue.due_ms[head + stage] - now_ms
+        broken = gain[kinds[kind, 0]]
+        first = 0  # what is too slow at one node is too slow at all later ones
+        for node in range(nodes):
+            then = future[stage + 1, node]
+            limit_ms = (left_ms - max(grid_ms[node] - ahead_ms, 0.0)) / factor
+            best = then - broken
+            for place in range(first, kinds.shape[1]):
+                model = kinds[kind, place]
+                if model < 0 or gain[model] + then <= best:
+                    break
+                if limit_ms < rows[model, 0]:
+                    first += place == first
+                    continue
+                likely = share_in_time(rows, model, limit_ms)
+                cell, part = cells[model, node], parts[model, node]
+                low = future[stage + 1, cell]
+                score = low + part * (future[stage + 1, cell + 1] - low)
+                score += (gain[model] + broken) * likely - broken
+                best = max(best, score)
+            future[stage, node] = best
+    return count
+
+
+@njit(cache=True)
+def _best(
+    desk: Desk,
+    kind: int,
+    left_ms: float,
+    place_ms: float,
+    then: Floats,
+    loads_ms: Floats,
+    refusal: float,
+) -> tuple[int, float, float]:
+    """The model of most points at a place of the backlog, its P and the points; −1 where that is
+    `refusal`. A broken promise costs as much as the refusal."""
+    grid_ms, rows, factor = desk.grid_ms, desk.quantiles_ms, desk.factor
+    base = value_at(grid_ms, then, place_ms)
+    best, chosen, chance = base + refusal, -1, 0.0
+    for place in range(desk.kinds.shape[1]):
+        model = desk.kinds[kind, place]
+        # Work never makes the future better: what cannot win by its gain cannot win.
+        if model < 0 or desk.gain[model] + base <= best:
+            break
+        load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
+        limit_ms = (left_ms - load_ms) / factor
+        if limit_ms < rows[model, 0]:
+            continue
+        likely = share_in_time(rows, model, limit_ms)
+        work_ms = (desk.mean_ms[model] * factor + load_ms) * desk.share
+        score = value_at(grid_ms, then, place_ms + work_ms)
+        score += (desk.gain[model] - refusal) * likely + refusal
+        if score > best:
+            best, chosen, chance = score, model, likely
+    return chosen, chance, best - base
+
+
+@njit(cache=True)
+def expected(
+    queue: Queue,
+    at: int,
+    now_ms: float,
+    work_ms: float,
+    ahead_ms: float,
+    loads_ms: Floats,
+    count: int,
+    desk: Desk,
+    future: Floats,
+) -> tuple[int, float, float, float, float]:
+    """What a request that arrived and stands at place `at` can expect, after `foresee`.
+
+    Returns:
+        Its model, −1 where its work costs others more than it brings; when it starts; its P; the
+        points that it brings, net; the work per worker before it arrived.
+    """
+    place_ms = work_ms * desk.share
+    nothing = np.empty(0)
+    chosen, start_ms, chance, net = -1, 0.0, 0.0, 0.0
+    planned = queue.first + count
+    for i in range(queue.first, planned):
+        kind, then = queue.kind[i], future[i - queue.first + 1]
+        begin_ms = max(place_ms - ahead_ms, 0.0)
+        left_ms = queue.due_ms[i] - now_ms - begin_ms
+        if i == at:
+            start_ms = begin_ms
+            chosen, chance, net = _best(desk, kind, left_ms, place_ms, then, loads_ms, 0.0)
+            continue
+        broken = -desk.gain[desk.kinds[kind, 0]]
+        model, _, _ = _best(desk, kind, left_ms, place_ms, then, nothing, broken)
+        job_ms = desk.mean_ms[model] if model >= 0 else desk.fast_ms[kind]
+        place_ms += job_ms * desk.factor * desk.share
+    base_ms = place_ms
+    for i in range(planned, queue.last):
+        fast_ms = desk.fast_ms[queue.kind[i]] * desk.factor * desk.share
+        if i == at:
+            # The future counts all of these with their fastest variants, this one among them.
+            start_ms = max(place_ms - ahead_ms, 0.0)
+            left_ms = queue.due_ms[i] - now_ms - start_ms
+            own_ms = fast_ms if queue.due_ms[i] < np.inf else 0.0
+            chosen, chance, net = _best(
+                desk, queue.kind[i], left_ms, base_ms - own_ms, future[count], loads_ms, 0.0
+            )
+        elif queue.due_ms[i] < np.inf or i < at:
+            place_ms += fast_ms
+    return chosen, start_ms, chance, net, place_ms
+
+
+@njit(cache=True)
+def holds(
+    queue: Queue,
+    model: int,
+    load_ms: float,
+    factor: float,
+    free_ms: Floats,
+    square: Floats,
+    now_ms: float,
+    desk: Desk,
+) -> int:
+    """How many behind the first would be late if it got this model on the next free worker."""
+    free_ms, square = free_ms.copy(), square.copy()
+    worker = _first_free(free_ms)
+    free_ms[worker] += desk.mean_ms[model] * factor + load_ms
+    square[worker] += (desk.tail_ms[model] * factor) ** 2
+    behind = Queue(queue.due_ms, queue.kind, queue.first + 1, queue.last)
+    _, others, _ = late(behind, -1, 0.0, -1, free_ms, square, now_ms, desk)
+    return others
+
+
+@njit(cache=True)
+def pick_first(
+    queue: Queue,
+    now_ms: float,
+    free_ms: Floats,
+    square: Floats,
+    work_ms: float,
+    loads_ms: Floats,
+    factor: float,
+    promise: float,
+    floor: float,
+    desk: Desk,
+    future: Floats,
+) -> tuple[int, float]:
+    """The model for the first ticket, which starts now, and its P, after `foresee`; −1: no model
+    can be in time. `factor` is the slow-down that it will meet.
+
+    Models that are in time as promised come before others; one that would make somebody behind
+    late comes only where nothing else is left.
+    """
+    kind = queue.kind[queue.first]
+    left_ms = queue.due_ms[queue.first] - now_ms
+    size = desk.kinds.shape[1]
+    chance, score = np.zeros(size), np.full(size, -np.inf)
+    attained, quickest, least_ms = False, -1, np.inf
+    for place in range(size):
+        model = desk.kinds[kind, place]
+        if model < 0:
+            break
+        load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
+        likely = share_in_time(desk.quantiles_ms, model, (left_ms - load_ms) / factor)
+        if likely <= floor:
+            continue
+        job_ms = desk.mean_ms[model] * factor + load_ms
+        then = value_at(desk.grid_ms, future[1], (work_ms + job_ms) * desk.share)
+        chance[place], score[place] = likely, desk.gain[model] * likely + then
+        attained = attained or likely >= promise
+        if job_ms < least_ms:
+            quickest, least_ms = place, job_ms
+    if quickest < 0:
+        return -1, 0.0
+    unavoidable = -1
+    while True:
+        best = -1
+        for place in range(size):
+            if score[place] == -np.inf or (attained and chance[place] < promise):
+                continue
+            if best < 0 or score[place] > score[best]:
+                best = place
+        if best < 0 or best == quickest:
+            break
+        model = desk.kinds[kind, best]
+        load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
+        broken = holds(queue, model, load_ms, factor, free_ms, square, now_ms, desk)
+        if broken > 0 and unavoidable < 0:
+            first = desk.kinds[kind, quickest]
+            load_ms = loads_ms[first] if loads_ms.shape[0] > 0 else 0.0
+            unavoidable = holds(queue, first, load_ms, factor, free_ms, square, now_ms, desk)
+        if broken == 0 or broken <= unavoidable:
+            return model, chance[best]
+        score[best] = -np.inf
+    best = quickest if best < 0 else best
+    return desk.kinds[kind, best], chance[best]

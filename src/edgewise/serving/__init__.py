@@ -1,0 +1,1 @@
+"""The inference service: the most accurate variant that still meets a request's deadline."""

@@ -1,0 +1,1 @@
+"""Variants that another server of the Open Inference Protocol computes."""

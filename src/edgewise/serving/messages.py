@@ -1,0 +1,194 @@
+"""What crosses the service's rooms: requests, results and refusals, free of any wire format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+
+from edgewise.errors import EdgewiseError
+
+Basis = Literal["client", "proxy", "service", "default"]
+#: Of the Open Inference Protocol, with the numpy dtype of each. BYTES has none.
+DATATYPES: dict[str, str] = {
+    "BOOL": "bool",
+    "UINT8": "uint8",
+    "UINT16": "uint16",
+    "UINT32": "uint32",
+    "UINT64": "uint64",
+    "INT8": "int8",
+    "INT16": "int16",
+    "INT32": "int32",
+    "INT64": "int64",
+    "FP16": "float16",
+    "FP32": "float32",
+    "FP64": "float64",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named tensor. `values` is a C-contiguous array of `shape`, read-only where it is a view
+    of a request's body; for the datatype BYTES a tuple of its elements, flat.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    values: NDArray[Any] | tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What came with a request about its time. All in ms, None: not stated.
+
+    From the caller: `sla_ms` end to end, `elapsed_ms` already spent before sending, `rtt_ms`,
+    `upload_ms` and `download_ms` what it expects of the network, `timeout_ms` from Triton's
+    `timeout`, `remaining_ms` from gRPC's own deadline. From a proxy in front: `proxy_elapsed_ms`
+    since it got the request, `proxy_timeout_ms` what it waits. Seen by the service:
+    `received_ms` from the first to the last byte of the body, `kernel_rtt_ms` of the connection.
+    `arrived_ms` is the monotonic clock when the first byte was there.
+    """
+
+    arrived_ms: float
+    sla_ms: float | None = None
+    elapsed_ms: float | None = None
+    rtt_ms: float | None = None
+    upload_ms: float | None = None
+    download_ms: float | None = None
+    timeout_ms: float | None = None
+    remaining_ms: float | None = None
+    proxy_elapsed_ms: float | None = None
+    proxy_timeout_ms: float | None = None
+    received_ms: float | None = None
+    kernel_rtt_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InferRequest:
+    """One inference. `model` is a family's or a variant's name as served.
+
+    `wanted` are the names of the outputs to return, empty: all. `parameters` are those that the
+    service does not interpret.
+    """
+
+    model: str
+    inputs: tuple[Tensor, ...]
+    stated: Stated
+    id: str = ""
+    wanted: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class InferResult:
+    """The answer to one request, and why this variant gave it. Times in ms.
+
+    `budget_ms` is what the network left of the deadline when the request had arrived, None where
+    it has none; `basis` says whose word on the network it rests on. `queue_ms` is from arrival to
+    the start of work. `cold_ms` is the load that this request had to wait for, 0 where resident.
+    `policy` is the policy's name with the reason in words. `in_time`: whether the result was ready
+    within the budget, None without one.
+    """
+
+    model: str
+    family: str
+    variant: str
+    accuracy: float | None
+    outputs: tuple[Tensor, ...]
+    budget_ms: float | None
+    basis: Basis
+    predicted_queue_ms: float
+    queue_ms: float
+    predicted_ms: float | None
+    preprocess_ms: float
+    inference_ms: float
+    cold_ms: float
+    policy: str
+    probability: float
+    in_time: bool | None
+    id: str = ""
+
+    def parameters(self) -> dict[str, str | float | bool]:
+        """The response's parameters, as both protocols send them."""
+        given: dict[str, str | float | bool | None] = {
+            "variant": self.variant,
+            "accuracy": self.accuracy,
+            "budget_ms": _rounded(self.budget_ms),
+            "budget_basis": self.basis,
+            "predicted_queue_ms": _rounded(self.predicted_queue_ms),
+            "queue_ms": _rounded(self.queue_ms),
+            "predicted_ms": _rounded(self.predicted_ms),
+            "preprocess_ms": _rounded(self.preprocess_ms),
+            "inference_ms": _rounded(self.inference_ms),
+            "cold_ms": _rounded(self.cold_ms),
+            "policy": self.policy,
+            "in_time": self.in_time,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+class ServingError(EdgewiseError):
+    """A request that gets no inference. `status` is HTTP's, `code` gRPC's name for it."""
+
+    status = 500
+    code = "INTERNAL"
+
+
+class BadRequest(ServingError):
+    """The request is malformed, or does not fit the model: which part, and why."""
+
+    status, code = 400, "INVALID_ARGUMENT"
+
+
+class Unauthorised(ServingError):
+    """No token, or a wrong one."""
+
+    status, code = 401, "UNAUTHENTICATED"
+
+
+class UnknownModel(ServingError):
+    """No family or variant of that name."""
+
+    status, code = 404, "NOT_FOUND"
+
+
+class TooLarge(ServingError):
+    """The body is above the limit."""
+
+    status, code = 413, "RESOURCE_EXHAUSTED"
+
+
+class Refused(ServingError):
+    """The work could not be in time, or is not worth its price: not done.
+
+    `retry_after_s` is when it may be worth trying again; `device` the variant that the caller can
+    run on its device, None where the family names none.
+    """
+
+    status, code = 503, "UNAVAILABLE"
+
+    def __init__(
+        self, message: str, *, retry_after_s: float = 1.0, device: str | None = None
+    ) -> None:
+        hint = f"use your device: {device}" if device else None
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+        self.device = device
+
+
+class Unavailable(ServingError):
+    """The service drains, or the model has no worker just now."""
+
+    status, code = 503, "UNAVAILABLE"
+
+
+class InferenceFailed(ServingError):
+    """The runtime refused or crashed on this input; the message is its own, shortened."""
+
+    status, code = 500, "INTERNAL"

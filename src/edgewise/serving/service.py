@@ -1,0 +1,397 @@
+"""The service: for each request choose a variant, run it, learn from it.
+
+Everything here happens on one event loop. The scheduler says what runs where (pure, without a
+clock), pools run it: worker processes of this machine, or an endpoint elsewhere. Whoever awaits
+`infer` and is cancelled takes the work along, if it has not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable
+from itertools import count
+
+from edgewise.errors import EdgewiseError
+from edgewise.selection.scheduling import Assignment, Scheduler, Shed, Ticket
+from edgewise.serving import events
+from edgewise.serving.budget import Budget, resolve
+from edgewise.serving.catalogue import Catalogue, ModelMetadata, Served, ServedFamily
+from edgewise.serving.messages import (
+    InferenceFailed,
+    InferRequest,
+    InferResult,
+    Refused,
+    ServingError,
+    Tensor,
+    Unavailable,
+)
+from edgewise.serving.outcomes import Ran
+from edgewise.serving.pending import Pending, Teller, now_ms, wanted
+from edgewise.serving.running import Pools, note_demand
+
+#: How often the queue is searched for requests whose time has run out, while there is a queue.
+_SWEEP_S = 0.005
+#: Answered requests whose inputs are kept for a probe on the same input.
+_KEPT = 16
+
+
+class Service:
+    """Families behind one door. `setup.start` builds one; see there for what it needs."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        pools: Pools,
+        *,
+        sla_ms: float | None = None,
+    ) -> None:
+        self.catalogue = catalogue
+        self.scheduler = scheduler
+        self.pools = pools
+        self.sla_ms = sla_ms
+        self.draining = False
+        self.teller = Teller()
+        self._pending: dict[int, Pending] = {}
+        self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
+        self._ids = count(1)
+        self._running = 0
+        self._held = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._sweep: asyncio.TimerHandle | None = None
+
+    # -- what both protocols ask -------------------------------------------------------------
+
+    def live(self) -> bool:
+        """Whether the process works at all."""
+        return True
+
+    def ready(self) -> bool:
+        """Whether new requests are welcome."""
+        return not self.draining and self.pools.ready()
+
+    def server_metadata(self) -> dict[str, object]:
+        """Name, version and extensions of the Open Inference Protocol."""
+        from edgewise import __version__
+
+        return {
+            "name": "edgewise",
+            "version": __version__,
+            "extensions": ["binary_tensor_data", "model_repository"],
+        }
+
+    def model_names(self) -> list[str]:
+        """All served names."""
+        return self.catalogue.names
+
+    def model_ready(self, name: str, version: str = "") -> bool:
+        """Whether a model can answer now.
+
+        Raises:
+            UnknownModel: there is none of that name.
+        """
+        family, pinned = self.catalogue.find(name, version)
+        wanted = [pinned] if pinned else list(family.variants.values())
+        return self.ready() and any(self.pools.can_run(each.key) for each in wanted)
+
+    def model_metadata(self, name: str, version: str = "") -> ModelMetadata:
+        """What a model takes and gives.
+
+        Raises:
+            UnknownModel: there is none of that name.
+        """
+        return self.catalogue.metadata(name, version)
+
+    def subscribe(self, listener: events.Listener) -> None:
+        """Have a listener told of everything that happens (`events`)."""
+        self.teller.listeners.append(listener)
+
+    # -- one request ---------------------------------------------------------------------------
+
+    async def infer(self, request: InferRequest) -> InferResult:
+        """Answer one request.
+
+        Raises:
+            UnknownModel, BadRequest: it does not fit.
+            Refused: it cannot be in time, or costs others more than it brings.
+            Unavailable, InferenceFailed: no worker could do it; or it broke one.
+        """
+        pending = self._admit(request)
+        try:
+            return await pending.future
+        except asyncio.CancelledError:
+            self._cancel(pending)
+            raise
+
+    def _admit(self, request: InferRequest) -> Pending:
+        arrived_ms = now_ms()
+        family_name = ""
+        budget: Budget | None = None
+        try:
+            family, pinned = self.catalogue.find(request.model)
+            family_name = family.family.name
+            eligible = self._eligible(family, pinned, request)
+            budget = resolve(request.stated, self.sla_ms)
+            self.teller.arrived(request, family_name, arrived_ms)
+            ticket = Ticket(
+                id=next(self._ids),
+                family=family_name,
+                arrived_ms=arrived_ms,
+                due_ms=budget.due_ms,
+                sla_ms=budget.sla_ms if budget.sla_ms is not None else float("inf"),
+                pinned=pinned.variant.name if pinned else None,
+                eligible=eligible,
+            )
+            verdict = self.scheduler.arrive(ticket, arrived_ms)
+            if isinstance(verdict, Shed):
+                raise self._refusal(request, family, budget, verdict, arrived_ms)
+        except Refused:
+            raise
+        except ServingError as error:
+            self.teller.failed(request, family_name, error, budget, arrived_ms)
+            raise
+        future: asyncio.Future[InferResult] = asyncio.get_running_loop().create_future()
+        pending = Pending(request, family, pinned, budget, ticket, verdict, future)
+        self._pending[ticket.id] = pending
+        self._idle.clear()
+        self._pump(arrived_ms)
+        return pending
+
+    def _eligible(
+        self, family: ServedFamily, pinned: Served | None, request: InferRequest
+    ) -> frozenset[str] | None:
+        if pinned is None:
+            return family.eligible(request.inputs, request.wanted)
+        pinned.check(request.inputs, request.wanted, images=family.family.input.kind == "image")
+        return None
+
+    def _cancel(self, pending: Pending) -> None:
+        """The caller is gone: what has not begun is not begun."""
+        if self._pending.pop(pending.ticket.id, None) is None:
+            return
+        at_ms = now_ms()
+        queued = self.scheduler.cancel(pending.ticket.id, at_ms)
+        self.teller.cancelled(pending, not queued, at_ms)
+        self._settle()
+
+    # -- the queue -----------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Start what can start: after workers came back, or memory changed."""
+        self._pump(now_ms())
+
+    def _pump(self, at_ms: float) -> None:
+        if not self._held:
+            for action in self.scheduler.next(at_ms):
+                if isinstance(action, Shed):
+                    self._shed(action, at_ms)
+                else:
+                    self._start(action)
+        if self.scheduler.queue_length and self._sweep is None:
+            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._swept)
+
+    def _swept(self) -> None:
+        self._sweep = None
+        self._pump(now_ms())
+
+    def _shed(self, shed: Shed, at_ms: float) -> None:
+        pending = self._pending.pop(shed.ticket.id, None)
+        if pending is None:
+            return
+        if not pending.future.done():
+            pending.future.set_exception(
+                self._refusal(pending.request, pending.family, pending.budget, shed, at_ms)
+            )
+        self._settle()
+
+    def _start(self, work: Assignment) -> None:
+        if work.probe:
+            kept = [self._answered.get(ticket.id) for ticket in work.tickets]
+            inputs = [(each[0], each[1]) for each in kept if each is not None]
+        else:
+            inputs = [
+                (self._pending[t.id].family, self._pending[t.id].inputs) for t in work.tickets
+            ]
+        if not inputs:
+            self.scheduler.failed(work, now_ms())
+            return
+        family = inputs[0][0]
+        served = family.variants[work.variant]
+        if self.pools.is_bounded:
+            note_demand(self.pools, self.scheduler, work, family)
+        started_ms = now_ms()
+        self._running += 1
+        self._idle.clear()
+        self.pools.run(
+            work.pool,
+            work.worker,
+            served.key,
+            [served.named(each) for _, each in inputs],
+            lambda outcome: self._done(work, served, started_ms, outcome),
+        )
+
+    def _done(
+        self, work: Assignment, served: Served, started_ms: float, outcome: Ran | EdgewiseError
+    ) -> None:
+        """On the loop, once for every start."""
+        at_ms = now_ms()
+        self._running -= 1
+        if isinstance(outcome, EdgewiseError):
+            self.scheduler.failed(work, at_ms)
+            for ticket in work.tickets:
+                self._fail(work, ticket, served, outcome, at_ms)
+        else:
+            self.scheduler.done(
+                work,
+                at_ms,
+                inference_ms=outcome.inference_ms,
+                service_ms=outcome.service_ms,
+                cold_ms=outcome.cold_ms,
+            )
+            for index, ticket in enumerate(() if work.probe else work.tickets):
+                if (failure := outcome.failed.get(index)) is not None:
+                    self._fail(work, ticket, served, failure, at_ms)
+                else:
+                    outputs = outcome.outputs[index]
+                    self._answer(work, ticket, served, outcome, outputs, started_ms, at_ms)
+        self._pump(at_ms)
+        if self.scheduler.refit_due:
+            asyncio.get_running_loop().call_soon(self._refit)
+        self._settle()
+
+    def _refit(self) -> None:
+        if self.scheduler.refit_due:
+            self.scheduler.refit()
+
+    def _answer(
+        self,
+        work: Assignment,
+        ticket: Ticket,
+        served: Served,
+        ran: Ran,
+        outputs: tuple[Tensor, ...],
+        started_ms: float,
+        at_ms: float,
+    ) -> None:
+        pending = self._pending.pop(ticket.id, None)
+        if pending is None or pending.future.done():
+            return
+        self._answered[ticket.id] = (pending.family, pending.inputs)
+        if len(self._answered) > _KEPT:
+            self._answered.popitem(last=False)
+        request, budget = pending.request, pending.budget
+        result = InferResult(
+            model=request.model,
+            family=ticket.family,
+            variant=work.variant,
+            accuracy=served.variant.accuracy,
+            outputs=wanted(pending, served, outputs),
+            budget_ms=budget.budget_ms,
+            basis=budget.basis,
+            predicted_queue_ms=pending.plan.predicted_queue_ms,
+            queue_ms=started_ms - ticket.arrived_ms,
+            predicted_ms=work.predicted_ms,
+            preprocess_ms=ran.preprocess_ms,
+            inference_ms=ran.inference_ms,
+            cold_ms=ran.cold_ms,
+            policy=work.why,
+            probability=work.probability,
+            in_time=None if budget.budget_ms is None else at_ms <= budget.due_ms,
+            id=request.id,
+        )
+        pending.future.set_result(result)
+        self.teller.answered(pending, work, result, self.scheduler.queue_length, at_ms)
+
+    def _fail(
+        self, work: Assignment, ticket: Ticket, served: Served, error: EdgewiseError, at_ms: float
+    ) -> None:
+        pending = self._pending.pop(ticket.id, None)
+        if work.probe or pending is None or pending.future.done():
+            return
+        told = error if isinstance(error, ServingError) else InferenceFailed(
+            f"'{served.name}' could not run: {error.message}", hint=error.hint
+        )  # fmt: skip
+        pending.future.set_exception(told)
+        self.teller.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
+
+    def _refusal(
+        self,
+        request: InferRequest,
+        family: ServedFamily,
+        budget: Budget,
+        shed: Shed,
+        at_ms: float,
+    ) -> Refused:
+        wait_ms = self.scheduler.wait_ms(at_ms)
+        queued = self.scheduler.queue_length
+        return self.teller.refused(request, family, budget, shed, at_ms, wait_ms, queued)
+
+    # -- the whole -----------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        if not self._pending and not self._running:
+            self._idle.set()
+
+    @property
+    def running(self) -> int:
+        """Workers that are at a request now."""
+        return self._running
+
+    def start_draining(self, seconds: float) -> None:
+        """Tell callers to go elsewhere; who comes all the same is answered."""
+        self.draining = True
+        self.teller.tell(events.Draining(len(self._pending), seconds, now_ms()))
+
+    async def drain(self, seconds: float) -> int:
+        """Answer what is pending, at most so long; how many were not answered in time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        left = list(self._pending.values())
+        for pending in left:
+            if not pending.future.done():
+                pending.future.set_exception(Unavailable("the service shuts down"))
+        self._pending.clear()
+        return len(left)
+
+    async def exchange(
+        self, catalogue: Catalogue, scheduler: Scheduler, switch: Callable[[], None]
+    ) -> None:
+        """Serve other families from now on; nothing pending is lost.
+
+        Running work ends on the old; what is queued is put before the new scheduler. `switch` is
+        called when nothing runs: pools take over their new variants there.
+        """
+        self._held = True
+        try:
+            while self._running:
+                await asyncio.sleep(0.001)
+            switch()
+            self.catalogue, self.scheduler = catalogue, scheduler
+            self._answered.clear()
+            at_ms = now_ms()
+            for pending in list(self._pending.values()):
+                self._requeue(pending, at_ms)
+        finally:
+            self._held = False
+        self.teller.tell(events.Reloaded(tuple(catalogue.families), now_ms()))
+        self.pump()
+
+    def _requeue(self, pending: Pending, at_ms: float) -> None:
+        """A queued request under the new families; its model may be gone."""
+        try:
+            pending.family, pending.pinned = self.catalogue.find(pending.request.model)
+            pending.ticket.eligible = self._eligible(
+                pending.family, pending.pinned, pending.request
+            )
+        except ServingError as error:
+            del self._pending[pending.ticket.id]
+            pending.future.set_exception(error)
+            return
+        verdict = self.scheduler.arrive(pending.ticket, at_ms)
+        if isinstance(verdict, Shed):
+            self._shed(verdict, at_ms)
+        else:
+            pending.plan = verdict
