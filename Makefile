@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench peers clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
@@ -30,6 +30,13 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
+
+# What tests and benchmarks compare with, in environments of their own: their pins exclude one
+# another's. Some 2 GB.
+peers:
+	$(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip --disable-pip-version-check install --quiet --requirement requirements-peers.txt
+	$(PYTHON) -m venv .venv-mlserver && .venv-mlserver/bin/python -m pip --disable-pip-version-check install --quiet mlserver onnxruntime
+	$(PYTHON) -m venv .venv-kserve && .venv-kserve/bin/python -m pip --disable-pip-version-check install --quiet kserve
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache edgewise-demo

@@ -29,6 +29,7 @@ import numpy as np
 
 HERE = Path(__file__).parent
 PEERS = Path(os.environ.get("EDGEWISE_PEERS", HERE.parent / ".venv-peers"))
+MLSERVER = Path(os.environ.get("EDGEWISE_MLSERVER", HERE.parent / ".venv-mlserver"))
 SHAPE = (1, 3, 64, 64)
 SERVER_CORE, LOAD_CORE = 0, 1
 CALLERS = 8
@@ -159,6 +160,7 @@ def bare(model: Path) -> float:
 def servers(folder: Path) -> list[Server]:
     here = Path(sys.executable)
     peers = PEERS / "bin" / "python"
+    mlserver = MLSERVER / "bin" / "python"
     values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32).tobytes()
     raw = {"content-type": "application/octet-stream"}
     head = json.dumps(
@@ -196,7 +198,7 @@ def servers(folder: Path) -> list[Server]:
                "ray.serve"),
         # MLServer's REST takes tensors as JSON only.
         Server("mlserver", lambda p, _: ["-m", "mlserver", "start", str(folder)], infer,
-               {"content-type": "application/json"}, _json(values), peers, "mlserver"),
+               {"content-type": "application/json"}, _json(values), mlserver, "mlserver"),
     ]  # fmt: skip
 
 

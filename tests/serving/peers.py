@@ -17,26 +17,27 @@ import numpy as np
 import pytest
 
 _ROOT = Path(__file__).parents[2]
-PEERS = Path(os.environ.get("EDGEWISE_PEERS") or _ROOT / ".venv-peers")
+MLSERVER = Path(os.environ.get("EDGEWISE_MLSERVER") or _ROOT / ".venv-mlserver")
+KSERVE = Path(os.environ.get("EDGEWISE_KSERVE") or _ROOT / ".venv-kserve")
 _DIGITS = _ROOT / "src/edgewise/demo/data/digits"
 
 
 def needs(module: str) -> pytest.MarkDecorator:
     """Skip where the peers' environment, or a package in it, is not there."""
-    python = PEERS / "bin" / "python"
-    reason = f"no {module} in {PEERS.name} (make peers, or EDGEWISE_PEERS=path)"
-    there = python.exists() and any(PEERS.glob(f"lib/python*/site-packages/{module}"))
+    home = KSERVE if module == "kserve" else MLSERVER
+    reason = f"no {module} in {home.name} (make peers)"
+    there = any(home.glob(f"lib/python*/site-packages/{module}"))
     return pytest.mark.skipif(not there, reason=reason)
 
 
 def run_script(script: str, *arguments: str) -> str:
-    """What a script prints under the peers' Python.
+    """What a script prints under the Python that has KServe.
 
     Raises:
         AssertionError: it failed; with what it said.
     """
     done = subprocess.run(
-        [PEERS / "bin" / "python", "-c", script, *arguments],
+        [KSERVE / "bin" / "python", "-c", script, *arguments],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -107,13 +108,11 @@ def mlserver(folder: Path, ports: list[int]) -> Iterator[MlServer]:
     (folder / "model-settings.json").write_text(json.dumps(model))
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [PEERS / "bin" / "mlserver", "start", str(folder)],
+            [MLSERVER / "bin" / "mlserver", "start", str(folder)],
             stdout=log, stderr=subprocess.STDOUT, cwd=folder,
         )  # fmt: skip
     try:
-        started = MlServer(
-            process, f"http://127.0.0.1:{ports[0]}", f"grpc://127.0.0.1:{ports[1]}"
-        )
+        started = MlServer(process, f"http://127.0.0.1:{ports[0]}", f"grpc://127.0.0.1:{ports[1]}")
         _await_ready(started, folder / "log")
         yield started
     finally:

@@ -239,6 +239,13 @@ def refused(door, request, **options):
     return caught.value
 
 
+def test_empty_typed_contents_beside_raw_ones_are_none(door):
+    request = raw_request("echo", X)
+    request.inputs[0].contents.SetInParent()
+    response = call(door, request)
+    assert response.raw_output_contents == [X.tobytes()]
+
+
 def test_typed_contents_that_do_not_fit_are_refused(door):
     request = service_pb2.ModelInferRequest(model_name="echo")
     given = request.inputs.add(name="x", datatype="INT8", shape=[1])

@@ -26,7 +26,8 @@ _WAYS = {"device": "#e8873a", "cloud": "#3f7fd9"}
 #: the radio awake where there are several. `drawn`: those of the first few cases.
 _ROWS = f"""
     rows_ as (
-      select *, model || ' on ' || device || ' or ' || server as case_ from placements
+      select *, model || ' on ' || device || ' or ' || server as case_
+      from (select * replace (regexp_extract(model, '[^/]+$') as model) from placements)
       qualify row_number() over (partition by model, device, server, link
         order by connection desc, radio, stored_at desc, key) = 1),
     cases as (
@@ -40,7 +41,7 @@ _ROWS = f"""
 _SPENT = """
     with {rows},
     bars as (
-      select case_, model || ' · on ' || device as answer, 0 as place, 'device' as way,
+      select case_, model || ' · on ' || device as answer, 0 as place, device as by_,
         [{{'phase': 'load', 'ms': {load}}},
          {{'phase': 'preprocess', 'ms': on_device.preprocess_ms}},
          {{'phase': 'inference', 'ms': on_device.inference_ms}},
@@ -48,7 +49,7 @@ _SPENT = """
       from (from drawn qualify row_number() over (partition by case_ order by stored_at desc) = 1)
       where {known_device}
       union all
-      select case_, model || ' · ' || device || ' over ' || link || ' to ' || server, 1, 'cloud',
+      select case_, model || ' · over ' || link, 1, server,
         [{{'phase': 'preprocess', 'ms': cloud.preprocess_ms}},
          {{'phase': 'encode', 'ms': cloud.encode_ms}}, {{'phase': 'connect', 'ms': {connect}}},
          {{'phase': 'upload', 'ms': cloud.upload_ms}}, {{'phase': 'queue', 'ms': cloud.queue_ms}},
@@ -56,9 +57,9 @@ _SPENT = """
          {{'phase': 'download', 'ms': cloud.download_ms}},
          {{'phase': 'postprocess', 'ms': cloud.postprocess_ms}}]
       from drawn where {known_cloud}),
-    spent as (select case_, answer, place, way, unnest(phases) as part from bars),
+    spent as (select case_, answer, place, by_, unnest(phases) as part from bars),
     summed as (select *, sum(part.ms) over (partition by answer) as total_ms from spent)
-    select answer, way, part.phase as phase, part.ms as spent_ms, total_ms,
+    select answer, by_ as computed_by, part.phase as phase, part.ms as spent_ms, total_ms,
       part.ms / total_ms as of_answer_share
     from summed where part.ms > 0 order by case_, place, total_ms, answer
 """
@@ -212,7 +213,8 @@ def _stacked(answers: list[str]) -> Spec:
             "color": colour,
             "order": {"field": "place", "type": "quantitative"},
             "tooltip": tooltip(
-                ("answer", "answer"), ("phase", "phase"), ("spent_ms", "ms", ".4~g"),
+                ("answer", "answer"), ("computed_by", "by"), ("phase", "phase"),
+                ("spent_ms", "ms", ".4~g"),
                 ("of_answer_share", "of the answer", ".0%"), ("total_ms", "total, ms", ".4~g"),
             ),
         },

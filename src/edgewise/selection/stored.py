@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+import msgspec
 import numpy as np
 
 from edgewise.errors import InputError, UsageError
@@ -33,20 +34,45 @@ def read_store(url: str, target: str | None = None) -> ProfileTable:
         InputError: no model has both.
     """
     store = Store.open(url)
+    profiles = profiles_of(_measured(store, target), store.read(AccuracyRow))
+    if not profiles:
+        raise InputError(
+            f"{url}: no measured model has an accuracy", hint="edgewise eval … --store"
+        )
+    return table(PurePosixPath(url).name, profiles)
+
+
+def read_times(url: str, target: str | None = None) -> list[Profile]:
+    """Every measured model of a store on one target, whether its accuracy is known or not.
+
+    Raises:
+        StoreError, UsageError: as `read_store`.
+        InputError: the store holds no measurement.
+    """
+    store = Store.open(url)
+    measured = _measured(store, target)
+    known = {one.model: one for one in profiles_of(measured, store.read(AccuracyRow))}
+    latest = {PurePosixPath(one.model).stem: one for one in measured}
+    return [known.get(name) or _without_accuracy(name, one) for name, one in latest.items()]
+
+
+def _without_accuracy(name: str, measurement: Measurement) -> Profile:
+    unknown = AccuracyRow(
+        model=name, path=measurement.model, data="", n=0, correct=0,
+        accuracy=None, ci95_low=None, ci95_high=None,
+    )  # fmt: skip
+    return msgspec.structs.replace(profile_of(measurement, unknown), accuracy_source=None)
+
+
+def _measured(store: Store, target: str | None) -> list[Measurement]:
     measured = [
         one
         for one in store.measurements()
         if one.status == "ok" and one.latency_ms is not None and one.latency_ms.mean is not None
     ]
     if not measured:
-        raise InputError(f"{url} holds no measurement", hint="edgewise bench … --store")
-    chosen = _one_target(url, measured, target)
-    profiles = profiles_of(chosen, store.read(AccuracyRow))
-    if not profiles:
-        raise InputError(
-            f"{url}: no measured model has an accuracy", hint="edgewise eval … --store"
-        )
-    return table(PurePosixPath(url).name, profiles)
+        raise InputError(f"{store.url} holds no measurement", hint="edgewise bench … --store")
+    return _one_target(store.url, measured, target)
 
 
 def describe(target: Target) -> str:

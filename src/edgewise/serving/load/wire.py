@@ -100,22 +100,27 @@ def encode(inputs: Inputs, ports: Sequence[Port], *, binary: bool) -> list[Body]
         MissingExtra: pixels have to become PNG images, and Pillow is not installed.
     """
     if len(ports) == 1 and ports[0].datatype == "BYTES":
-        contents = inputs.files or _pictures(only_array(inputs), inputs.name)
-        return [_of_image(ports[0], content, binary=binary) for content in contents]
+        contents = inputs.files or pictures(inputs)
+        return [of_image(ports[0], content, binary=binary) for content in contents]
     if inputs.arrays is None:
         takes = ", ".join(f"{port.datatype} {port.shape}" for port in ports)
         raise InputError(
             f"the model takes {takes}, no encoded images",
             hint="give an npz file with tensors that are prepared for it",
         )
-    columns = _columns(inputs, ports)
+    prepared = columns(inputs, ports)
     return [
-        _of_tensors(ports, [column[i] for column in columns], binary=binary)
+        of_tensors(ports, [column[i] for column in prepared], binary=binary)
         for i in range(len(inputs))
     ]
 
 
-def _columns(inputs: Inputs, ports: Sequence[Port]) -> list[NDArray[Any]]:
+def columns(inputs: Inputs, ports: Sequence[Port]) -> list[NDArray[Any]]:
+    """For each port the arrays' rows as it takes them, shape (n, …).
+
+    Raises:
+        InputError: they are not what the model takes.
+    """
     arrays = inputs.arrays or {}
     if len(ports) == 1 and ports[0].name not in arrays:
         return [_fitting(inputs.name, only_array(inputs), ports[0])]
@@ -143,8 +148,14 @@ def _fitting(name: str, values: NDArray[Any], port: Port) -> NDArray[Any]:
     )
 
 
-def _pictures(values: NDArray[Any], name: str) -> list[bytes]:
-    """Pixels, (n, height, width) or (n, height, width, 1 or 3), as PNG files."""
+def pictures(inputs: Inputs, most: int | None = None) -> list[bytes]:
+    """Pixels, (n, height, width) or (n, height, width, 1 or 3), as PNG files; the first of them.
+
+    Raises:
+        InputError: they are no pixels.
+        MissingExtra: Pillow is not installed.
+    """
+    values, name = only_array(inputs)[:most], inputs.name
     if values.dtype != np.uint8 or values.ndim not in (3, 4):
         raise InputError(
             f"{name}: {values.dtype} of shape {values.shape} are no images",
@@ -159,7 +170,8 @@ def _pictures(values: NDArray[Any], name: str) -> list[bytes]:
     return contents
 
 
-def _of_image(port: Port, content: bytes, *, binary: bool) -> Body:
+def of_image(port: Port, content: bytes, *, binary: bool) -> Body:
+    """An encoded image for a model that takes one."""
     shape = [1] * max(len(port.shape), 1)
     tensor = {"name": port.name, "shape": shape, "datatype": "BYTES"}
     if binary:
@@ -169,7 +181,8 @@ def _of_image(port: Port, content: bytes, *, binary: bool) -> Body:
     return _body([tensor | {"parameters": {"content_type": "base64"}, "data": [text]}], b"")
 
 
-def _of_tensors(ports: Sequence[Port], values: Sequence[NDArray[Any]], *, binary: bool) -> Body:
+def of_tensors(ports: Sequence[Port], values: Sequence[NDArray[Any]], *, binary: bool) -> Body:
+    """One row per port."""
     tensors, raw = [], b""
     for port, row in zip(ports, values, strict=True):
         tensor: dict[str, Any] = {
