@@ -118,6 +118,13 @@ class Pools:
         """Run one batch on one worker of a pool."""
         self.by_name[pool].run(worker, key, inputs, done)
 
+    def cancel(self, pool: str, worker: int) -> None:
+        """Nobody waits for a worker's job any more: an endpoint is told, a worker process ends it
+        (what runs in a runtime cannot be stopped)."""
+        cancel = getattr(self.by_name[pool], "cancel", None)
+        if cancel is not None:
+            cancel(worker)
+
     async def close(self) -> None:
         """End them all."""
         for pool in self.by_name.values():

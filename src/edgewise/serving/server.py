@@ -141,7 +141,7 @@ class _Server:
         if settings.grpc_port is not None:
             from edgewise.serving.rpc.server import serve_grpc
 
-            grpc = await serve_grpc(service, settings)
+            grpc = await serve_grpc(service, settings, statistics=app.statistics)
         say(
             Listening(
                 http=http.url,

@@ -55,6 +55,7 @@ class Service:
         self.draining = False
         self.teller = Teller()
         self._pending: dict[int, Pending] = {}
+        self._at_work: dict[int, Assignment] = {}
         self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
         self._ids = count(1)
         self._running = 0
@@ -62,8 +63,6 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._sweep: asyncio.TimerHandle | None = None
-
-    # -- what both protocols ask -------------------------------------------------------------
 
     def live(self) -> bool:
         """Whether the process works at all."""
@@ -108,8 +107,6 @@ class Service:
     def subscribe(self, listener: events.Listener) -> None:
         """Have a listener told of everything that happens (`events`)."""
         self.teller.listeners.append(listener)
-
-    # -- one request ---------------------------------------------------------------------------
 
     async def infer(self, request: InferRequest) -> InferResult:
         """Answer one request.
@@ -174,10 +171,11 @@ class Service:
             return
         at_ms = now_ms()
         queued = self.scheduler.cancel(pending.ticket.id, at_ms)
+        work = self._at_work.get(pending.ticket.id)
+        if work is not None and not any(ticket.id in self._pending for ticket in work.tickets):
+            self.pools.cancel(work.pool, work.worker)
         self.teller.cancelled(pending, not queued, at_ms)
         self._settle()
-
-    # -- the queue -----------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Start what can start: after workers came back, or memory changed."""
@@ -223,6 +221,8 @@ class Service:
         if self.pools.is_bounded:
             note_demand(self.pools, self.scheduler, work, family)
         started_ms = now_ms()
+        if not work.probe:
+            self._at_work.update((ticket.id, work) for ticket in work.tickets)
         self._running += 1
         self._idle.clear()
         self.pools.run(
@@ -239,6 +239,8 @@ class Service:
         """On the loop, once for every start."""
         at_ms = now_ms()
         self._running -= 1
+        for ticket in work.tickets:
+            self._at_work.pop(ticket.id, None)
         if isinstance(outcome, EdgewiseError):
             self.scheduler.failed(work, at_ms)
             for ticket in work.tickets:
@@ -328,8 +330,6 @@ class Service:
         wait_ms = self.scheduler.wait_ms(at_ms)
         queued = self.scheduler.queue_length
         return self.teller.refused(request, family, budget, shed, at_ms, wait_ms, queued)
-
-    # -- the whole -----------------------------------------------------------------------------
 
     def _settle(self) -> None:
         if not self._pending and not self._running:

@@ -42,7 +42,8 @@ class Settings:
 
     Loopback needs nothing further; another address needs a `token` (with `certificate` and `key`
     for TLS) or `insecure`. `sla_ms` is for requests that state no deadline, None: they have none.
-    `memory_bytes` bounds what all workers together keep resident. `state` is the folder in which
+    `threads` is what
+    one inference may use. `memory_bytes` bounds what all workers together keep resident. `state` is the folder in which
     learned profiles are kept, `decisions` the store that the decision log goes to.
     """
 
@@ -54,6 +55,7 @@ class Settings:
     key: Path | None = None
     insecure: bool = False
     workers: int = 0
+    threads: int = 1
     policy: str = "deadline"
     sla_ms: float | None = None
     memory_bytes: int | None = None
@@ -76,6 +78,8 @@ class Settings:
             )
         if self.workers < 0 or self.batch < 1:
             raise UsageError(f"{self.workers} workers, batches of {self.batch}")
+        if self.threads < 1:
+            raise UsageError(f"{self.threads} threads per worker", hint="one or more")
         if self.sla_ms is not None and not self.sla_ms > 0:
             raise UsageError(f"a deadline of {self.sla_ms} ms", hint="it is above 0")
         if self.memory_bytes is not None and self.memory_bytes < MB:

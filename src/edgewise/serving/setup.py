@@ -148,7 +148,7 @@ class Deployment:
         for key, served in found.catalogue.variants.items():
             if served.variant.endpoint is None:
                 family = found.catalogue.families[served.family]
-                found.runnables[key] = _runnable(family, served)
+                found.runnables[key] = _runnable(family, served, self.settings.threads)
                 found.marks[key] = _mark(found.runnables[key])
         return found
 
@@ -174,6 +174,7 @@ class Deployment:
                 images=families[variants[0].family].family.input.kind == "image",
                 timeout_s=self.settings.limits.inference_seconds,
                 on_up=self._for_pool(url),
+                labels=len(families[variants[0].family].family.label_names),
             )
         return made
 
@@ -310,13 +311,13 @@ class Deployment:
             self.service.teller.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
 
 
-def _runnable(family: ServedFamily, served: Served) -> Runnable:
+def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:
     return Runnable(
         key=served.key,
         file=str(served.variant.file),
         runtime=catalogue.runtime_for(served.variant),
         delegate=None,
-        threads=1,
+        threads=threads,
         preprocess=served.variant.preprocess,
         input_kind=family.family.input.kind,
         labels=len(family.family.label_names),
