@@ -393,7 +393,7 @@ def test_profiles_follow_the_answers() -> None:
 def test_the_slow_down_by_busy_workers_is_learned_apart() -> None:
     s = scheduler(workers=2)
     now = 0.0
-    for number in range(0, 400, 2):
+    for number in range(0, 800, 2):
         now += 100.0
         for each in (number, number + 1):
             s.arrive(ticket(each, pinned="middle", at_ms=now), now)

@@ -11,7 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 #: Samples that what is assumed counts for, and samples after which old ones fade.
-_PRIOR, _MEMORY = 8.0, 50.0
+_PRIOR, _MEMORY = 8.0, 60.0
+#: How much of each step goes back to what is assumed. Where the count is always the same nothing
+#: tells the factor from the profile, and they would wander off together, their product right.
+_BACK = 0.02
 #: One stalled run says little about the factor: ratios beyond this share of it count as this.
 _EXTREME = 3.0
 
@@ -41,7 +44,8 @@ class Factors:
         before = self.at(count)
         bounded = min(max(ratio, before / _EXTREME), before * _EXTREME)
         weight = min(self.weight.get(count, _PRIOR), _MEMORY)
-        self.mean[count] = before + (bounded - before) / (weight + 1)
+        step = bounded - before + _BACK * (self.assumed(count) - before)
+        self.mean[count] = before + step / (weight + 1)
         self.weight[count] = weight + 1
 
 

@@ -255,17 +255,22 @@ class DeadlinePolicy:
         """Requests until `due` has to be asked again."""
         return max(self._traffic.waits_for, 1)
 
-    def refit(self, slowdown: float = 1.0) -> None:
-        """Fit profiles and prices to what was seen lately; services last `slowdown` times what
-        was observed of them."""
+    def refit(self, slowdown: float = 1.0, left_ms: float = 0.0) -> None:
+        """Fit profiles and prices to what was seen lately.
+
+        Services last `slowdown` times what was observed of them; a job that runs has `left_ms`
+        left in the mean, where that is known (`prices.solve`).
+        """
         self._reprofile(slowdown)
         if self._traffic.count:
-            self.prices = self._pricing.solve(self.prices, self._traffic.latest(), self.workers)
+            self.prices = self._pricing.solve(
+                self.prices, self._traffic.latest(), self.workers, left_ms
+            )
             self._traffic.fitted()
 
-    def later(self) -> prices.Later:
+    def later(self, left_ms: float = 0.0) -> prices.Later:
         """What a backlog is worth for requests yet to come, by how long none has come."""
-        return self._pricing.later(self.prices, self._traffic.latest(), self.workers)
+        return self._pricing.later(self.prices, self._traffic.latest(), self.workers, left_ms)
 
     @property
     def service(self) -> RecentService:

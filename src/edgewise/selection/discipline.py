@@ -9,12 +9,11 @@ variants that it may get. Whoever is queued was promised an answer in time, so t
   to its own quantile, many to what their errors add up to.
 - `foresee` is backward induction over the queue: future[j] is the most points that ticket j and
   all behind it can still bring, over the pool's work done until then, the last of them followed by
-  what that backlog is worth for requests yet to come (`prices.py`). It looks at some tickets;
-  those behind are counted with their fastest variants.
+  what that backlog is worth for requests yet to come (`prices.py`). Those beyond the tickets that
+  it looks at are counted with their fastest variants.
 - `pick_first` chooses for a worker that is free now, `expected` for a request that arrives.
 
-The backlog per worker stands for the state of k workers, as in `prices.py`. Keep what calls each
-other in this file: the cache of compiled code looks at no other.
+The backlog per worker stands for k workers, as in `prices.py`. Keep what calls each other here.
 """
 
 from __future__ import annotations
@@ -28,6 +27,9 @@ from edgewise.selection.protocol import Indices
 
 #: Times that differ by less are equal.
 _EPSILON_MS = 1e-6
+#: A refusal costs this share of the best answer. Where a fast model makes nearly as much of its
+#: time as a better one, refusing one for another's sake brings next to nothing and costs goodput.
+_REFUSAL = 0.1
 
 
 @njit(cache=True)
@@ -275,15 +277,13 @@ def expected(
     desk: Desk,
     future: Floats,
 ) -> tuple[int, float, float, float, float]:
-    """What a request that arrived and stands at place `at` can expect, after `foresee`.
-
-    Returns:
-        Its model, −1 where its work costs others more than it brings; when it starts; its P; the
-        points that it brings, net; the work per worker before it arrived.
-    """
+    """What a request that arrived and stands at place `at` can expect, after `foresee`: its model,
+    −1 where its work costs others more than it brings; when it starts; its P; the points that it
+    brings, net; the work per worker before it arrived."""
     place_ms = work_ms * desk.share
     nothing = np.empty(0)
     chosen, start_ms, chance, net = -1, 0.0, 0.0, 0.0
+    refusal = -_REFUSAL * desk.gain[desk.kinds[queue.kind[at], 0]]
     planned = queue.first + count
     for i in range(queue.first, planned):
         kind, then = queue.kind[i], future[i - queue.first + 1]
@@ -291,7 +291,7 @@ def expected(
         left_ms = queue.due_ms[i] - now_ms - begin_ms
         if i == at:
             start_ms = begin_ms
-            chosen, chance, net = _best(desk, kind, left_ms, place_ms, then, loads_ms, 0.0)
+            chosen, chance, net = _best(desk, kind, left_ms, place_ms, then, loads_ms, refusal)
             continue
         broken = -desk.gain[desk.kinds[kind, 0]]
         model, _, _ = _best(desk, kind, left_ms, place_ms, then, nothing, broken)
@@ -306,7 +306,7 @@ def expected(
             left_ms = queue.due_ms[i] - now_ms - start_ms
             own_ms = fast_ms if queue.due_ms[i] < np.inf else 0.0
             chosen, chance, net = _best(
-                desk, queue.kind[i], left_ms, base_ms - own_ms, future[count], loads_ms, 0.0
+                desk, queue.kind[i], left_ms, base_ms - own_ms, future[count], loads_ms, refusal
             )
         elif queue.due_ms[i] < np.inf or i < at:
             place_ms += fast_ms

@@ -51,7 +51,7 @@ class Lane:
         self.cold_ms = [_load_ms(p.cold_ms, p.mean_ms) for p in table.profiles]
         self.slowdown = 1.0
         self.later: Later | None = None
-        self._spare = 0.0
+        self._spare = self._mean_ms = self._square = 0.0
         self._values: list[Floats] = []
         self._elapsed_ms: list[float] = []
         self._workers = workers
@@ -82,8 +82,10 @@ class Lane:
     def refit(self) -> None:
         """Prices for the traffic lately seen."""
         assert self.policy is not None
-        self.policy.refit(self.slowdown)
-        self.later = self.policy.later()
+        # What is left of a job, seen at any moment of it: long jobs are seen more often.
+        left_ms = self._square / (2 * self._mean_ms) if self._mean_ms > 0 else 0.0
+        self.policy.refit(self.slowdown, left_ms)
+        self.later = self.policy.later(left_ms)
 
     def lay_out(self, grid_ms: Floats) -> None:
         """Bring the values of a backlog onto the pool's grid."""
@@ -102,6 +104,8 @@ class Lane:
     def started(self, job_ms: float, fast_ms: float) -> None:
         """It gave a request a job that could have been as short as `fast_ms`."""
         self._spare += _FOLLOW * (max(1 - fast_ms / job_ms, 0.0) - self._spare)
+        self._mean_ms += _FOLLOW * (job_ms - self._mean_ms)
+        self._square += _FOLLOW * (job_ms**2 - self._square)
 
     # -- learning ---------------------------------------------------------------------------------
 

@@ -51,8 +51,10 @@ def free(prices: Prices) -> Prices:
     return prices._replace(value=np.zeros((_NODES, len(prices.gain) + 1)), reach_ms=1.0)
 
 
-def solve(prices: Prices, traffic: Traffic, workers: int) -> Prices:
+def solve(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) -> Prices:
     """Prices with values that are right for the traffic; the old ones are where the search starts.
+
+    `left_ms` is the mean of what is left of a job that runs: see `_drain`.
 
     The same prices where no request has any time left, or all came at once.
     """
@@ -62,7 +64,7 @@ def solve(prices: Prices, traffic: Traffic, workers: int) -> Prices:
     grid_ms = reach_ms * (np.arange(_NODES) / (_NODES - 1)) ** 2
     wait_ms, spread_ms = _expected(grid_ms, traffic, workers)
     budgets_ms = _groups(traffic.budget_ms, _BUDGETS)
-    drain = kernels.flow(grid_ms, -_groups(traffic.gap_ms, _GAPS), reach_ms)
+    drain = _drain(grid_ms, traffic.gap_ms, workers, left_ms)
     current = prices._replace(value=_rescaled(prices, grid_ms), reach_ms=reach_ms)
     work = _work(current, grid_ms, workers)
     for _ in range(_MAX_STEPS):
@@ -85,7 +87,7 @@ class Later(NamedTuple):
     value: Floats
 
 
-def later(prices: Prices, traffic: Traffic, workers: int) -> Later:
+def later(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) -> Later:
     """Values for who decides between arrivals, under prices that `solve` has fitted.
 
     A gap that has lasted for `a` ends after the rest of those that are longer: in a burst the next
@@ -99,17 +101,46 @@ def later(prices: Prices, traffic: Traffic, workers: int) -> Later:
     wait_ms, spread_ms = _expected(grid_ms, traffic, workers)
     budgets_ms = _groups(traffic.budget_ms, _BUDGETS)
     shares, gains = kernels.act(prices, grid_ms, wait_ms, spread_ms, budgets_ms)
-    drain = kernels.flow(grid_ms, -_groups(gap_ms, _GAPS), prices.reach_ms)
+    drain = _drain(grid_ms, gap_ms, workers, left_ms)
     relative = _relative(_moves(shares, _work(prices, grid_ms, workers), drain), gains)
     lulls_ms = np.unique(np.quantile(gap_ms, _LULLS))
     longer = [ms for ms in lulls_ms if ms > 0 and (gap_ms > ms).sum() >= _ENOUGH_GAPS // 4]
     elapsed_ms = np.array([0.0, *longer])
     rests_ms = [gap_ms, *(gap_ms[gap_ms > ms] - ms for ms in longer)]
-    values = [
-        kernels.flow(grid_ms, -_groups(rest_ms, _GAPS), prices.reach_ms) @ relative
-        for rest_ms in rests_ms
-    ]
+    values = [_drain(grid_ms, rest_ms, workers, left_ms) @ relative for rest_ms in rests_ms]
     return Later(grid_ms, elapsed_ms, np.stack(values))
+
+
+def _drain(grid_ms: Floats, gap_ms: Floats, workers: int, left_ms: float) -> Floats:
+    """How the backlog falls in a gap, (N, N).
+
+    With several workers a small backlog keeps only some of them busy. Where a job that runs has
+    `left_ms` left in the mean, a backlog of W per worker keeps a share of W / left_ms busy, at most
+    all and at least one worker; with 0 all share in the work however little there is.
+    """
+    gaps_ms = _groups(gap_ms, _GAPS)
+    if workers == 1 or left_ms <= 0:
+        return kernels.flow(grid_ms, -gaps_ms, float(grid_ms[-1]))
+    after_ms = _drained(grid_ms[:, None], gaps_ms[None, :], workers, left_ms)
+    place = np.sqrt(after_ms / grid_ms[-1]) * (_NODES - 1)
+    cell = np.minimum(place.astype(np.intp), _NODES - 2)
+    part = (after_ms - grid_ms[cell]) / (grid_ms[cell + 1] - grid_ms[cell])
+    matrix = np.zeros((_NODES, _NODES))
+    node = np.arange(_NODES)[:, None]
+    np.add.at(matrix, (node, cell), (1 - part) / len(gaps_ms))
+    np.add.at(matrix, (node, cell + 1), part / len(gaps_ms))
+    return matrix
+
+
+def _drained(backlog_ms: Floats, gap_ms: Floats, workers: int, left_ms: float) -> Floats:
+    """What is left of a backlog after a gap: all work, then ever fewer, then one."""
+    all_ms = np.minimum(gap_ms, np.maximum(backlog_ms - left_ms, 0.0))
+    some, rest_ms = backlog_ms - all_ms, gap_ms - all_ms
+    one = left_ms / workers
+    until_one_ms = left_ms * np.log(np.maximum(some / one, 1.0))
+    fading_ms = np.minimum(rest_ms, until_one_ms)
+    some = some * np.exp(-fading_ms / left_ms)
+    return np.maximum(some - (rest_ms - fading_ms) / workers, 0.0)
 
 
 def _work(prices: Prices, grid_ms: Floats, workers: int) -> Floats:

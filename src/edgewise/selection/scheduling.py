@@ -220,7 +220,7 @@ class Scheduler:
         return any(family.due for family in self._families.values())
 
     def refit(self) -> None:
-        """Fit the prices of one family in one pool to its traffic (2 to 10 ms), and rebuild the
+        """Fit the prices of one family in one pool to its traffic (2 to 7 ms), and rebuild the
         choosers of families that have learned enough. Repeat while `refit_due`."""
         for family in self._families.values():
             if not family.due:
