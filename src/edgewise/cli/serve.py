@@ -38,6 +38,7 @@ def serve(
         False, "--insecure", help="Serve other machines without a token."
     ),
     workers: int = typer.Option(0, "--workers", help="Worker processes; 0: one per core."),
+    threads: int = typer.Option(1, "--threads", help="Threads of one inference."),
     policy: str = typer.Option("deadline", "--policy", help="As in `simulate`."),
     sla: float | None = typer.Option(
         None, "--sla", help="Deadline in ms for requests that state none."
@@ -78,6 +79,7 @@ def serve(
         key=key,
         insecure=insecure,
         workers=workers,
+        threads=threads,
         policy=policy,
         sla_ms=sla,
         memory_bytes=None if memory is None else int(memory * _MB),

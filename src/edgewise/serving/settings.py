@@ -42,9 +42,9 @@ class Settings:
 
     Loopback needs nothing further; another address needs a `token` (with `certificate` and `key`
     for TLS) or `insecure`. `sla_ms` is for requests that state no deadline, None: they have none.
-    `threads` is what
-    one inference may use. `memory_bytes` bounds what all workers together keep resident. `state` is the folder in which
-    learned profiles are kept, `decisions` the store that the decision log goes to.
+    `threads` is what one inference may use, `memory_bytes` bounds what all workers together keep
+    resident. `state` is the folder in which learned profiles are kept, `decisions` the store that
+    the decision log goes to.
     """
 
     host: str = "127.0.0.1"
