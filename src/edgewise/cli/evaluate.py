@@ -44,7 +44,7 @@ def evaluate(
     from edgewise.bench.accuracy import evaluate as run
     from edgewise.bench.accuracy import write_samples
 
-    how = _preprocess(mean, scale, colour)
+    how = parse_preprocess(mean, scale, colour)
     done: list[Evaluated] = []
     with output.progress("eval", None, quiet=quiet) as advance:
         for path in paths:
@@ -65,7 +65,12 @@ def evaluate(
     return 1 if any(row.error for row in rows) else 0
 
 
-def _preprocess(mean: str, scale: str, colour: str | None) -> Preprocess:
+def parse_preprocess(mean: str, scale: str, colour: str | None) -> Preprocess:
+    """How images are prepared for a model file.
+
+    Raises:
+        UsageError: an option has a value that is none.
+    """
     import msgspec
 
     from edgewise.family import Preprocess

@@ -13,16 +13,20 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
-from edgewise.errors import UsageError
+from edgewise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from edgewise.network.shaping.meter import Counters
     from edgewise.network.shaping.pacing import Shape
+    from edgewise.placement.own_link import OwnLink
 
 
 def links(
-    files: list[Path] = typer.Argument(
-        default_factory=list, help="TOML files with links of your own."
+    files: list[str] = typer.Argument(
+        default_factory=list,
+        show_default=False,
+        metavar="[FILE.toml…] | measure URL",
+        help="TOML files with links of your own; or your own link, measured against a service.",
     ),
     shape: str | None = typer.Option(
         None, "--shape", metavar="LINK", help="Do not list: put a target behind a link or trace."
@@ -33,9 +37,30 @@ def links(
     ),
     rtt: float | None = typer.Option(None, "--rtt", help="With --shape: another round trip, ms."),
     jitter: float | None = typer.Option(None, "--jitter", help="With --shape: its deviation, ms."),
+    name: str = typer.Option("mine", "--name", help="With measure: the link's name."),
+    write: Path | None = typer.Option(
+        None, "--write", metavar="FILE.toml", help="With measure: a file that --link takes."
+    ),
+    token: str | None = typer.Option(
+        None, "--token", envvar="EDGEWISE_TOKEN", help="With measure: Bearer."
+    ),
+    ca: Path | None = typer.Option(
+        None, "--ca", help="With measure: certificates that vouch for the server."
+    ),
+    timeout: float = typer.Option(
+        30.0, "--timeout", help="With measure: seconds until a request has failed."
+    ),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
 ) -> None:
-    """The network paths known by name, and the published pairs; or a link to be behind."""
+    """The network paths known by name, and the published pairs; a link to be behind; or your own
+    link, measured."""
+    if files[:1] == ["measure"]:
+        if shape is not None or len(files) != 2:
+            raise UsageError("links measure takes one URL", hint="links measure http://host:8080")
+        _measure(files[1], name, write, token, ca, timeout, as_json=as_json)
+        return
+    if write is not None:
+        raise UsageError("--write goes with measure")
     if shape is None and (to is not None or listen or rtt is not None or jitter is not None):
         raise UsageError("--to, --listen, --rtt and --jitter go with --shape")
     if shape is not None:
@@ -47,7 +72,7 @@ def links(
 
     known = list(catalogue.links().values())
     for file in files:
-        known += catalogue.read_links(file).values()
+        known += catalogue.read_links(Path(file)).values()
     pairs = list(catalogue.pairs().values())
     if as_json:
         for link in known:
@@ -100,6 +125,47 @@ def _shape(
         told.wait()
         counters = shaper.counters()
     _show_end(counters, as_json=as_json)
+
+
+def _measure(
+    url: str,
+    name: str,
+    write: Path | None,
+    token: str | None,
+    ca: Path | None,
+    timeout_s: float,
+    *,
+    as_json: bool,
+) -> None:
+    """Measure the link to a server, print it, and write it down where that was asked for."""
+    from edgewise.placement.own_link import as_toml, measure_link
+
+    found = measure_link(url, token=token, ca=ca, timeout_s=timeout_s)
+    if as_json:
+        output.emit(found.described(name))
+    else:
+        _show_measured(found)
+    if write is None:
+        return
+    try:
+        write.write_text(as_toml([found.profile(name)]), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{write} cannot be written: {error}") from error
+
+
+def _show_measured(found: OwnLink) -> None:
+    screen, seen = output.console(), found.measured
+    rtt = seen.rtt_ms
+    screen.print(
+        f"round trip  {rtt.value:.3g} ms [{rtt.low:.3g}, {rtt.high:.3g}], "
+        f"deviation {seen.jitter_ms:.2g} ms",
+        markup=False,
+    )
+    for what, rate in (("uplink", seen.uplink_mbps), ("downlink", seen.downlink_mbps)):
+        text = f"{rate.value:.3g} Mbps [{rate.low:.3g}, {rate.high:.3g}]" if rate else "not known"
+        screen.print(f"{what:<11} {text}", markup=False)
+    for note in found.notes:
+        screen.print(f"note: {note}", style="dim", markup=False)
 
 
 def _target(text: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ from edgewise.cli import (
     evaluate,
     load,
     models,
+    place,
     recommend,
     reports,
     selection,
@@ -56,7 +57,19 @@ def common(
     """Options that stand before the verb. `--debug` is read in `main`."""
 
 
-for room in (apps, models, evaluate, bench, selection, recommend, serve, load, reports, demo):
+for room in (
+    apps,
+    models,
+    evaluate,
+    bench,
+    selection,
+    recommend,
+    serve,
+    load,
+    place,
+    reports,
+    demo,
+):
     room.register(app)
 
 

@@ -1,0 +1,319 @@
+"""The verb `place`: on the device or in the cloud, measured end to end or computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from edgewise.cli import output, place_computed, place_print, place_recipe
+from edgewise.cli.arguments import parse_words
+from edgewise.cli.evaluate import parse_preprocess
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgewise.energy.radio import RadioState
+    from edgewise.placement.comparison import Kind
+    from edgewise.records import Placement, Record, Way
+    from edgewise.store import Store
+
+R = TypeVar("R", bound="Record")
+_MEASURED, _COMPUTED = "Measured", "Computed"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("place")(place)
+
+
+def place(
+    models: list[str] = typer.Argument(
+        default_factory=list,
+        show_default=False,
+        metavar="MODEL…",
+        help="Model files, files in packages (app.apk!/m.tflite), families; with --profiles: names "
+        "(DEVICE_MODEL=SERVER_MODEL where they differ).",
+    ),
+    device: str = typer.Option("host", "--device", help="Which device; with --profiles: its name."),
+    server: str = typer.Option(
+        "local", "--server", help="A URL, or local: started here. With --profiles: its profiles."
+    ),
+    link: str = typer.Option(
+        "direct", "--link", metavar="A,B,…", help="Links by name, files, traces; direct: no proxy."
+    ),
+    connection: str = typer.Option("both", "--connection", help="fresh, warm or both."),
+    radio: str = typer.Option("active", "--radio", help="active or idle before the first request."),
+    gap: float = typer.Option(0.0, "--gap", help="Seconds of silence before each request."),
+    requests: int | None = typer.Option(
+        None, "--requests", help="In a row, sharing the radio's tail.  [10; computed: 100]"
+    ),
+    prepare: str = typer.Option(
+        "both", "--prepare", help="Who resizes photos for the server: device, cloud; the sooner."
+    ),
+    power: str | None = typer.Option(
+        None, "--power", help="Declared power of the device: a name, or FILE.toml:NAME."
+    ),
+    threads: int | None = typer.Option(None, "--threads", help="Of the model on the device."),
+    inputs: list[Path] = typer.Option(
+        [], "--input", help="A folder of photos, images, or an npz file.", rich_help_panel=_MEASURED
+    ),
+    processes: int | None = typer.Option(
+        None, "--processes", help="Fresh processes that load it.  [10]", rich_help_panel=_MEASURED
+    ),
+    quick: bool = typer.Option(
+        False, "--quick", help="A first look: 3 processes, 3 requests.", rich_help_panel=_MEASURED
+    ),
+    served: str | None = typer.Option(
+        None, "--served", help="The model's name at the server.", rich_help_panel=_MEASURED
+    ),
+    mean: str = typer.Option(
+        "0",
+        "--mean",
+        help="Of a model file: the input is (x - mean) / scale.",
+        rich_help_panel=_MEASURED,
+    ),
+    scale: str = typer.Option("1", "--scale", help="See --mean.", rich_help_panel=_MEASURED),
+    colour: str | None = typer.Option(
+        None, "--colour", help="Of a model file: rgb, bgr, grey.", rich_help_panel=_MEASURED
+    ),
+    timeout: float = typer.Option(
+        60.0, "--timeout", help="Seconds for a request, or a process.", rich_help_panel=_MEASURED
+    ),
+    token: str | None = typer.Option(
+        None, "--token", envvar="EDGEWISE_TOKEN", help="Bearer.", rich_help_panel=_MEASURED
+    ),
+    ca: Path | None = typer.Option(
+        None, "--ca", help="Certificates that vouch for the server.", rich_help_panel=_MEASURED
+    ),
+    server_threads: int = typer.Option(
+        1,
+        "--server-threads",
+        help="Of one inference, with --server local.",
+        rich_help_panel=_MEASURED,
+    ),
+    seed: int = typer.Option(0, "--seed", min=0, help="Of jitter.", rich_help_panel=_MEASURED),
+    recipe: str | None = typer.Option(
+        None,
+        "--recipe",
+        help="A published experiment, with its own models: guo2018.",
+        rich_help_panel=_MEASURED,
+    ),
+    cache: Path | None = typer.Option(
+        None, "--cache", help="Where a recipe keeps its models.", rich_help_panel=_MEASURED
+    ),
+    profiles: str | None = typer.Option(
+        None,
+        "--profiles",
+        metavar="A,B,…",
+        rich_help_panel=_COMPUTED,
+        help="Compute: each device's profiles: a store, a CSV, or a published set (pixel3).",
+    ),
+    target: str | None = typer.Option(
+        None, "--target", help="Which target of a store.", rich_help_panel=_COMPUTED
+    ),
+    server_target: str | None = typer.Option(
+        None, "--server-target", help="The same for the server.", rich_help_panel=_COMPUTED
+    ),
+    photo: str = typer.Option(
+        "4032x3024",
+        "--photo",
+        metavar="WxH[,BYTES]",
+        help="What a request is about.",
+        rich_help_panel=_COMPUTED,
+    ),
+    input_size: str = typer.Option(
+        "224x224", "--input-size", metavar="HxW", help="Of the model.", rich_help_panel=_COMPUTED
+    ),
+    payload: float | None = typer.Option(
+        None, "--payload", help="Bytes of a request instead of a photo.", rich_help_panel=_COMPUTED
+    ),
+    reply: float = typer.Option(
+        1000.0, "--reply", help="Bytes of an answer.", rich_help_panel=_COMPUTED
+    ),
+    slowdown: float | None = typer.Option(
+        None,
+        "--slowdown",
+        help="How many times a server's core is as fast as the device's.",
+        rich_help_panel=_COMPUTED,
+    ),
+    utilisation: float = typer.Option(
+        0.0,
+        "--utilisation",
+        help="Of the server, for its queue and price: 0 … 1.",
+        rich_help_panel=_COMPUTED,
+    ),
+    mix: str | None = typer.Option(
+        None,
+        "--mix",
+        metavar="wifi=0.6,lte=0.4|FILE.csv",
+        rich_help_panel=_COMPUTED,
+        help="Many users: who is better served where.",
+    ),
+    price: float | None = typer.Option(
+        None,
+        "--price",
+        help="With --mix: a core's hour, in any currency.",
+        rich_help_panel=_COMPUTED,
+    ),
+    cores: float = typer.Option(
+        1.0, "--cores", help="With --mix: of a request at the server.", rich_help_panel=_COMPUTED
+    ),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+    store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
+    quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+) -> int:
+    """Where a model should run: its times and energy on the device against the cloud's."""
+    from edgewise.placement.wire import Usage
+
+    kinds = _kinds(connection)
+    by = _prepared_by(prepare)
+    if recipe is not None:
+        if profiles is not None:
+            raise UsageError("--recipe measures: leave out --profiles")
+        return _measure(
+            place_recipe.source(
+                recipe, models=models, device=device, server=server,
+                links=() if link == "direct" else parse_words(link), inputs=inputs,
+                requests=requests or (3 if quick else None),
+                processes=processes or (3 if quick else None), cache=cache,
+            ),
+            store, as_json=as_json, quiet=quiet, after=place_recipe.show,
+        )  # fmt: skip
+    if profiles is None:
+        if mix is not None or price is not None:
+            raise UsageError("--mix and --price go with --profiles", hint="--profiles pixel3")
+        from edgewise.placement.compare import measured
+        from edgewise.placement.comparison import Comparison
+        from edgewise.placement.device import device as find
+        from edgewise.placement.server import Wanted
+
+        comparison = Comparison(
+            models=tuple(dict.fromkeys(models)),
+            given=tuple(inputs),
+            server=Wanted(server, served, token, ca, server_threads),
+            links=parse_words(link),
+            on=find(device),
+            connections=kinds,
+            requests=requests or (3 if quick else 10),
+            processes=processes or (3 if quick else 10),
+            radio=_radio(radio),
+            gap_ms=gap * 1000,
+            prepared_by=by,
+            how=parse_preprocess(mean, scale, colour),
+            threads=threads or 1,
+            timeout_s=timeout,
+            power=power,
+            seed=seed,
+        )
+        return _measure(
+            lambda step: measured(comparison, step), store, as_json=as_json, quiet=quiet
+        )
+    asked = place_computed.Asked(
+        models=tuple(models),
+        profiles=parse_words(profiles),
+        device=None if device == "host" else device,
+        target=target,
+        server=server,
+        server_target=server_target,
+        links=parse_words(link),
+        usages=tuple(Usage(kind, _radio(radio), requests or 100, gap * 1000) for kind in kinds),
+        sent=place_computed.sent(photo, payload, reply, input_size, by),
+        power=power,
+        slowdown=slowdown,
+        threads=threads,
+        utilisation=utilisation,
+    )
+    if mix is not None:
+        found = place_computed.mixed(asked, mix, price, cores)
+        _show(found, place_print.mixes, store, as_json=as_json)
+    else:
+        if price is not None:
+            raise UsageError("--price goes with --mix")
+        _show(place_computed.rows(asked), place_print.rows, store, as_json=as_json)
+    return 0
+
+
+def _show(
+    found: Sequence[R], show: Callable[[Sequence[R]], None], store: str | None, *, as_json: bool
+) -> None:
+    keeper = _open(store)
+    if keeper is not None:
+        keeper.append(found)
+    if as_json:
+        for each in found:
+            output.emit(each)
+    else:
+        show(found)
+
+
+def _open(store: str | None) -> Store | None:
+    """Before the work: a store that cannot be written is no reason to do it in vain."""
+    from edgewise.store import Store
+
+    return Store.open(store, create=True) if store else None
+
+
+def _kinds(text: str) -> tuple[Kind, ...]:
+    known: dict[str, tuple[Kind, ...]] = {
+        "fresh": ("fresh",), "warm": ("warm",), "both": ("fresh", "warm")
+    }  # fmt: skip
+    if text not in known:
+        raise UsageError(f"--connection {text}", hint="fresh, warm or both")
+    return known[text]
+
+
+def _radio(text: str) -> RadioState:
+    match text:
+        case "active" | "idle":
+            return text
+        case _:
+            raise UsageError(f"--radio {text}", hint="active or idle")
+
+
+def _prepared_by(text: str) -> Way | None:
+    match text:
+        case "device" | "cloud":
+            return text
+        case "both":
+            return None
+        case _:
+            raise UsageError(f"--prepare {text}", hint="device, cloud or both")
+
+
+# -- measured ----------------------------------------------------------------------------------
+
+
+def _measure(
+    source: Callable[[Callable[[str], None]], Iterator[Placement]],
+    store: str | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+    after: Callable[[Sequence[Placement]], None] = lambda _: None,
+) -> int:
+    """Measure; what is complete is printed and stored at once. `after` says more to people."""
+    keeper = _open(store)
+    rows: list[Placement] = []
+    try:
+        with _progress(quiet=quiet) as step:
+            for row in source(step):
+                rows.append(row)
+                if keeper is not None:
+                    keeper.append([row])
+                if as_json:
+                    output.emit(row)
+    finally:
+        if not as_json and rows:
+            place_print.rows(rows)
+            after(rows)
+    compared = {row.model for row in rows if row.faster is not None}
+    return 0 if compared >= {row.model for row in rows} else 1
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
+    with output.progress("place", None, quiet=quiet) as advance:
+        yield lambda what: advance(what)

@@ -1,0 +1,144 @@
+"""Placements for people: tables, what they say in sentences, and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from edgewise.cli import output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from edgewise.records import Placement, PlacementMix
+
+#: More rows than these speak for themselves.
+_SPOKEN = 6
+
+
+def rows(found: Sequence[Placement]) -> None:
+    """A row per placement; sentences where there are few; notes; what failed and why."""
+    from rich.markup import escape
+
+    screen = output.console()
+    known = [row for row in found if row.on_device is not None or row.cloud is not None]
+    if known:
+        screen.print(rows_table(known, wide=screen.width >= _WIDE))
+    for row in known if len(known) <= _SPOKEN else ():
+        screen.print(f"\n[bold]{escape(_case(row))}[/bold]")
+        for sentence in row.verdict:
+            screen.print(f"  {escape(sentence)}", soft_wrap=True)
+    _notes(screen, [row.notes for row in found])
+    for row in found:
+        if row.reason is not None:
+            what = f"{_name(row.model)} over {row.link}, {row.connection}: {row.reason}"
+            screen.print(f"[red]failed[/red] {escape(what)}", soft_wrap=True)
+
+
+def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
+    """The times and energies of both ways beside each other. What all rows share is left out, and
+    in a narrow table first answers and energies too."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("model", overflow="fold", min_width=12)
+    told = [name for name in _PLACES if len({getattr(row, name) for row in found}) > 1]
+    for name in told:
+        table.add_column(name, overflow="fold")
+    for name in ("on device", "in cloud", *(_FURTHER if wide else ())):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("faster", no_wrap=True)
+    for row in found:
+        here = row.on_device
+        table.add_row(
+            escape(_name(row.model)),
+            *(escape(str(getattr(row, name))) for name in told),
+            output.milliseconds(here.total_ms if here else None),
+            output.milliseconds(_cloud_ms(row)),
+            *(_further(row) if wide else ()),
+            _faster(row),
+        )
+    return table
+
+
+_PLACES = ("device", "server", "link", "connection")
+_FURTHER = ("first", "first in cloud", "energy", "in cloud")
+#: Columns of a terminal from which these are shown.
+_WIDE = 110
+
+
+def _further(row: Placement) -> Iterable[str]:
+    """First answers and energies."""
+    here, there = row.on_device, row.cloud
+    yield output.milliseconds(here.first_total_ms if here else None)
+    yield output.milliseconds(there.first_total_ms if there else None)
+    yield _joules(here.energy_j if here else None)
+    yield _joules(there.energy_j if there else None)
+
+
+def mixes(found: Sequence[PlacementMix]) -> None:
+    """A row per model: who is better served where, and what that costs."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    screen = output.console()
+    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
+    table.add_column("model", overflow="fold", min_width=12)
+    told = [name for name in _PLACES if len({getattr(row, name, None) for row in found}) > 1]
+    for name in told:
+        table.add_column(name, overflow="fold")
+    for name in ("to the cloud", "all on device", "all in cloud", "each its best"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in found:
+        table.add_row(
+            escape(_name(row.model)), *(escape(str(getattr(row, name))) for name in told),
+            f"{row.cloud_share:.0%}", output.milliseconds(row.device_ms),
+            output.milliseconds(row.cloud_ms), output.milliseconds(row.best_ms),
+        )  # fmt: skip
+    screen.print(table)
+    for row in found:
+        if row.cost_per_million is not None and row.best_cost_per_million is not None:
+            screen.print(
+                f"{_name(row.model)} ({row.connection}): a million requests cost "
+                f"{row.cost_per_million:.3g} in the cloud, {row.best_cost_per_million:.3g} where "
+                "only those go there that are sooner answered",
+                markup=False, soft_wrap=True,
+            )  # fmt: skip
+    _notes(screen, [row.notes for row in found])
+
+
+def _cloud_ms(row: Placement) -> float | None:
+    if row.cloud is None:
+        return None
+    return row.cloud.first_total_ms if row.connection == "fresh" else row.cloud.total_ms
+
+
+def _faster(row: Placement) -> str:
+    if row.faster is None or not row.time_ratio:
+        return "–"
+    ratio = row.time_ratio if row.faster == "cloud" else 1 / row.time_ratio
+    return f"{row.faster} ×{ratio:.3g}"
+
+
+def _joules(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3g} J" if value >= 1 else f"{value * 1000:.3g} mJ"
+
+
+def _case(row: Placement) -> str:
+    return f"{_name(row.model)} on {row.device}, over {row.link} ({row.connection})"
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2] or path
+
+
+def _notes(screen: Console, each: Iterable[Sequence[str]]) -> None:
+    """Every note once."""
+    from rich.markup import escape
+
+    for note in dict.fromkeys(note for notes in each for note in notes):
+        screen.print(f"[dim]note: {escape(note)}[/dim]", soft_wrap=True)

@@ -1,0 +1,99 @@
+"""A published experiment run again: `edgewise place --recipe`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgewise.cli import output
+from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgewise.placement.recipes import Finding
+    from edgewise.records import Placement
+
+_HOST = "host"
+
+
+def source(
+    name: str,
+    *,
+    models: Sequence[str],
+    device: str,
+    server: str,
+    links: Sequence[str],
+    inputs: Sequence[Path],
+    requests: int | None,
+    processes: int | None,
+    cache: Path | None,
+) -> Callable[[Callable[[str], None]], Iterator[Placement]]:
+    """The experiment's rows, given somebody to tell of its progress.
+
+    Raises:
+        UsageError: a device that is not emulated.
+    """
+    from edgewise.devices.emulated import device_name, share_of
+    from edgewise.placement import recipes
+
+    share = share_of(device)
+    if share is None and device != _HOST:
+        raise UsageError(f"--recipe with --device {device}", hint=f"like {device_name(0.1)}")
+    return lambda step: recipes.run(
+        name, models=models, links=links, input=inputs, requests=requests, processes=processes,
+        share=share, server=server, cache=cache, progress=step,
+    )  # fmt: skip
+
+
+def show(rows: Sequence[Placement]) -> None:
+    """What the paper found, beside what was found here."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edgewise.placement import recipes
+
+    found = recipes.findings(rows)
+    screen = output.console()
+    screen.print()
+    screen.print(_per_row(found))
+    beside = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("finding", "the paper", "here"):
+        beside.add_column(name, overflow="fold")
+    for line in recipes.beside_paper(found):
+        beside.add_row(*map(escape, line))
+    screen.print()
+    screen.print(beside)
+
+
+def _per_row(found: Sequence[Finding]) -> object:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        box=None, header_style="dim", padding=(0, 1, 0, 0),
+        caption="device over cloud; shares of the first answer on the device",
+        caption_justify="left",
+    )  # fmt: skip
+    for name in ("model", "link"):
+        table.add_column(name, overflow="fold")
+    # On two lines, so that a terminal of 80 columns has room for the models' names.
+    for name in ("first\ntime", "later\ntime", "first\nenergy", "later\nenergy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("loading", "computing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in found:
+        table.add_row(
+            escape(one.model), escape(one.link),
+            _times(one.first_time_ratio), _times(one.later_time_ratio),
+            _times(one.first_energy_ratio), _times(one.later_energy_ratio),
+            _part(one.load_share), _part(one.compute_share),
+        )  # fmt: skip
+    return table
+
+
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"×{ratio:.3g}"
+
+
+def _part(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}"

@@ -1,0 +1,77 @@
+"""One's own link, measured against a service behind a shaped one."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import fake_server
+import pytest
+from fake_server import Fake
+
+from edgewise.errors import InputError
+from edgewise.network import catalogue
+from edgewise.network.shaper import shaped
+from edgewise.placement.own_link import as_toml, measure_link
+from edgewise.records import LinkProfile
+from edgewise.serving.spawned import spawned
+
+for peer in ("ai_edge_litert", "PIL", "httptools", "uvicorn"):
+    pytest.importorskip(peer, reason="a service is measured against")
+
+LINK = LinkProfile(name="x", uplink_mbps=12.0, downlink_mbps=30.0, rtt_ms=30.0, jitter_ms=3.0)
+
+
+@pytest.fixture(scope="module")
+def service(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    family = tmp_path_factory.mktemp("family") / "family.toml"
+    variant = {"name": "s", "file": str(digits / "digits-s.tflite"), "accuracy": 1}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in variant.items()]
+    family.write_text("\n".join(['name = "d"', "[[variant]]", *lines, ""]))
+    with spawned([family], ["--workers", "1", "--log", "off"]) as running:
+        yield running.http
+
+
+def test_the_shaped_rates_are_found(service: str, tmp_path: Path) -> None:
+    port = urlsplit(service).port
+    assert port is not None
+    with shaped(LINK, "127.0.0.1", port) as entry:
+        found = measure_link(f"http://127.0.0.1:{entry}", long_ms=80)
+    said = found.described("mine")
+    for name in ("uplink_mbps", "downlink_mbps", "rtt_ms"):
+        assert said[name] == pytest.approx(getattr(LINK, name), rel=0.2), name
+    file = tmp_path / "mine.toml"
+    file.write_text(as_toml([found.profile("mine")]))
+    assert catalogue.link(f"{file}:mine").uplink_mbps == pytest.approx(12.0, rel=0.2)
+
+
+def test_a_server_that_takes_and_gives_nothing_large_tells_no_rates() -> None:
+    with fake_server.running(Fake()) as server:
+        found = measure_link(server.url)
+    said = found.described("mine")
+    assert said["uplink_mbps"] is None
+    assert said["downlink_mbps"] is None
+    assert said["rtt_ms"] is not None
+    assert any(note.startswith("uplink: a body of 16384 bytes is") for note in found.notes)
+    assert any(note.startswith("downlink: the server has no page") for note in found.notes)
+    with pytest.raises(InputError, match="cannot be told"):
+        found.profile("mine")
+
+
+def test_nobody_answers() -> None:
+    with fake_server.running(Fake()) as server:
+        dead = server.url
+    with pytest.raises(InputError, match="nobody answers"):
+        measure_link(dead)
+
+
+def test_a_link_as_a_file_has_only_what_is_known() -> None:
+    text = as_toml([LINK, LinkProfile(name='o"dd', uplink_mbps=1, downlink_mbps=2, rtt_ms=0)])
+    first, second = tomllib.loads(text)["link"]
+    assert first == {
+        "name": "x", "uplink_mbps": 12.0, "downlink_mbps": 30.0, "rtt_ms": 30.0, "jitter_ms": 3.0
+    }  # fmt: skip
+    assert second["name"] == 'o"dd'

@@ -1,0 +1,111 @@
+"""The paper's experiment: its parts, its findings, and one short run of it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgewise.devices.emulated import device_name
+from edgewise.errors import UsageError
+from edgewise.family import load_family
+from edgewise.placement import recipes
+from edgewise.placement.recipes import guo2018, photos
+from edgewise.records import CloudPhases, DevicePhases, Placement
+
+SQUEEZENET = "squeezenet-v1.1"
+
+
+def _row(model: str = "alexnet", link: str = "wifi", connection: str = "warm") -> Placement:
+    return Placement(
+        model=model, device="d", server="s", link=link, connection=connection,  # type: ignore[arg-type]
+        on_device=DevicePhases(load_ms=600.0, inference_ms=300.0, first_total_ms=1000.0),
+        cloud=CloudPhases(total_ms=50.0), time_ratio=8.0, first_time_ratio=20.0,
+        energy_ratio=4.0, first_energy_ratio=None,
+    )  # fmt: skip
+
+
+def test_findings_are_of_warm_rows_with_shares_of_the_first_answer() -> None:
+    (found,) = recipes.findings([_row(), _row(connection="fresh")])
+    assert (found.load_share, found.compute_share) == (0.6, 0.3)
+    assert (found.first_time_ratio, found.later_time_ratio) == (20.0, 8.0)
+    assert (found.first_energy_ratio, found.later_energy_ratio) == (None, 4.0)
+
+
+def test_findings_stand_beside_the_papers_own() -> None:
+    lines = recipes.beside_paper(recipes.findings([_row(), _row("nin", "lte")]))
+    time, energy, shares = lines
+    assert time[1] == energy[1] == guo2018.PAPER_RATIO
+    assert time[2] == "first answer 20 to 20, later answer 8 to 8"
+    assert energy[2] == "first answer not known, later answer 4 to 4"
+    assert shares[2] == ("alexnet: loading 60%, computing 30%; nin: loading 60%, computing 30%")
+    assert recipes.beside_paper([]) == ()
+
+
+def test_a_row_without_numbers_is_a_finding_without_numbers() -> None:
+    row = Placement(model="m", device="d", server="s", link="l", reason="nobody answers")
+    (found,) = recipes.findings([row])
+    assert found.load_share is found.first_time_ratio is None
+    assert recipes.beside_paper([found])[2][2] == "not known"
+
+
+def test_a_made_up_photo_is_like_a_phones(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    size = photos.Size(640, 480)
+    content = photos.photo(size, 1)
+    assert image.open(io.BytesIO(content)).size == (640, 480)
+    # Photos of phones at this quality: 0.1 to 0.5 bytes per pixel; flat pictures have 0.02.
+    assert 0.1 < len(content) / (640 * 480) < 0.5
+    assert photos.photo(size, 1) == content != photos.photo(size, 2)
+    files = photos.write_photos(tmp_path, (size,), seed=1)
+    assert [file.read_bytes() for file in files] == [content]
+
+
+def test_what_was_built_is_kept(tmp_path: Path) -> None:
+    said: list[str] = []
+    family = load_family(guo2018.build(tmp_path, (SQUEEZENET,), said.append))
+    assert [variant.name for variant in family.variant] == [SQUEEZENET]
+    assert family.variant[0].preprocess.size == (227, 227)
+    guo2018.build(tmp_path, (SQUEEZENET,), said.append)
+    assert said == [f"building {SQUEEZENET}"]
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(UsageError, match="guo2018"):
+        recipes.run("guo2019")
+    with pytest.raises(UsageError, match="alexnet"):
+        recipes.run("guo2018", models=["resnet"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="emulated devices need Linux")
+def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for peer in ("onnxruntime", "PIL", "uvicorn"):
+        pytest.importorskip(peer)
+    from edgewise.cli.main import run
+
+    image = tmp_path / "photo.jpg"
+    image.write_bytes(photos.photo(photos.Size(320, 240), 0))
+    status = run(
+        ["place", SQUEEZENET, "--recipe", "guo2018", "--device", device_name(0.5), "--link",
+         "wifi", "--requests", "2", "--processes", "1", "--input", str(image), "--cache",
+         str(tmp_path / "cache"), "--json"]
+    )  # fmt: skip
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert status == 0
+    assert [row["connection"] for row in rows] == ["fresh", "warm"]
+    for row in rows:
+        here, there = row["on_device"], row["cloud"]
+        assert row["reason"] is None
+        assert (row["model"], row["recipe"], row["link"]) == (SQUEEZENET, "guo2018", "wifi")
+        assert row["device"] == "host:emulated=0.5"
+        assert here["total_ms"] == pytest.approx(
+            here["preprocess_ms"] + here["inference_ms"] + here["postprocess_ms"]
+        )
+        assert here["energy_j"] > 0
+        assert there["radio_j"] > 0
+        notes = " ".join(row["notes"])
+        for word in ("emulated: one core", "as measured", "random", "nexus-5"):
+            assert word in notes
