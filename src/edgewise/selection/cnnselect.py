@@ -101,6 +101,7 @@ class Explorer:
         return {
             member[0]: (sums[place + 1] - sums[place]) / sums[-1]
             for place, member in enumerate(members)
+            if sums[place + 1] > sums[place]
         }
 
     def choose_many(self, sla_ms: float, budget_ms: Floats, draw: Floats) -> Indices:

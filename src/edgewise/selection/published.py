@@ -59,7 +59,8 @@ class Lottery:
     """A draw among the models whose need lies below the budget, by cumulated weight.
 
     `edges` are the needs in rising order, `models` the models in that order, `cumulated` the sums
-    of their weights so far: all of shape (M,).
+    of their weights so far: all of shape (M,). A weight of 0 is an interval without a width and
+    never drawn; where all that are eligible weigh nothing, the draw is uniform.
     """
 
     edges: Floats
@@ -78,15 +79,21 @@ class Lottery:
         eligible = bisect_left(edges, budget_ms)
         if eligible == 0:
             return self.fastest
-        ticket = bisect_right(cumulated, draw * cumulated[eligible - 1])
-        return models[min(ticket, eligible - 1)]
+        total = cumulated[eligible - 1]
+        if total == 0:
+            return models[int(draw * eligible)]
+        return models[bisect_right(cumulated, draw * total, 0, eligible - 1)]
 
     def choose_many(self, sla_ms: float, budget_ms: Floats, draw: Floats) -> Indices:
         """The same for an array."""
         check_many(sla_ms, budget_ms)
-        last = np.searchsorted(self.edges, budget_ms) - 1
-        tickets = np.searchsorted(self.cumulated, draw * self.cumulated[last], side="right")
-        return np.where(last >= 0, self.models[np.minimum(tickets, last)], self.fastest)
+        eligible = np.searchsorted(self.edges, budget_ms)
+        total = self.cumulated[eligible - 1]
+        tickets = np.searchsorted(self.cumulated, draw * total, side="right")
+        if self.cumulated[0] == 0:
+            tickets = np.where(total == 0, (draw * eligible).astype(np.intp), tickets)
+        tickets = np.minimum(tickets, eligible - 1)
+        return np.where(eligible > 0, self.models[tickets], self.fastest)
 
     def probabilities(self, sla_ms: float, budget_ms: float) -> dict[int, float]:
         """Weights of the eligible over their sum."""
@@ -96,8 +103,12 @@ class Lottery:
         if eligible == 0:
             return {self.fastest: 1.0}
         sums = [0.0, *cumulated[:eligible]]
+        if sums[-1] == 0:
+            return dict.fromkeys(models[:eligible], 1 / eligible)
         return {
-            models[place]: (sums[place + 1] - sums[place]) / sums[-1] for place in range(eligible)
+            models[place]: (sums[place + 1] - sums[place]) / sums[-1]
+            for place in range(eligible)
+            if sums[place + 1] > sums[place]
         }
 
 
@@ -125,11 +136,6 @@ def best_below(table: ProfileTable, need_ms: Floats, *, by_deadline: bool = Fals
 def _lottery(table: ProfileTable, need_ms: Floats, weights: Floats) -> Lottery:
     order = np.lexsort((np.arange(len(table)), need_ms))
     return Lottery(need_ms[order], order, np.cumsum(weights[order]), table.fastest)
-
-
-def _weights(table: ProfileTable) -> Floats:
-    """Accuracies; where all that are eligible are zero, the draw is uniform."""
-    return np.maximum(table.accuracy, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ class Exploration:
 
     def on(self, table: ProfileTable, network_error_ms: Floats | None = None) -> Lottery:
         """Every model is always eligible."""
-        return _lottery(table, np.full(len(table), -np.inf), _weights(table))
+        return _lottery(table, np.full(len(table), -np.inf), table.accuracy)
 
 
 @dataclass(frozen=True)
@@ -248,7 +254,7 @@ class BudgetWeighted(_Guarded):
 
     def on(self, table: ProfileTable, network_error_ms: Floats | None = None) -> Lottery:
         """A lottery with the accuracies as weights."""
-        return _lottery(table, self._need_ms(table), _weights(table))
+        return _lottery(table, self._need_ms(table), table.accuracy)
 
 
 @dataclass(frozen=True)
