@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edgewise.errors import InputError, RuntimeRefused
-from edgewise.runtimes.refusal import informative, refusals
+from edgewise.errors import InputError, MissingExtra, RuntimeRefused
+from edgewise.runtimes.refusal import informative, not_importable, refusals
 
 ORT = (
     "[ONNXRuntimeError] : 1 : FAIL : Load model from /some/where/m.onnx failed:"
@@ -50,3 +50,12 @@ def test_foreign_exceptions_become_refusals() -> None:
 def test_ours_and_out_of_memory_pass(error: Exception) -> None:
     with pytest.raises(type(error)), refusals():
         raise error
+
+
+def test_a_missing_package_names_its_extra_and_a_broken_one_its_reason() -> None:
+    missing = not_importable(ModuleNotFoundError("No module named 'x'"), "onnx", "running it")
+    assert isinstance(missing, MissingExtra)
+    broken = not_importable(ImportError("libx.so: cannot open shared object"), "onnx", "running it")
+    assert isinstance(broken, RuntimeRefused)
+    assert "libx.so" in str(broken)
+    assert "pip install" not in str(broken)

@@ -66,6 +66,13 @@ def test_litert_resizes_what_the_file_fixes_and_says_so(tmp_path: Path, digits: 
     assert any("fixes the shape" in note for note in session.notes())
 
 
+def test_litert_names_the_input_that_it_could_not_resize(digits: Path) -> None:
+    session = load(digits / "digits-m.tflite")
+    (port,) = session.inputs
+    with pytest.raises(RuntimeRefused, match=rf"input '{port.name}' from dim0×.* to 1×7: "):
+        session.resize({port.name: (1, 7)})
+
+
 def test_onnxruntime_refuses_another_size_of_a_fixed_dimension(digits: Path) -> None:
     session = load(digits / "digits-m.onnx")
     (port,) = session.inputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from edgewise.errors import InputError, RuntimeRefused, UsageError
 from edgewise.records import Port
@@ -129,9 +130,12 @@ def read_values(path: Path, inputs: Sequence[Port], batch: int) -> dict[str, Arr
 
     try:
         loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: {error}") from error
-    arrays = dict(loaded) if path.suffix == ".npz" else {inputs[0].name: loaded}
+        arrays = {inputs[0].name: loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, BadZipFile) as error:
+        # numpy calls whatever it does not know a pickle.
+        raise InputError(f"{path}: no .npy or .npz file of numbers") from error
     if set(arrays) != {port.name for port in inputs}:
         names = ", ".join(port.name for port in inputs)
         raise InputError(f"{path}: has {', '.join(arrays)}; the model's inputs are {names}")

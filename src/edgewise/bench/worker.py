@@ -16,7 +16,7 @@ import msgspec
 from edgewise import sandbox
 from edgewise.bench import inputs, memory, timing
 from edgewise.bench.job import Job, Report
-from edgewise.errors import MissingExtra, RuntimeRefused
+from edgewise.errors import RuntimeRefused
 from edgewise.runtimes import registry
 from edgewise.runtimes.refusal import refusals
 from edgewise.runtimes.values import random_values
@@ -62,7 +62,10 @@ def _import_runtime(job: Job) -> dict[str, str]:
     runtime = registry.by_name(job.target.runtime)
     info = runtime.info()
     if not info.available:
-        raise MissingExtra(runtime.EXTRA, f"running models with {runtime.NAME}")
+        reason = info.reason or f"{runtime.NAME} is not available"
+        if sandbox.OUT_OF_MEMORY.search(reason):
+            raise MemoryError(reason)
+        raise RuntimeRefused(reason)
     return {runtime.NAME: info.version or "unknown", "numpy": np.__version__}
 
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewise.errors import MissingExtra, RuntimeRefused
+from edgewise.errors import RuntimeRefused
 from edgewise.records import LayerTime, Port, RuntimeInfo
-from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes.refusal import not_importable, refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "litert"
 EXTRA = "litert"
+_NEEDED_FOR = "running TFLite models"
 FORMATS = ("tflite",)
 DEFAULT_DELEGATE = "xnnpack"
 #: Names of `OpResolverType` by delegate. LiteRT applies XNNPACK unless told not to.
@@ -36,7 +37,7 @@ def info() -> RuntimeInfo:
     try:
         import ai_edge_litert.interpreter
     except ImportError as error:
-        reason = f"{error} (pip install 'edgewise[{EXTRA}]')"
+        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
         return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
     version = getattr(ai_edge_litert, "__version__", None)
     return RuntimeInfo(name=NAME, version=version, delegates=tuple(_RESOLVERS), formats=FORMATS)
@@ -47,7 +48,7 @@ def load(path: Path, *, threads: int, delegate: str, profile: Path | None = None
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
-        raise MissingExtra(EXTRA, "running TFLite models") from error
+        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
     if delegate not in _RESOLVERS:
         raise RuntimeRefused(f"LiteRT has no delegate {delegate!r}; it has {', '.join(_RESOLVERS)}")
     with refusals():
@@ -77,13 +78,30 @@ class LiteRTSession:
         LiteRT then propagates the new size through the graph and fails where an operator does not
         allow it; `notes` says that it was done.
         """
-        with refusals():
-            for port in self.inputs:
-                if shapes[port.name] != self._shapes[port.name]:
-                    self._shapes[port.name] = None  # unknown, should the next line fail
-                    self._resize_one(port, shapes[port.name])
-                    self._shapes[port.name] = shapes[port.name]
-            self._interpreter.allocate_tensors()
+        try:
+            with refusals():
+                for port in self.inputs:
+                    if shapes[port.name] != self._shapes[port.name]:
+                        self._shapes[port.name] = None  # unknown, should the next line fail
+                        self._resize_one(port, shapes[port.name])
+                        self._shapes[port.name] = shapes[port.name]
+                self._interpreter.allocate_tensors()
+        except RuntimeRefused as refusal:
+            raise self._with_shapes(refusal, shapes) from refusal
+
+    def _with_shapes(
+        self, refusal: RuntimeRefused, shapes: Mapping[str, tuple[int, ...]]
+    ) -> RuntimeRefused:
+        """The refusal with what was asked for: LiteRT's own words name no input."""
+        asked = [
+            f"{port.name!r} from {'×'.join(map(str, port.signature or port.shape or ()))}"
+            f" to {'×'.join(map(str, shapes[port.name]))}"
+            for port in self.inputs
+            if port.name in self._forced
+        ]
+        if not asked:
+            return refusal
+        return RuntimeRefused(f"cannot resize input {', '.join(asked)}: {refusal.message}")
 
     def _resize_one(self, port: Port, shape: tuple[int, ...]) -> None:
         stated = port.signature or port.shape or ()

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewise.errors import MissingExtra, RuntimeRefused
+from edgewise.errors import RuntimeRefused
 from edgewise.records import LayerTime, Port, RuntimeInfo
-from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes.refusal import not_importable, refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "onnxruntime"
 EXTRA = "onnx"
+_NEEDED_FOR = "running ONNX models"
 FORMATS = ("onnx",)
 DEFAULT_DELEGATE = "cpu"
 _SUFFIX = "ExecutionProvider"
@@ -37,7 +38,7 @@ def info() -> RuntimeInfo:
     try:
         import onnxruntime
     except ImportError as error:
-        reason = f"{error} (pip install 'edgewise[{EXTRA}]')"
+        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
         return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
     names = sorted(_providers(onnxruntime), key=lambda name: name != DEFAULT_DELEGATE)
     return RuntimeInfo(
@@ -60,7 +61,7 @@ def load(
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtra(EXTRA, "running ONNX models") from error
+        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
     providers = _providers(onnxruntime)
     if delegate not in providers:
         has = ", ".join(providers)

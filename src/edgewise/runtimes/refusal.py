@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from edgewise.errors import EdgewiseError, RuntimeRefused
+from edgewise.errors import EdgewiseError, MissingExtra, RuntimeRefused
 
 _LONGEST = 240
 #: Parts of runtimes' messages that tell a user nothing, in the order they are removed.
@@ -37,6 +37,19 @@ _REFUSALS = _Refusals()
 def refusals() -> _Refusals:
     """Whatever the runtime raises inside becomes `RuntimeRefused`, except that memory ran out."""
     return _REFUSALS
+
+
+def not_importable(error: ImportError, extra: str, needed_for: str) -> EdgewiseError:
+    """What to say where a runtime's package cannot be imported.
+
+    A package that is missing names its extra. One that is there and broken (no memory to map it, a
+    library of the system missing) says why: installing it again would not help.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return MissingExtra(extra, needed_for)
+    return RuntimeRefused(
+        f"{needed_for}: the runtime cannot be imported: {informative(str(error))}"
+    )
 
 
 def informative(message: str) -> str:
