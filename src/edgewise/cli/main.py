@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,7 @@ app = typer.Typer(
 
 
 _INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 #: typer brings a click of its own in some versions and uses click's in others.
 _WRONG_USAGE: type[typer.BadParameter] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
@@ -78,6 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     try:
         status = app(args=list(arguments), standalone_mode=False) or 0
+        sys.stdout.flush()
     except _WRONG_USAGE as error:
         error.show()
         return 2
@@ -88,6 +91,14 @@ def run(arguments: Sequence[str]) -> int:
         if not isinstance(end.__context__, BrokenPipeError):
             raise
         return _reader_left()
+    except BrokenPipeError:
+        return _reader_left()
+    except OSError as error:
+        if debug or error.errno not in _FULL:
+            raise
+        _leave_output()
+        typer.echo(f"edgewise: cannot write the output: {error.strerror}", err=True)
+        return 1
     except EdgewiseError as error:
         if debug:
             raise
@@ -100,10 +111,15 @@ def run(arguments: Sequence[str]) -> int:
 
 def _reader_left() -> int:
     """`edgewise … | head`: the reader has what it wanted; say nothing, also not at exit."""
+    _leave_output()
+    return 0
+
+
+def _leave_output() -> None:
+    """What is still to be written goes nowhere, so that the interpreter does not try at its end."""
     import os
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def main() -> None:
