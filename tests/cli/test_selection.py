@@ -109,7 +109,11 @@ def test_rows_go_to_a_store(run, tmp_path: Path) -> None:  # type: ignore[no-unt
         ["--duplicate", "p2"], ["--duplicate", "p2:nope"], ["--connection", "hot"],
         ["--network", "lte", "--published"], ["--workers", "2"], ["--policy", "greedy,greedy"],
         ["--network", "lte", "--payload", "-1"], ["--network", "-3,1"],
-        ["--plot", "out.gif", "--sla", "100", "--requests", "10"],
+        ["--plot", "out.gif", "--requests", "1000000000"], ["--sla", "1e308"],
+        ["--plot", "no/such/folder/out.png", "--requests", "1000000000"],
+        ["--network", "1e300,1"], ["--network", "lte", "--payload", "1e300"],
+        ["--policy", "mdinference+queue"], ["--arrivals", "poisson:1", "--policy", "greedy,greedy"],
+        ["--arrivals", "poisson:1", "--policy", ""],
     ],
 )  # fmt: skip
 def test_bad_input_is_one_clear_line(run, arguments: list[str]) -> None:  # type: ignore[no-untyped-def]
@@ -136,7 +140,7 @@ def test_links_are_listed(run, tmp_path: Path) -> None:  # type: ignore[no-untyp
      ("0:0.3:0.1", [0, 0.1, 0.2, 0.3])],
 )  # fmt: skip
 def test_both_ends_of_a_range_are_included(text: str, expected: list[float]) -> None:
-    assert selection.parse_deadlines(text) == pytest.approx(expected)
+    assert selection.parse_deadlines(text) == expected
 
 
 def test_eval_fills_a_store_and_says_what_failed(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -64,6 +64,23 @@ def test_csv_columns_and_rows_are_chosen_by_name(tmp_path: Path) -> None:
         read_trace(path, ["a_mbps", "who=z"])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufefftime,throughput_mbps\n0,5.5\n1,7\n2,6\n",
+        "time;throughput_mbps\r\n0;5,5\r\n1;7\r\n2;6\r\n",
+        "Time\tThroughput_Mbps\t\n0\t5.5\t\n1\t7\t\n2\t6\t\n",
+        "time_ms, dl_kbps\n0, 5500\n1000, 7000\n2000, 6000\n",
+        "0,5.5\n1,7\n2,6\n",
+        "\ufeff0 5.5\n1 7\n2 6\n",
+    ],
+)
+def test_the_same_trace_is_written_in_many_ways(tmp_path: Path, text: str) -> None:
+    trace = read_trace(written(tmp_path, text))
+    assert trace.edges_ms.tolist() == [0, 1000, 2000, 3000]
+    assert trace.rate_mbps.tolist() == [5.5, 7, 6]
+
+
 def test_csv_without_time_has_a_row_per_second(tmp_path: Path) -> None:
     trace = read_trace(written(tmp_path, "throughput_mbps\n3\n5\n", "t.csv"))
     assert trace.edges_ms.tolist() == [0, 1000, 2000]
@@ -88,7 +105,9 @@ def test_csv_without_time_has_a_row_per_second(tmp_path: Path) -> None:
         ("seq_num,mbps\n0,1\n1,\n2,3\n", "hole in line 3"),
         ("seq_num,mbps\n0,1\n1,2\n4,3\n", "hole of 3 s before line 4"),
         ("seq_num,who\n0,1\n", "no columns in Mbps"),
-        ("seq_num,mbps\n0,1\n1\n", "hole in line 3"),
+        ("seq_num,mbps\n0,1\n1\n", "line 3: not as many values"),
+        ("0 nan\n1 2\n", "hole in line 1: 'nan'"),
+        ("0 1e308\n1 2\n", "absurd rate in line 1"),
     ],
 )
 def test_a_trace_with_a_hole_says_where(tmp_path: Path, text: str, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -67,6 +68,38 @@ def test_a_table_with_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "raw",
+    [
+        ("\ufeff" + HEADER + "a,70.5,10,1\nb,60,5,1\n").encode(),
+        (HEADER + "a,70.5,10,1\nb,60,5,1\n").replace("\n", "\r\n").encode(),
+        (HEADER + "a,70.5,10,1\nb,60,5,1\n").encode("utf-16"),
+        (HEADER + "a,70.5,10,1\nb,60,5,1\n").replace(",", ";").replace(".", ",").encode(),
+        (HEADER + "a,70.5,10,1\nb,60,5,1\n").replace(",", "\t").encode(),
+        b"Model, Accuracy, Mean_ms, Std_ms,,\n a , 70.5, 10, 1,,\nb,60,5,1,,\n",
+        gzip.compress((HEADER + "a,70.5,10,1\nb,60,5,1\n").encode()),
+    ],
+)
+def test_a_table_as_spreadsheets_write_it(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_bytes(raw)
+    found = load(str(path)).table
+    assert found.models == ("a", "b")
+    assert (found.accuracy.tolist(), found.mean_ms.tolist()) == ([70.5, 60], [10, 5])
+
+
+def test_a_few_quantiles_become_the_distribution_they_are_of(tmp_path: Path) -> None:
+    spread = 0.7  # of the logarithm
+    scores = {"p50": 0.0, "p90": 1.2815515655, "p99": 2.3263478740}
+    times = ",".join(f"{10 * np.exp(spread * score)}" for score in scores.values())
+    columns = ",".join(f"{name}_ms" for name in scores)
+    path = written(tmp_path, f"model,accuracy,mean_ms,std_ms,{columns}\na,60,12.8,10,{times}\n")
+    found = load(path).table
+    assert found.empirical
+    wanted = [10 * np.exp(spread * NormalDist().inv_cdf(level)) for level in LEVELS]
+    assert found.quantiles_ms[0] == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "lists no model"),
@@ -84,6 +117,11 @@ def test_a_table_with_everything(tmp_path: Path) -> None:
         (HEADER + "a,70,10,-1\n", "deviation of -1"),
         (HEADER + "a,70,10,nan\n", "deviation of nan"),
         (HEADER + "a,70,10,1\na,71,11,1\n", "'a' twice"),
+        (HEADER + ",70,10,1\n", "a model without a name"),
+        (HEADER + "a,0.7,10,1\nb,0.8,11,1\n", "percent, not shares"),
+        (HEADER + "a,70,1e300,1\n", "times above 1e.09 ms"),
+        (HEADER + 'a,70,10,"1\n', "line 2: cannot be read as CSV"),
+        ("model,accuracy,accuracy,mean_ms,std_ms\na,1,2,3,4\n", "'accuracy' twice"),
         ("model,accuracy,mean_ms,std_ms,p50_ms,p90_ms\na,70,10,1,12,11\n", "quantiles that do not"),
         ("model,accuracy,mean_ms,std_ms,cold_ms\na,70,10,1,-3\n", "cold time of -3"),
     ],

@@ -33,11 +33,11 @@ def replay(
         raise UsageError("--decisions takes one --profiles", hint="or none: those of the log")
     from edgewise.records import Decision
     from edgewise.selection.hindsight import estimate_all
-    from edgewise.selection.queueing import parse
+    from edgewise.selection.queueing import parse_all
     from edgewise.selection.sources import load
     from edgewise.store import Store
 
-    policies = [parse(name) for name in names]
+    policies = parse_all(names)
     decisions = Store.open(store).read(Decision)
     known = load(profiles[0], target=target).table if profiles else None
     estimates = estimate_all(decisions, policies, log=store, profiles=known)

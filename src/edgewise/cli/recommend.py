@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.selection import check_picture
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def recommend(
     from edgewise.selection.recommend import Wish
     from edgewise.selection.recommend import recommend as find
 
+    check_picture(plot)
     wish = Wish(sla, attainment, accuracy)
     load = _load(arrivals, workers)
     setup = _setup(profiles, target, network, payload, reply, requests, seed)

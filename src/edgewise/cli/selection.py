@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.links import links
-from edgewise.errors import UsageError
+from edgewise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
 #: More rows than fit on a screen or two are thinned out for people; `--json` has them all.
 _ROWS_SHOWN = 72
+#: A longer deadline is a mistake; see `selection.profiles`.
+_LONGEST_MS = 1e9
 
 
 def register(app: typer.Typer) -> None:
@@ -105,6 +108,7 @@ def simulate(
         replay(decisions, policy.split(","), profiles or [], target, as_json=as_json)
         return
     profiles = profiles or ["p2"]
+    check_picture(plot)
     deadlines = parse_deadlines(sla)
     names = list(_two(compare)) if compare else policy.split(",")
     networks = _networks(network, payload, reply, rtt, jitter, connection, idle)
@@ -131,6 +135,21 @@ def simulate(
         _draw(rows, setups, deadlines, plot, load=arrivals is not None)
 
 
+def check_picture(path: Path | None) -> None:
+    """Refuse a picture that could not be written before anything is simulated for it.
+
+    Raises:
+        UsageError: its name does not say what it should be.
+        InputError: there is no such folder.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in (".png", ".svg", ".html"):
+        raise UsageError(f"a picture named {path}", hint="name it .png, .svg or .html")
+    if not path.parent.is_dir():
+        raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
+
+
 def parse_deadlines(text: str) -> list[float]:
     """`0:500:10`, both ends included, or `50,100,250`.
 
@@ -142,8 +161,8 @@ def parse_deadlines(text: str) -> list[float]:
         numbers = [float(word) for word in text.replace(":", ",").split(",")]
     except ValueError:
         raise UsageError(f"--sla {text}: not numbers", hint=hint) from None
-    if not all(0 <= number < float("inf") for number in numbers):
-        raise UsageError(f"--sla {text}: a deadline is zero or more", hint=hint)
+    if not all(0 <= number <= _LONGEST_MS for number in numbers):
+        raise UsageError(f"--sla {text}: a deadline is 0 to {_LONGEST_MS:g} ms", hint=hint)
     if ":" not in text:
         return numbers
     if len(numbers) != 3 or text.count(":") != 2 or numbers[2] == 0 or numbers[0] > numbers[1]:
@@ -152,7 +171,9 @@ def parse_deadlines(text: str) -> list[float]:
     count = int((end - start) / step + 1e-9) + 1
     if count > 100_000:
         raise UsageError(f"--sla {text}: {count} deadlines", hint="take a larger step")
-    return [start + step * index for index in range(count)]
+    # In decimals, so that three tenths are 0.3.
+    first, each = Decimal(str(start)), Decimal(str(step))
+    return [float(first + each * index) for index in range(count)]
 
 
 def _two(compare: str) -> tuple[str, str]:
@@ -261,7 +282,7 @@ def _queued(
 ) -> Iterator[SimulationRow]:
     from edgewise.selection import queueing
 
-    policies: list[AnyPolicy] = [queueing.parse(name) for name in names]
+    policies: Sequence[AnyPolicy] = queueing.parse_all(names)
     for setup in setups:
         cases = [(policy, sla_ms, load) for sla_ms in deadlines for policy in policies]
         yield from queueing.run_many(setup, cases, jobs)

@@ -31,6 +31,8 @@ INITIAL_WINDOW_BYTES = 14_600.0
 MIN_TIMEOUT_MS = 200.0
 #: TCP's and TLS 1.3's handshakes.
 HANDSHAKE_ROUND_TRIPS = 2
+#: Most ms of a time (eleven days) and most bytes of a payload: a larger number is a mistake.
+_MOST = 1e9
 
 
 class Transfers(NamedTuple):
@@ -92,10 +94,10 @@ class Pair:
     std_ms: float
 
     def __post_init__(self) -> None:
-        if not (0 < self.mean_ms < np.inf and 0 <= self.std_ms < np.inf):
+        if not (0 < self.mean_ms <= _MOST and 0 <= self.std_ms <= _MOST):
             raise UsageError(
                 f"network '{self.name}': a mean of {self.mean_ms} ms, a deviation of {self.std_ms}",
-                hint="the mean is positive, the deviation zero or more",
+                hint=f"the mean is positive, the deviation zero or more, both up to {_MOST:g}",
             )
 
     def one_way_ms(self, n: int, rng: np.random.Generator) -> Floats:
@@ -130,10 +132,10 @@ class Path:
     def __post_init__(self) -> None:
         for what in ("rtt_ms", "jitter_ms", "promotion_ms", "tail_ms", "payload_bytes",
                      "reply_bytes", "spacing_ms"):  # fmt: skip
-            if not 0 <= getattr(self, what) < np.inf:
+            if not 0 <= getattr(self, what) <= _MOST:
                 raise UsageError(
                     f"network '{self.name}': {what} is {getattr(self, what)}",
-                    hint="it is zero or more",
+                    hint=f"it is zero or more, up to {_MOST:g}",
                 )
 
     def transfers(self, n: int, rng: np.random.Generator) -> Transfers:

@@ -5,8 +5,10 @@
   over (k − 1, k].
 - seconds and Mbps: two numbers per line; the rate holds from the line before to this one.
 - CSV with a header: a column of time in seconds (`seconds`, `time_s`, `time`, `t`, `seq_num`) or
-  none (one row per second), and one of throughput in Mbps. `trace.csv:COLUMN` names it where
-  there are several; `trace.csv:carrier=X:run_num=3` keeps some rows.
+  milliseconds (`time_ms`, `timestamp_ms`, `ms`), or none (one row per second), and one of
+  throughput whose name ends in `mbps`, `kbps`, `gbps` or `bps`. `trace.csv:COLUMN` names it where
+  there are several (Mbps unless its name says otherwise); `trace.csv:carrier=X:run_num=3` keeps
+  some rows. `delimited` says how such a file may be written.
 
 A trace with a hole (a value that is missing or not a number, times that do not rise, a gap far
 above the usual step) is refused; the word `bridge` (`trace.csv:bridge`) holds the rate over gaps.
@@ -14,22 +16,31 @@ above the usual step) is refused; the word `bridge` (`trace.csv:bridge`) holds t
 
 from __future__ import annotations
 
-import csv
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from edgewise import delimited
 from edgewise.errors import InputError
 from edgewise.network.capacity import BYTES_PER_MS, Recorded
 
 #: A mahimahi line is the chance to deliver one packet of this size.
 OPPORTUNITY_BYTES = 1500.0
-_MAX_BYTES = 256 * 1024 * 1024
 _MAX_PERIOD_MS = 24 * 3600 * 1000
-_TIME_COLUMNS = ("seconds", "time_s", "timestamp_s", "time", "t", "seq_num")
+#: No link is faster than ten terabits a second; sums of such rates keep their digits.
+_MAX_MBPS = 1e7
+#: Columns of time, and what makes seconds of them.
+_TIME_COLUMNS = {
+    **dict.fromkeys(("seconds", "time_s", "timestamp_s", "time", "t", "seq_num"), 1.0),
+    **dict.fromkeys(("time_ms", "timestamp_ms", "ms"), 1e-3),
+}
+#: How names of columns of throughput end, and what makes Mbps of them; the first that fits counts.
+_UNITS = {"mbps": 1.0, "kbps": 1e-3, "gbps": 1e3, "bps": 1e-6}
+_BETWEEN = re.compile(r"[,;\s]+")
 #: Steps of an irregular recording vary (up to 17 times the median in the Norway commutes).
 _GAP_FACTOR = 20.0
 
@@ -61,18 +72,13 @@ def read_trace(path: Path, words: Sequence[str] = ()) -> Recorded:
     """
     wanted = _wanted(path, words)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path}: a trace of more than {_MAX_BYTES} bytes")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the trace {path} cannot be read: {error}") from error
-    numbered = [
-        (number, line) for number, line in enumerate(lines, 1) if line and not line.startswith("#")
-    ]
+        numbered = delimited.read_lines(path)
+    except InputError as error:
+        raise InputError(f"the trace {error.message}", hint=error.hint) from error
     if not numbered:
         raise InputError(f"the trace {path} is empty")
-    first = numbered[0][1].split()
-    if "," in numbered[0][1] or not _is_number(first[0] if first else ""):
+    first = _cells(numbered[0][1])
+    if not _is_number(first[0]):
         return _read_csv(path, numbered, wanted)
     if wanted.column or wanted.only:
         raise InputError(f"the trace {path} has no columns to choose from")
@@ -87,6 +93,10 @@ def _wanted(path: Path, words: Sequence[str]) -> _Wanted:
         raise InputError(f"the trace {path}: one column is used, not {' and '.join(columns)}")
     only = dict(word.split("=", 1) for word in words if "=" in word)
     return _Wanted(columns[0] if columns else None, only, "bridge" in words)
+
+
+def _cells(line: str) -> list[str]:
+    return _BETWEEN.split(line.strip())
 
 
 def _is_number(text: str) -> bool:
@@ -128,7 +138,7 @@ def _read_mahimahi(path: Path, numbered: list[tuple[int, str]]) -> Recorded:
 def _read_seconds(path: Path, numbered: list[tuple[int, str]], wanted: _Wanted) -> Recorded:
     rows: list[Row] = []
     for line, text in numbered:
-        cells = text.split()
+        cells = _cells(text)
         if len(cells) != 2:
             raise InputError(f"the trace {path} has a hole in line {line}: '{text.strip()}'")
         seconds, mbps = _numbers(path, line, cells)
@@ -136,14 +146,12 @@ def _read_seconds(path: Path, numbered: list[tuple[int, str]], wanted: _Wanted) 
     return _recorded(path, rows, wanted, by_number=False)
 
 
-def _read_csv(path: Path, numbered: list[tuple[int, str]], wanted: _Wanted) -> Recorded:
+def _read_csv(path: Path, numbered: delimited.Lines, wanted: _Wanted) -> Recorded:
     try:
-        reader = csv.DictReader((text for _, text in numbered), strict=True)
-        columns = [column.strip() for column in reader.fieldnames or ()]
-        table = list(zip((line for line, _ in numbered[1:]), reader, strict=False))
-    except csv.Error as error:
-        raise InputError(f"the trace {path} cannot be read as CSV: {error}") from error
-    value_column = _value_column(path, columns, wanted.column)
+        columns, table = delimited.parse(path, numbered)
+    except InputError as error:
+        raise InputError(f"the trace {error.message}", hint=error.hint) from error
+    value_column, unit = _value_column(path, columns, wanted.column)
     if unknown := [column for column in wanted.only if column not in columns]:
         raise InputError(f"the trace {path} has no column {unknown[0]}")
     table = [
@@ -151,26 +159,35 @@ def _read_csv(path: Path, numbered: list[tuple[int, str]], wanted: _Wanted) -> R
         for line, row in table
         if all(row[column] == value for column, value in wanted.only.items())
     ]
-    time_column = next((column for column in _TIME_COLUMNS if column in columns), None)
+    lower = {column.lower(): column for column in columns}
+    time_name = next((name for name in _TIME_COLUMNS if name in lower), None)
     rows: list[Row] = []
     for line, row in table:
-        cells = [row[time_column] if time_column else str(len(rows)), row[value_column]]
-        seconds, mbps = _numbers(path, line, [cell or "" for cell in cells])
-        rows.append((line, seconds, mbps))
-    return _recorded(path, rows, wanted, by_number=time_column in (None, "seq_num"))
+        cells = [row[lower[time_name]] if time_name else str(len(rows)), row[value_column]]
+        time, rate = _numbers(path, line, cells)
+        seconds = time * _TIME_COLUMNS[time_name] if time_name else time
+        rows.append((line, seconds, rate * unit))
+    return _recorded(path, rows, wanted, by_number=time_name in (None, "seq_num"))
 
 
-def _value_column(path: Path, columns: list[str], named: str | None) -> str:
+def _value_column(path: Path, columns: Sequence[str], named: str | None) -> tuple[str, float]:
+    """The column of throughput, and what makes Mbps of it."""
+    units = {
+        column: unit
+        for column in columns
+        if (unit := next((_UNITS[end] for end in _UNITS if column.lower().endswith(end)), None))
+    }
     if named is not None:
         if named in columns:
-            return named
+            return named, units.get(named, 1.0)
         raise InputError(f"the trace {path} has no column {named}", hint=", ".join(columns))
-    found = [column for column in columns if column.lower().endswith("mbps")]
-    if len(found) == 1:
-        return found[0]
+    if len(units) == 1:
+        return next(iter(units.items()))
     raise InputError(
-        f"the trace {path} has {len(found) or 'no'} columns in Mbps",
-        hint=f"name one: {path}:{found[0]}" if found else "a header names one, or two per line",
+        f"the trace {path} has {len(units) or 'no'} columns in Mbps",
+        hint=f"name one: {path}:{next(iter(units))}"
+        if units
+        else "a header names one, or two per line",
     )
 
 
@@ -187,9 +204,10 @@ def _recorded(path: Path, rows: list[Row], wanted: _Wanted, *, by_number: bool) 
             f"the trace {path}: the time does not rise in line {rows[int(bad[0]) + 1][0]}",
             hint="of several recordings in one file keep one: FILE.csv:column=value",
         )
-    if (rate < 0).any():
-        line = rows[int(np.flatnonzero(rate < 0)[0])][0]
-        raise InputError(f"the trace {path} has a negative rate in line {line}")
+    for is_wrong, what in ((rate < 0, "a negative rate"), (rate > _MAX_MBPS, "an absurd rate")):
+        if is_wrong.any():
+            line = rows[int(np.flatnonzero(is_wrong)[0])][0]
+            raise InputError(f"the trace {path} has {what} in line {line}")
     usual = float(steps.min() if by_number else np.median(steps))
     gaps = np.flatnonzero(steps > usual * (1 if by_number else _GAP_FACTOR))
     if len(gaps) and not wanted.bridge:

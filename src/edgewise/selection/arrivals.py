@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgewise import delimited
 from edgewise.errors import InputError, UsageError
 from edgewise.selection.profiles import Floats
 
@@ -70,14 +71,8 @@ def parse(text: str) -> Arrivals:
 
 
 def _recorded(name: str, path: Path) -> Arrivals:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"arrivals {path} cannot be read: {error}") from error
     times_s: list[float] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip() or line.startswith("#"):
-            continue
+    for number, line in delimited.read_lines(path):
         try:
             time_s = float(line)
         except ValueError:

@@ -6,7 +6,7 @@ A policy is written `name`, `name:parameter=value:…` or `static:MODEL`; a flag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, fields
 from typing import Any, cast
 
@@ -37,6 +37,9 @@ POLICIES: dict[str, type[Any]] = {
     )
 }  # fmt: skip
 
+#: What `queueing.parse` knows to do with.
+_UNDER_LOAD = ("+queue", "+cascade")
+
 
 def parse(text: str) -> Policy:
     """A policy from its written form.
@@ -45,6 +48,8 @@ def parse(text: str) -> Policy:
         UsageError: an unknown name or parameter, a value that is none, a missing one.
     """
     kind, *words = text.strip().split(":")
+    if kind.endswith(_UNDER_LOAD) and kind.partition("+")[0] in POLICIES:
+        raise UsageError(f"'{text}' is for requests that queue", hint="--arrivals poisson:80")
     if kind not in POLICIES:
         raise UsageError(f"unknown policy '{kind}'", hint=f"known: {', '.join(POLICIES)}")
     policy = POLICIES[kind]
@@ -73,12 +78,16 @@ def parse_all(texts: Iterable[str]) -> tuple[Policy, ...]:
         UsageError: as `parse`; no policy; one is named twice.
     """
     policies = tuple(parse(text) for text in texts if text.strip())
-    names = [policy.name for policy in policies]
+    check_names([policy.name for policy in policies])
+    return policies
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse that there is no policy, or one twice."""
     if not names:
         raise UsageError("no policy is named", hint=f"known: {', '.join(POLICIES)}")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"the policy '{twice}' is named twice")
-    return policies
 
 
 def _value(text: str, key: str, value: str, kind: str) -> object:

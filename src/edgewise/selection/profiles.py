@@ -19,8 +19,12 @@ Floats = NDArray[np.float64]
 #: Levels of a table's quantiles: the midpoints of 256 equal slices of probability.
 LEVELS: Floats = (np.arange(256) + 0.5) / 256
 
-#: A few quantiles say less about a distribution than its moments do.
-_ENOUGH = 8
+#: One quantile says less about a distribution than its moments do.
+_ENOUGH = 2
+#: As many are the distribution; between fewer, and beyond them, it has to be completed.
+_MANY = 64
+#: No service takes eleven days; sums of such times keep their digits.
+LONGEST_MS = 1e9
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +61,8 @@ class ProfileTable:
     @cached_property
     def quantiles_ms(self) -> Floats:
         """Service time at `LEVELS`, shape (M, 256): the empirical quantiles where the profile
-        has them, else those of its normal, redrawn until positive."""
+        has them (completed where they are few), else those of its normal, redrawn until
+        positive."""
         return np.stack([_quantiles(profile) for profile in self.profiles])
 
     @cached_property
@@ -117,6 +122,8 @@ def _preference(profile: Profile) -> tuple[float, float, str]:
 
 
 def _check(name: str, profile: Profile) -> None:
+    if not profile.model.strip():
+        raise InputError(f"the profile set '{name}' has a model without a name")
     where = f"model '{profile.model}' of the profile set '{name}'"
     if profile.accuracy is None:
         raise InputError(
@@ -126,6 +133,8 @@ def _check(name: str, profile: Profile) -> None:
         raise InputError(f"{where} has an accuracy of {profile.accuracy}, not 0 to 100 percent")
     if not (math.isfinite(profile.mean_ms) and profile.mean_ms > 0):
         raise InputError(f"{where} has a mean time of {profile.mean_ms} ms, not a positive number")
+    if max(profile.mean_ms, profile.std_ms) > LONGEST_MS:
+        raise InputError(f"{where} has times above {LONGEST_MS:g} ms", hint="times are in ms")
     if not (math.isfinite(profile.std_ms) and profile.std_ms >= 0):
         raise InputError(f"{where} has a deviation of {profile.std_ms} ms, not zero or more")
     if profile.cold_ms is not None and not (math.isfinite(profile.cold_ms) and profile.cold_ms > 0):
@@ -141,6 +150,8 @@ def _check(name: str, profile: Profile) -> None:
 def _quantiles(profile: Profile) -> Floats:
     if len(profile.quantiles_ms) >= _ENOUGH:
         levels, times = zip(*profile.quantiles_ms, strict=True)
+        if len(levels) < _MANY:
+            return _completed(levels, times)
         interpolated: Floats = np.interp(LEVELS, levels, times)
         return interpolated
     if profile.std_ms == 0:
@@ -148,3 +159,19 @@ def _quantiles(profile: Profile) -> Floats:
     normal = NormalDist(profile.mean_ms, profile.std_ms)
     below = normal.cdf(0.0)
     return np.array([normal.inv_cdf(below + (1 - below) * level) for level in LEVELS])
+
+
+def _completed(levels: tuple[float, ...], times_ms: tuple[float, ...]) -> Floats:
+    """A few quantiles as a whole distribution: log time is linear in the normal score between two
+    of them, and goes on beyond the outermost ones as it does next to them. So a lognormal comes
+    out as it went in, and a tail that was told only up to the 95th percentile does not end there.
+    """
+    normal = NormalDist()
+    scores = np.array([normal.inv_cdf(level) for level in levels])
+    logs = np.log(times_ms)
+    wanted = np.array([normal.inv_cdf(level) for level in LEVELS])
+    slopes = np.diff(logs) / np.diff(scores)
+    found = np.interp(wanted, scores, logs)
+    found += np.minimum(wanted - scores[0], 0.0) * slopes[0]
+    found += np.maximum(wanted - scores[-1], 0.0) * slopes[-1]
+    return np.asarray(np.exp(np.clip(found, math.log(1e-9), math.log(LONGEST_MS))))

@@ -12,7 +12,7 @@ only on seed, deadline and block: policies meet the same requests, in whatever p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -25,6 +25,7 @@ from edgewise.selection import arrays, kernels, tally
 from edgewise.selection.arrivals import Arrivals
 from edgewise.selection.cascade import Cascade, with_cascades
 from edgewise.selection.deadline import Deadline, DeadlinePolicy
+from edgewise.selection.policies import check_names
 from edgewise.selection.policies import parse as parse_plain
 from edgewise.selection.profiles import Floats
 from edgewise.selection.protocol import Chooser, Policy
@@ -38,6 +39,7 @@ from edgewise.selection.setup import (
     block,
     generator,
 )
+from edgewise.selection.simulate import check_deadline
 
 #: Requests drawn at a time.
 BLOCK = 32_768
@@ -103,6 +105,17 @@ def parse(text: str) -> AnyPolicy:
     return parse_plain(text)
 
 
+def parse_all(texts: Iterable[str]) -> tuple[AnyPolicy, ...]:
+    """Several policies; the same one twice is refused.
+
+    Raises:
+        UsageError: as `policies.parse_all`.
+    """
+    policies = tuple(parse(text) for text in texts if text.strip())
+    check_names([policy.name for policy in policies])
+    return policies
+
+
 def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> SimulationRow:
     """What a policy delivers under load.
 
@@ -110,8 +123,7 @@ def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> Simulatio
         UsageError: a negative deadline; the oracle, which would have to know the future of the
             queue; a policy that draws lots made to know the queue.
     """
-    if not 0 <= sla_ms < np.inf:
-        raise UsageError(f"a deadline of {sla_ms} ms", hint="it is zero or more")
+    check_deadline(sla_ms)
     if load.discipline == "edf":
         from edgewise.selection import replay
 

@@ -14,6 +14,7 @@ from edgewise.errors import UsageError
 from edgewise.records import Recommendation, SimulationRow
 from edgewise.selection.cascade import Cascade, fit
 from edgewise.selection.deadline import Deadline
+from edgewise.selection.profiles import LONGEST_MS
 from edgewise.selection.published import MDInference, Static
 from edgewise.selection.queueing import AnyPolicy, KnowingQueue, Load, WithCascades, run
 from edgewise.selection.setup import Setup
@@ -38,8 +39,10 @@ class Wish:
     accuracy: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.sla_ms is not None and not 0 < self.sla_ms < float("inf"):
-            raise UsageError(f"a deadline of {self.sla_ms} ms", hint="it is positive")
+        if self.sla_ms is not None and not 0 < self.sla_ms <= LONGEST_MS:
+            raise UsageError(
+                f"a deadline of {self.sla_ms} ms", hint=f"above 0, up to {LONGEST_MS:g}"
+            )
         if not 0 <= self.attainment < 1:
             raise UsageError(f"an attainment of {self.attainment}", hint="0.99 is 99 % in time")
         if not 0 <= self.accuracy <= 100:

@@ -27,6 +27,7 @@ from edgewise.selection.protocol import REFUSED, Indices
 from edgewise.selection.queueing import BLOCK, AnyPolicy, Load, WithCascades
 from edgewise.selection.scheduling import Scheduler
 from edgewise.selection.setup import Setup, block, generator
+from edgewise.selection.simulate import check_deadline
 
 #: What rows say of the order of service.
 NOTE = "earliest deadline first"
@@ -156,8 +157,7 @@ def run(
     Raises:
         UsageError: a negative deadline; a policy that cannot choose for a queue; a cascade.
     """
-    if not 0 <= sla_ms < math.inf:
-        raise UsageError(f"a deadline of {sla_ms} ms", hint="it is zero or more")
+    check_deadline(sla_ms)
     if isinstance(policy, WithCascades):
         raise UsageError(f"'{policy.name}': cascades are simulated first come first served")
     name = policy.name

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgewise.errors import UsageError
 from edgewise.records import Profile, SimulationRow
 from edgewise.selection.cascade import Cascade
-from edgewise.selection.profiles import Floats
+from edgewise.selection.profiles import LONGEST_MS, Floats
 from edgewise.selection.protocol import REFUSED, Chooser, Indices, Policy
 from edgewise.selection.published import Unforeseeing
 from edgewise.selection.setup import Block, SampledService, Setup, block, generator
@@ -57,8 +57,13 @@ def check_deadlines(deadlines_ms: Sequence[float]) -> None:
     if not deadlines_ms:
         raise UsageError("no deadline to simulate")
     for sla_ms in deadlines_ms:
-        if not 0 <= sla_ms < float("inf"):
-            raise UsageError(f"a deadline of {sla_ms} ms", hint="it is zero or more")
+        check_deadline(sla_ms)
+
+
+def check_deadline(sla_ms: float) -> None:
+    """Refuse a deadline that is none."""
+    if not 0 <= sla_ms <= LONGEST_MS:
+        raise UsageError(f"a deadline of {sla_ms} ms", hint=f"it is 0 to {LONGEST_MS:g}")
 
 
 def simulate(setup: Setup, policies: Sequence[Policy], sla_ms: float) -> list[SimulationRow]:

@@ -1,6 +1,6 @@
 """Where profiles come from: published tables, CSV files, files of samples, a store.
 
-Three layouts of CSV are told apart by their header; lines that begin with `#` are comments:
+Two layouts of CSV are told apart by their header (`delimited` says how a file may be written):
 
 - a table: `model,accuracy,mean_ms,std_ms`, and if known `n`, `cold_ms`, `p50_ms`, `p99.9_ms` …;
 - samples: `model,request,inference_ms,correct`, and if known `load_ms`, `confidence`; request n is
@@ -9,19 +9,15 @@ Three layouts of CSV are told apart by their header; lines that begin with `#` a
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewise import delimited
 from edgewise.errors import InputError
 from edgewise.records import Origin, Profile
 from edgewise.selection.profiles import LEVELS, Floats, ProfileTable, table
@@ -30,8 +26,6 @@ Rows = list[tuple[int, dict[str, str]]]
 
 _DATA = Path(__file__).parent / "data"
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_ms")
-#: A larger file is refused instead of filling the memory.
-_MAX_LINES = 5_000_000
 _LEVELS: tuple[float, ...] = tuple(LEVELS.tolist())
 _LAYOUTS = "model,accuracy,mean_ms,std_ms or model,request,inference_ms,correct"
 
@@ -110,30 +104,14 @@ def _load_file(path: Path) -> Source:
 
 
 def _rows(path: Path) -> Rows:
-    """Rows of a CSV file with their line numbers."""
-    try:
-        with _open(path) as file:
-            lines = [
-                (number, line)
-                for number, line in enumerate(islice(file, _MAX_LINES + 1), 1)
-                if line.strip() and not line.startswith("#")
-            ]
-        reader = csv.DictReader((line for _, line in lines), strict=True)
-        rows = [(number, row) for (number, _), row in zip(lines[1:], reader, strict=False)]
-    except (UnicodeDecodeError, csv.Error, EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}") from error
-    if len(lines) > _MAX_LINES:
-        raise InputError(f"{path} has more than {_MAX_LINES} lines")
-    for number, row in rows:
-        if None in row or None in row.values():
-            raise InputError(f"{path}, line {number}: not as many values as the header has")
-    return rows
-
-
-def _open(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+    """Rows of a CSV file with their line numbers; columns are named in any case."""
+    sheet = delimited.read(path)
+    if all(column == column.lower() for column in sheet.columns):
+        return sheet.rows
+    return [
+        (number, {column.lower(): value for column, value in row.items()})
+        for number, row in sheet.rows
+    ]
 
 
 def _require(path: Path, rows: Rows, columns: Iterable[str]) -> None:
@@ -150,6 +128,11 @@ def _number(path: Path, line: int, row: dict[str, str], column: str) -> float:
         raise InputError(
             f"{path}, line {line}: {column} is '{row[column]}', not a number"
         ) from None
+
+
+def _truth(text: str) -> str:
+    """`True` and `False`, as pandas writes them, are 1 and 0."""
+    return {"true": "1", "false": "0"}.get(text.lower(), text)
 
 
 def _read_table(name: str, path: Path, rows: Rows, origin: Origin) -> ProfileTable:
@@ -176,7 +159,10 @@ def _read_table(name: str, path: Path, rows: Rows, origin: Origin) -> ProfileTab
             source=str(path) if origin == "profile" else name,
         )
 
-    return table(name, [profile(line, row) for line, row in rows])
+    profiles = [profile(line, row) for line, row in rows]
+    if 0 < max(one.accuracy or 0.0 for one in profiles) <= 1:
+        raise InputError(f"{path}: no accuracy is above 1", hint="they are in percent, not shares")
+    return table(name, profiles)
 
 
 def _read_samples(name: str, path: Path, rows: Rows) -> Samples:
@@ -199,6 +185,8 @@ def _read_samples(name: str, path: Path, rows: Rows) -> Samples:
         if key not in rows[0][1]:
             return None
         cells = [by_model[model][request] for request in requests for model in models]
+        if key == "correct":
+            cells = [(line, {**row, key: _truth(row[key])}) for line, row in cells]
         values = np.array([_number(path, line, row, key) for line, row in cells])
         if not np.isfinite(values).all() or (values < 0).any():
             raise InputError(f"{path}: {key} has a value that is negative or not finite")

@@ -159,16 +159,18 @@ class Report:
             arrivals=arrivals.name,
             workers=workers,
             duplicate=setup.duplicate.model if setup.duplicate else None,
-            attainment_ci95=self._interval(IN_TIME),
-            effective_ci95=self._interval(EFFECTIVE),
+            attainment_ci95=self._interval(IN_TIME, 1.0),
+            effective_ci95=self._interval(EFFECTIVE, 100.0),
             notes=tuple(notes),
         )
 
-    def _interval(self, column: int) -> tuple[float, float] | None:
-        """Neighbouring requests share a queue, so means of long batches are compared instead."""
+    def _interval(self, column: int, most: float) -> tuple[float, float] | None:
+        """Neighbouring requests share a queue, so means of long batches are compared instead. The
+        interval is cut off where no mean can be: below 0 and above `most`."""
         full = self._sums[self._sums[:, OFFERED] == self._batch]
         if len(full) < BATCHES - 1 or self._batch < MIN_BATCH:
             return None
         means = full[:, column] / self._batch
         half = _T30 * float(means.std(ddof=1)) / len(means) ** 0.5
-        return float(means.mean()) - half, float(means.mean()) + half
+        mean = float(means.mean())
+        return max(mean - half, 0.0), min(mean + half, most)
