@@ -55,7 +55,11 @@ def _figure(ask: Ask, setting: str) -> Figure:
     )
 
 
-_DEADLINE = {"field": "sla_ms", "type": "quantitative", "axis": {"title": "deadline, ms"}}
+_DEADLINE = {
+    "field": "sla_ms",
+    "type": "quantitative",
+    "axis": {"title": "deadline, ms", "tickCount": 8},
+}
 _BOUND = {
     "mark": {"type": "line", "strokeDash": [5, 4], "opacity": 0.7},
     "encoding": {

@@ -136,7 +136,8 @@ def _stacked(colour: Spec, field: str, order: list[str]) -> Spec:
             "y": rows_by("run"),
             "x": {
                 "field": "of_offered_share", "type": "quantitative", "stack": "zero",
-                "scale": {"domain": [0, 1]}, "axis": {"title": "of the offered", "format": "%"},
+                "scale": {"domain": [0, 1]},
+                "axis": {"title": "of the offered", "format": "%", "tickCount": 5},
             },
             "color": colour,
             "order": {"field": "place", "type": "quantitative"},
