@@ -74,6 +74,31 @@ def test_siblings_are_in_the_same_folder(tmp_path: Path) -> None:
     assert entry.sibling("x/m.bin") is None and entry.sibling("none") is None
 
 
+def test_what_was_cut_short_is_not_taken_for_an_archive_stored_in_it(tmp_path: Path) -> None:
+    inner = packed({"m.bin": NOISE}, STORED)
+    whole = packed({"a": NOISE, "inner.zip": inner, "z": NOISE}, STORED)
+    for size in range(whole.index(inner) + len(inner), len(whole)):
+        if whole[:size].endswith(inner):
+            continue  # the one place where nothing tells
+        with pytest.raises(MalformedArchive, match="cut short"):
+            opened(tmp_path, whole[:size])
+    assert len(opened(tmp_path, b"#!/bin/sh\n" + whole)) == 3
+
+
+def test_entries_that_share_their_bytes_are_held_to_one_ratio(tmp_path: Path) -> None:
+    limits = Limits(ratio_from_bytes=4096, ratio=20)
+    data = packed({f"{n:02}": NOISE[:50] * 80 for n in range(40)})
+    first = data.index(b"PK\x01\x02")
+    for n in range(1, 40):  # all at the place of the first
+        data = doctored(data, f"{n:02}", offset=0)
+    cut = data[: data.index(b"PK\x03\x04", 4)] + data[first:]
+    archive = opened(tmp_path, cut, limits)
+    read = []
+    with pytest.raises(LimitExceeded, match="ratio"):
+        read.extend(len(entry.data()) for entry in archive)
+    assert archive.budget.inflated_bytes <= 16 * 4096 < 40 * len(NOISE[:50] * 80)
+
+
 # -- names -------------------------------------------------------------------------------------
 
 

@@ -94,12 +94,16 @@ def scan_target(target: Target, limits: Limits | None = None) -> App:
 
 
 def _scan_file(file: Source, budget: Budget) -> App:
-    sha256 = _hashed_meanwhile(file)
     known: dict[str, Any] = {"path": file.path, "size_bytes": file.size}
     try:
         archive = Archive(file, budget)
     except EdgewiseError as error:
-        return App(**known, sha256=sha256(), error=str(_explained(file, error)))
+        # What is no package is not read for minutes only to be told apart from others.
+        small = file.size <= budget.limits.entry_bytes
+        notes = () if small else ("not hashed: too large for something that is no package",)
+        digest = file.sha256() if small else None
+        return App(**known, sha256=digest, error=str(_explained(file, error)), notes=notes)
+    sha256 = _hashed_meanwhile(file)
     names = frozenset(archive.names())
     kind = package.kind_of(names, file.name)
     if kind in package.SPLIT:

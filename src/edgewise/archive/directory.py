@@ -21,6 +21,8 @@ _END = b"PK\x05\x06"
 _END64 = b"PK\x06\x06"
 _LOCATOR64 = b"PK\x06\x07"
 _ROW = b"PK\x01\x02"
+_LOCAL = b"PK\x03\x04"
+_CUT_SHORT = "broken zip archive: it begins as one but its end is missing, so it was cut short"
 
 _END_LAYOUT = struct.Struct("<4sHHHHIIH")
 _END64_LAYOUT = struct.Struct("<4s20xQQQQ")
@@ -55,6 +57,8 @@ class Directory:
 
 
 class _End(NamedTuple):
+    """`trailing` is what follows the comment: below 0 where the comment reaches past the end."""
+
     position: int
     entries: int
     size: int
@@ -73,6 +77,10 @@ def read_directory(data: memoryview, limit: int) -> Directory:
     """
     end = _find_end(data)
     start, shift = _find_start(data, end)
+    if shift and end.trailing and data[: len(_LOCAL)] == _LOCAL:
+        # The file begins as an archive that is not the one found: its own end is gone, and this is
+        # the end of a smaller archive stored in it.
+        raise MalformedArchive(_CUT_SHORT)
     rows, complete, found = _rows(bytes(data[start : end.position]), limit, shift)
     notes = []
     if not complete:
@@ -81,7 +89,7 @@ def read_directory(data: memoryview, limit: int) -> Directory:
         notes.append(f"the zip directory has {found:,} entries but states {end.entries:,}")
     if shift:
         notes.append(f"{shift:,} bytes stand before the zip archive")
-    if end.trailing:
+    if end.trailing > 0:
         notes.append(f"{end.trailing:,} bytes follow the zip archive")
     return Directory(tuple(rows), (*notes, *_odd_names(rows)))
 
@@ -113,7 +121,7 @@ def _end_at(data: memoryview, position: int) -> _End | None:
         position, count, size, offset = _zip64(data, position) or (position, count, size, offset)
     if size > position:
         return None
-    return _End(position, count, size, offset, max(trailing, 0))
+    return _End(position, count, size, offset, trailing)
 
 
 def _zip64(data: memoryview, end: int) -> tuple[int, int, int, int] | None:
@@ -215,5 +223,5 @@ def _what_it_is(data: memoryview) -> tuple[str]:
     if not data:
         return ("is empty",)
     if bytes(data[:2]) == b"PK":
-        return ("broken zip archive: it begins as one but its end is missing, so it was cut short",)
+        return (_CUT_SHORT,)
     return (f"not a zip archive: it begins with {bytes(data[:16])!r}",)

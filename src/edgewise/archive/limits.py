@@ -8,6 +8,8 @@ from edgewise.errors import LimitExceeded
 
 MIB = 1 << 20
 GIB = 1 << 30
+#: Times `ratio_from_bytes` that all entries together may inflate to before their ratio counts.
+_FREE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +24,10 @@ class Limits:
         depth: archives inside archives that are opened (1: an entry of the package itself).
         entry_bytes: inflated size of one entry.
         total_bytes: inflated size of all entries that had to be inflated whole, together.
-        ratio: inflated over compressed size of entries above `ratio_from_bytes`. Deflate itself
-            ends at 1032; weights, text and code stay below 20.
-        ratio_from_bytes: smaller entries may have any ratio.
+        ratio: inflated over compressed size of entries above `ratio_from_bytes`, and of all entries
+            that had to be inflated whole over the package (entries may share their bytes). Deflate
+            itself ends at 1032; weights, text and code stay below 20.
+        ratio_from_bytes: smaller entries may have any ratio; so may all together up to 16 times it.
         memory_bytes: inflated entries larger than this go to an anonymous temporary file.
         download_bytes: size of what is fetched from a URL.
     """
@@ -45,6 +48,11 @@ class Budget:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.inflated_bytes = 0
+        self.packed_bytes = 0
+
+    def admit(self, size: int) -> None:
+        """Take note of a file of `size` bytes that archives are read from."""
+        self.packed_bytes += size
 
     def charge(self, path: str, size: int, compressed_size: int) -> None:
         """Account for inflating an entry of `size` bytes, before it is done.
@@ -58,12 +66,15 @@ class Budget:
         if size > limits.ratio_from_bytes and size > limits.ratio * compressed_size:
             ratio = size // max(compressed_size, 1)
             raise _exceeded(path, f"compressed {ratio:,} to 1", "ratio", limits.ratio)
-        if self.inflated_bytes + size > limits.total_bytes:
-            total = self.inflated_bytes + size
+        total = self.inflated_bytes + size
+        if total > limits.total_bytes:
             raise _exceeded(
                 path, f"{total:,} bytes inflated in all", "total_bytes", limits.total_bytes
             )
-        self.inflated_bytes += size
+        if total > max(_FREE * limits.ratio_from_bytes, limits.ratio * self.packed_bytes):
+            found = f"{total:,} bytes inflated in all out of {self.packed_bytes:,}"
+            raise _exceeded(path, found, "ratio", limits.ratio)
+        self.inflated_bytes = total
 
 
 def _exceeded(path: str, found: str, name: str, bound: int) -> LimitExceeded:

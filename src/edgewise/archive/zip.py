@@ -48,6 +48,8 @@ class Archive:
         self.depth = depth
         self.budget = budget
         self.region = file.region()
+        if not isinstance(file, Entry):
+            budget.admit(file.size)
         try:
             directory = read_directory(self.region.view, budget.limits.entries)
         except MalformedArchive as error:
