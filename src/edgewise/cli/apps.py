@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgewise.records import App, Model
-    from edgewise.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -32,26 +33,28 @@ def scan(
     """Which models an app ships, and what they cost."""
     from edgewise.apps.scan import scan_target, targets
 
-    kept = _opened(store)
     work = [(path, target) for path in paths for target in targets(path)]
     failed = 0
-    with output.progress("scan", len(work), quiet=quiet) as advance:
+    with _kept_in(store) as keep, output.progress("scan", len(work), quiet=quiet) as advance:
         for path, target in work:
             app = scan_target(target)
             _print(app, as_json)
-            if kept is not None:
-                kept.append([app])
+            keep(app)
             failed += app.error is not None and target.path == path
             advance(target.path)
     return 1 if failed else 0
 
 
-def _opened(url: str | None) -> Store | None:
+@contextmanager
+def _kept_in(url: str | None) -> Iterator[Callable[[App], None]]:
+    """What keeps an app in the store; nothing does where there is none."""
     if url is None:
-        return None
-    from edgewise.store import Store
+        yield lambda app: None
+        return
+    from edgewise.store import Gathering, Store
 
-    return Store.open(url, create=True)
+    with Gathering(Store.open(url, create=True)) as gathering:
+        yield gathering.append
 
 
 def _print(app: App, as_json: bool) -> None:

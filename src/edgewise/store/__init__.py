@@ -3,7 +3,8 @@
 `docs/store.md` documents the tables; `tables.py` lists them.
 """
 
+from edgewise.store.gathering import Gathering
 from edgewise.store.store import Store
 from edgewise.store.views import answer
 
-__all__ = ["Store", "answer"]
+__all__ = ["Gathering", "Store", "answer"]
