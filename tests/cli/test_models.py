@@ -133,3 +133,21 @@ def test_a_file_that_cannot_be_read_does_not_end_its_folder(
     broken, good = objects(capsys)
     assert broken["status"] == "rejected" and "Input/output error" in broken["reason"]
     assert good["status"] == "parsed"
+
+
+def test_what_was_inspected_is_kept_when_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgewise.analysis import summary
+    from edgewise.store import Store
+
+    whole = summary.summarise
+
+    def second_is_interrupted(file: object, **options: object) -> object:
+        if capsys.readouterr().out:
+            raise KeyboardInterrupt
+        return whole(file, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(summary, "summarise", second_is_interrupted)
+    assert run(["inspect", str(FAMILY), "--store", str(tmp_path / "store")]) == 130
+    assert len(Store.open(str(tmp_path / "store")).models()) == 1

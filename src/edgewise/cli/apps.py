@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -35,7 +33,7 @@ def scan(
 
     work = [(path, target) for path in paths for target in targets(path)]
     failed = 0
-    with _kept_in(store) as keep, output.progress("scan", len(work), quiet=quiet) as advance:
+    with output.kept_in(store) as keep, output.progress("scan", len(work), quiet=quiet) as advance:
         for path, target in work:
             app = scan_target(target)
             _print(app, as_json)
@@ -43,18 +41,6 @@ def scan(
             failed += app.error is not None and target.path == path
             advance(target.path)
     return 1 if failed else 0
-
-
-@contextmanager
-def _kept_in(url: str | None) -> Iterator[Callable[[App], None]]:
-    """What keeps an app in the store; nothing does where there is none."""
-    if url is None:
-        yield lambda app: None
-        return
-    from edgewise.store import Gathering, Store
-
-    with Gathering(Store.open(url, create=True)) as gathering:
-        yield gathering.append
 
 
 def _print(app: App, as_json: bool) -> None:

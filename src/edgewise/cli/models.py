@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -42,31 +43,36 @@ def inspect(
     """What a model is and what it costs: layers, parameters, multiply-accumulates, memory."""
     shapes = dict(parse_shape(text) for text in shape)
     named = 0
-    with output.progress("inspect", len(files), quiet=quiet) as advance:
+    with (
+        output.kept_in(store) as keep,
+        output.progress("inspect", len(files), quiet=quiet) as advance,
+    ):
         for path in files:
             # The store keeps the layers in any case: its report shows them.
-            found = _inspect_path(path, layers or bool(store), weights, shapes, verify)
-            for model in found:
+            for model in _inspect_path(path, layers or bool(store), weights, shapes, verify):
                 _print(model, as_json, layers)
-            if store and found:
-                _keep(found, store)
-            named += any(m.path == path and m.status in _NOT_PROCESSED for m in found)
+                keep(model)
+                named += model.path == path and model.status in _NOT_PROCESSED
             advance(path)
     return 1 if named else 0
 
 
 def _inspect_path(
     path: str, layers: bool, weights: bool, shapes: dict[str, list[int]], verify: bool
-) -> list[Model]:
+) -> Iterator[Model]:
+    """Each model at a path as soon as it is read."""
     from edgewise.formats.candidates import model_files
 
+    found = 0
     try:
-        models = [
-            _inspect_file(file, layers, weights, shapes, verify) for file in model_files(path)
-        ]
+        for file in model_files(path):
+            yield _inspect_file(file, layers, weights, shapes, verify)
+            found += 1
     except InputError as error:
-        return [_rejected(path, str(error))]
-    return models or [_rejected(path, "no file in this folder is of a format that is known")]
+        yield _rejected(path, str(error))
+    else:
+        if not found:
+            yield _rejected(path, "no file in this folder is of a format that is known")
 
 
 def _inspect_file(
@@ -89,12 +95,6 @@ def _rejected(path: str, reason: str) -> Model:
     from edgewise.records import Model
 
     return Model(path=path, format=None, status="rejected", reason=reason)
-
-
-def _keep(models: list[Model], url: str) -> None:
-    from edgewise.store import Store
-
-    Store.open(url, create=True).append(models)
 
 
 def _print(model: Model, as_json: bool, layers: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,6 +37,18 @@ def emit(record: Record | dict[str, Any]) -> None:
         line = json.dumps(msgspec.to_builtins(record)).encode()
     sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
+
+
+@contextmanager
+def kept_in(url: str | None) -> Iterator[Callable[[Record], None]]:
+    """What keeps a record in the store, also when interrupted; nothing does where there is none."""
+    if url is None:
+        yield lambda record: None
+        return
+    from edgewise.store import Gathering, Store
+
+    with Gathering(Store.open(url, create=True)) as gathering:
+        yield gathering.append
 
 
 class Advance(Protocol):
