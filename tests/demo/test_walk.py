@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgewise.cli.main import run
-from edgewise.records import AccuracyRow, SimulationRow
+from edgewise.records import AccuracyRow, Placement, SimulationRow
 from edgewise.store import Store
 
 pytest.importorskip("ai_edge_litert")
@@ -41,5 +41,18 @@ def test_the_demo_walks_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFi
     (ours,) = (r for r in rows if (r.policy, r.network, r.sla_ms) == ("deadline", "wifi", 200))
     assert ours.effective_accuracy > best.effective_accuracy
 
+    placed = store.read(Placement)
+    assert {(row.link, row.connection, row.reason) for row in placed} == {
+        (link, kind, None) for link in ("wifi", "lte") for kind in ("fresh", "warm")
+    }
+    assert {row.sha256 for row in placed} == {
+        one.sha256 for one in app.models if one.status == "parsed"
+    }
+    for row in placed:
+        assert row.where_to_preprocess == "cloud", "the service prepares photos for its variants"
+        assert row.cloud is not None and row.cloud.queue_ms is not None and row.cloud.radio_j
+        assert not any("answer differently" in note for note in row.notes)
+
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "Digit Demo" in page and "Choice per request" in page
+    assert "Where the time goes: a later answer" in page

@@ -167,6 +167,19 @@ def test_a_server_of_somebody_else_that_takes_tensors(digits: Path) -> None:
     assert any("answer differently" in note for note in row.notes)  # it always says 1
 
 
+@pytest.mark.parametrize("name", ["edgewise", "triton"])
+def test_a_variant_of_edgewise_takes_photos_although_it_states_tensors(
+    digits: Path, name: str
+) -> None:
+    server = Fake(name, takes=({"name": "in", "datatype": "FP32", "shape": [1, 16, 16, 1]},))
+    with fake_server.running(server):
+        (row,) = measured(fake(digits, server, connections=("warm",), prepared_by="cloud"))
+    assert row.reason is None
+    assert row.where_to_preprocess == ("cloud" if name == "edgewise" else "device")
+    assert (b"PNG" in server.asked[-1] or b"BYTES" in server.asked[-1]) == (name == "edgewise")
+    assert any("takes tensors, no images" in note for note in row.notes) == (name == "triton")
+
+
 def test_a_dead_server_is_a_reason_and_the_device_still_counts(digits: Path) -> None:
     server = Fake()
     with fake_server.running(server):

@@ -124,3 +124,26 @@ def test_rows_of_different_usages_are_not_compared() -> None:
 def test_who_prepares_the_photo_is_part_of_the_verdict(over: str, words: str) -> None:
     row = place("net_v1_1", phone(), cloud(), link(over), PHOTO)
     assert any(words in text for text in row.verdict)
+
+
+@pytest.mark.parametrize(
+    ("device_ms", "words"),
+    [(0.0004, "0.4 µs on phone"), (0.28, "280 µs on phone"), (9.96, "10 ms on phone"),
+     (280.4, "280 ms on phone"), (1234.0, "1.2 s on phone"), (123_456.0, "123 s on phone")],
+)  # fmt: skip
+def test_times_are_told_without_powers_of_ten(device_ms: float, words: str) -> None:
+    here = summed_device(
+        DevicePhases(preprocess_ms=0.0, inference_ms=device_ms, postprocess_ms=0.0)
+    )
+    assert words in row(on_device=here).verdict[0]
+
+
+@pytest.mark.parametrize(
+    ("joules", "words"),
+    [(0.0, "nothing on"), (3e-5, "30 µJ on"), (0.0996, "100 mJ on"), (123.4, "123 J on")],
+)
+def test_energies_are_told_without_powers_of_ten(joules: float, words: str) -> None:
+    here = summed_device(
+        DevicePhases(preprocess_ms=1.0, inference_ms=1.0, postprocess_ms=1.0, energy_j=joules)
+    )
+    assert any(words in sentence for sentence in row(on_device=here).verdict)

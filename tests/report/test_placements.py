@@ -19,6 +19,7 @@ from edgewise.placement.sides import machine
 from edgewise.placement.wire import Usage
 from edgewise.records import Distribution, Placement, Record
 from edgewise.report import placements
+from edgewise.report.numerals import cell, heading
 from edgewise.report.page import write
 from edgewise.report.parts import Ask, Figure
 from edgewise.store import Store
@@ -95,9 +96,35 @@ def test_a_row_that_failed_is_in_the_table_with_its_reason(
     found = section(tmp_path, dead)
     assert "1 have no numbers" in found.lead
     (only,) = found.parts
-    assert only.numbers.objects()[0]["says"] == "the server is gone"
+    assert only.numbers.objects()[0]["why_not"] == "the server is gone"
     both = section(tmp_path / "both", dead, *rows)
     assert sum(isinstance(part, Figure) for part in both.parts) == 4
+
+
+def test_files_of_one_name_stay_apart(tmp_path: Path, rows: list[Placement]) -> None:
+    twins = [
+        replace(rows[0], model=f"{folder}/model.tflite", sha256=folder * 32) for folder in "ab"
+    ]
+    table_ = section(tmp_path, *twins, replace(rows[0], model="c/only.tflite")).parts[-1]
+    names = {row["model"] for row in table_.numbers.objects()}
+    assert names == {"model.tflite · aaaaaa", "model.tflite · bbbbbb", "only.tflite"}
+
+
+def test_what_the_drawn_cases_say_is_told_in_words(tmp_path: Path, rows: list[Placement]) -> None:
+    (words,) = (part for part in section(tmp_path, *rows).parts if part.title == "In words")
+    warm = next(
+        r for r in rows if (r.model, r.link, r.connection) == ("inception_v3", "lte", "warm")
+    )
+    case = f"inception_v3 on {warm.device} or {warm.server}"
+    said = [r["says"] for r in words.numbers.objects() if (r["case"], r["link"]) == (case, "lte")]
+    assert tuple(said) == warm.verdict
+
+
+@pytest.mark.parametrize(
+    ("joules", "text"), [(12.3, "12.3 J"), (0.0123, "12.3 mJ"), (12.3e-6, "12.3 µJ"), (0.0, "0 J")]
+)
+def test_energies_have_units(joules: float, text: str) -> None:
+    assert (cell("device_j", joules), heading("device_j")) == (text, "device")
 
 
 def test_a_mix_is_a_row_of_its_table(tmp_path: Path) -> None:

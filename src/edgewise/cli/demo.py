@@ -31,7 +31,7 @@ def demo(
     from edgewise.demo.walk import walk
 
     console = output.console()
-    with output.progress("demo", 7, quiet=quiet) as advance:
+    with output.progress("demo", 8, quiet=quiet) as advance:
         for step in walk(folder, lambda what: advance(what, 0)):
             _print(console, step)
             advance()
@@ -42,12 +42,14 @@ def _print(console: Console, step: Step) -> None:
     from edgewise.cli.bench import print_table
     from edgewise.cli.evaluate import rows_table as accuracy_table
     from edgewise.cli.load import run_table as load_table
+    from edgewise.cli.place_print import rows as print_placements
     from edgewise.cli.selection import rows_table as simulation_table
     from edgewise.demo.walk import (
         Evaluated,
         Inspected,
         Loaded,
         Measured,
+        Placed,
         Reported,
         Scanned,
         Simulated,
@@ -79,6 +81,10 @@ def _print(console: Console, step: Step) -> None:
             for run in runs:
                 console.print(f"over {', '.join(run.links)}", style="bold")
                 console.print(load_table(run), "")
+        case Placed(rows):
+            _heading(console, "On this machine, or there?", "edgewise place … --link wifi,lte")
+            print_placements([row for row in rows if row.connection == "warm"])
+            console.print()
         case Reported(report, store):
             _heading(console, "The pictures", f"edgewise report {store} -o {report}")
             console.print(f"The report is in {report.resolve()}", soft_wrap=True, markup=False)

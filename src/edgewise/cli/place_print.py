@@ -125,7 +125,9 @@ def _faster(row: Placement) -> str:
 def _joules(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:.3g} J" if value >= 1 else f"{value * 1000:.3g} mJ"
+    if value >= 0.9995:
+        return f"{value:.3g} J"
+    return f"{value * 1e3:.3g} mJ" if value >= 0.9995e-3 or not value else f"{value * 1e6:.3g} µJ"
 
 
 def _case(row: Placement) -> str:

@@ -1,5 +1,5 @@
 """The main job, once, on what comes with the package: scan → inspect → bench → eval → simulate →
-serve → report.
+serve → place → report.
 
 Each step takes what the step before it found. The store and the report stay in the folder that is
 given, so that every other verb can be tried on them.
@@ -8,13 +8,22 @@ given, so that every other verb can be tried on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
 from edgewise.errors import MissingExtra
-from edgewise.records import AccuracyRow, App, LoadRun, Measurement, Model, SimulationRow
+from edgewise.records import (
+    AccuracyRow,
+    App,
+    LoadRun,
+    Measurement,
+    Model,
+    Placement,
+    SimulationRow,
+)
 
 #: The package's own data: read in place, nothing is copied.
 DATA = Path(str(files("edgewise"))) / "demo" / "data"
@@ -28,6 +37,9 @@ PAYLOAD_BYTES, REPLY_BYTES = 3_000, 500
 LOAD = 1.2
 #: The real service's load: requests per second over each link, for how long, and their deadline.
 SERVED_PER_S, SERVED_SECONDS, SERVED_SLA_MS = 60, 3.0, 100.0
+#: The comparison of both ways: fresh processes that load a model, requests each way, and whose
+#: processor's power stands for this machine's, which nobody declared one for.
+PLACED_PROCESSES, PLACED_REQUESTS, PLACED_POWER = 2, 3, "pixel-3"
 DEADLINES_MS = tuple(float(ms) for ms in range(20, 201, 20))
 POLICIES = ("fastest", "most_accurate", "mdinference", "deadline")
 
@@ -75,6 +87,13 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Placed:
+    """The app's models on this machine against the same service, over the same links."""
+
+    rows: tuple[Placement, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reported:
     """Where the report and the store are."""
 
@@ -82,7 +101,7 @@ class Reported:
     store: Path
 
 
-Step = Scanned | Inspected | Measured | Evaluated | Simulated | Loaded | Reported
+Step = Scanned | Inspected | Measured | Evaluated | Simulated | Loaded | Placed | Reported
 
 
 def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Iterator[Step]:
@@ -120,9 +139,14 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
     store.append(simulations)
     yield Simulated(simulations)
     advance("serve")
-    loads = _load()
-    store.append(loads)
-    yield Loaded(loads)
+    with _service() as url:
+        loads = _load(url)
+        store.append(loads)
+        yield Loaded(loads)
+        advance("place")
+        placed = _place(url, app, models)
+        store.append(placed)
+        yield Placed(placed)
     advance("report")
     report = folder / "report.html"
     _report(store.url, report)
@@ -200,24 +224,60 @@ def _simulate(store: str) -> tuple[SimulationRow, ...]:
     return tuple(rows)
 
 
-def _load() -> tuple[LoadRun, ...]:
-    """The service in a process of its own, its callers behind links of their own."""
-    from edgewise.serving.load.run import drive
-    from edgewise.serving.load.settings import LoadSettings
+@contextmanager
+def _service() -> Iterator[str]:
+    """The family served by a process of its own; where it listens."""
     from edgewise.serving.spawned import spawned
 
     with spawned([FAMILY / "family.toml"], ["--workers", "1", "--log", "off"]) as service:
-        settings = LoadSettings(
-            url=service.http,
-            model="digits",
-            inputs=(HELD_OUT,),
-            arrivals=f"poisson:{SERVED_PER_S}",
-            seconds=SERVED_SECONDS,
-            warmup_s=1.0,
-            sla_ms=SERVED_SLA_MS,
-            clients=4,
-        )
-        return tuple(drive(replace(settings, links=(name,))) for name in NETWORKS)
+        yield service.http
+
+
+def _load(url: str) -> tuple[LoadRun, ...]:
+    """The service's callers behind links of their own."""
+    from edgewise.serving.load.run import drive
+    from edgewise.serving.load.settings import LoadSettings
+
+    settings = LoadSettings(
+        url=url,
+        model="digits",
+        inputs=(HELD_OUT,),
+        arrivals=f"poisson:{SERVED_PER_S}",
+        seconds=SERVED_SECONDS,
+        warmup_s=1.0,
+        sla_ms=SERVED_SLA_MS,
+        clients=4,
+    )
+    return tuple(drive(replace(settings, links=(name,))) for name in NETWORKS)
+
+
+def _place(url: str, app: App, family: Sequence[Model]) -> tuple[Placement, ...]:
+    """Every model of the app that the service has too: its variant with the same content."""
+    from edgewise.family import load_family
+    from edgewise.placement.compare import measured
+    from edgewise.placement.comparison import Comparison
+    from edgewise.placement.server import Wanted
+
+    variants = {Path(str(v.file)).name: v for v in load_family(FAMILY / "family.toml").variant}
+    served = {each.sha256: variants[Path(each.path).name] for each in family}
+    rows: list[Placement] = []
+    for model in app.models:
+        variant = served.get(model.sha256)
+        if variant is not None:
+            rows += measured(
+                Comparison(
+                    models=(model.path,),
+                    given=(HELD_OUT,),
+                    how=variant.preprocess,
+                    server=Wanted(url, variant.name),
+                    links=NETWORKS,
+                    requests=PLACED_REQUESTS,
+                    processes=PLACED_PROCESSES,
+                    prepared_by="cloud",
+                    power=PLACED_POWER,
+                )
+            )
+    return tuple(rows)
 
 
 def _report(store: str, to: Path) -> None:

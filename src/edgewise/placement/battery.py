@@ -71,6 +71,8 @@ def notes(link: LinkProfile, power: PowerModel | None, device: str) -> tuple[str
     said = [LEFT_OUT]
     if power is None:
         said.append(f"energy: no power model was declared for {device}")
+    else:
+        said.append(f"energy: compute is time × the power that was declared for {power.name}")
     radio = radio_of(link)
     if radio is None:
         said.append(f"energy: {link.name} has no radio; a wired interface's power is left out")

@@ -13,6 +13,7 @@ from edgewise.errors import EdgewiseError
 from edgewise.serving.load import wire
 from edgewise.serving.load.connection import Connection
 from edgewise.serving.load.exchange import Exchange, now_ms
+from edgewise.serving.load.target import ServerAbout, Target
 from edgewise.serving.load.wire import Body, Said
 
 _OK = 200
@@ -60,6 +61,24 @@ class Caller:
     ping_head: bytes
     binary: bool
     timeout_s: float
+
+
+def caller_of(
+    target: Target, about: ServerAbout, model: str, address: Address, timeout_s: float
+) -> Caller:
+    """What all requests to a model of this server have in common, sent to that address."""
+    path, binary = target.infer_path(model), about.binary
+    token = f"Authorization: Bearer {target.token}\r\n" if target.token else ""
+    ping = f"GET {target.prefix}/v2 HTTP/1.1\r\nHost: {target.authority}\r\n{token}\r\n"
+    return Caller(
+        address=address,
+        tls=target.context(),
+        server_name=target.host,
+        head=wire.head(path, target.authority, target.token, binary=binary, keep=True),
+        ping_head=ping.encode("latin-1"),
+        binary=binary,
+        timeout_s=timeout_s,
+    )
 
 
 class Client:

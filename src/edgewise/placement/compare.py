@@ -13,7 +13,7 @@ from edgewise import sandbox
 from edgewise.energy.power import PowerModel, power
 from edgewise.errors import EdgewiseError
 from edgewise.placement import device, phases
-from edgewise.placement.client import Address, Caller
+from edgewise.placement.client import caller_of
 from edgewise.placement.cloud import Collector
 from edgewise.placement.comparison import Comparison
 from edgewise.placement.device import OnDevice
@@ -23,9 +23,9 @@ from edgewise.placement.server import Reached, reached
 from edgewise.placement.subjects import Subject, Unplaceable, subjects
 from edgewise.placement.words import with_flips
 from edgewise.records import Placement
-from edgewise.serving.load import inputs, wire
-from edgewise.serving.load.target import Target
+from edgewise.serving.load import inputs
 
+_TENSORS_ONLY = "cloud: the server takes tensors, no images: the device prepares them all the same"
 #: Told before each step what comes next.
 Progress = Callable[[str], None]
 
@@ -104,12 +104,13 @@ def _over(
     shaped, silence = over.silent(of.radio, of.gap_ms)
     sent: list[Sent] = []
     failures: list[str] = []
-    for sending in server.sendings(subject, of.prepared_by):
+    sendings = server.sendings(subject, of.prepared_by)
+    for sending in sendings:
         try:
             if of.on.client is not None:
                 sending = of.on.client(sending, subject, sandbox.Limits(of.timeout_s))
             with shaped.opened(server.target) as address:
-                caller = _caller(server, address, of.timeout_s)
+                caller = caller_of(server.target, server.about, server.model, address, of.timeout_s)
                 samples = Collector(
                     subject, sending, caller, of.requests, silence, over.profile is not None
                 ).collect()
@@ -124,26 +125,7 @@ def _over(
     if sent and failures:
         note = f"cloud: a way of sending was not answered: {failures[0]}"
         sent = [each.noting(note) for each in sent]
+    if of.prepared_by == "cloud" and all(sending.where == "device" for sending in sendings):
+        sent = [each.noting(_TENSORS_ONLY) for each in sent]
     there = sent or f"cloud: {failures[0]}"
     yield from judged(of, subject, here, there, over, model)
-
-
-def _caller(server: Reached, address: Address, timeout_s: float) -> Caller:
-    target = server.target
-    path = target.infer_path(server.model)
-    binary = server.about.binary
-    return Caller(
-        address=address,
-        tls=target.context(),
-        server_name=target.host,
-        head=wire.head(path, target.authority, target.token, binary=binary, keep=True),
-        ping_head=_ping_head(target),
-        binary=binary,
-        timeout_s=timeout_s,
-    )
-
-
-def _ping_head(target: Target) -> bytes:
-    token = f"Authorization: Bearer {target.token}\r\n" if target.token else ""
-    text = f"GET {target.prefix}/v2 HTTP/1.1\r\nHost: {target.authority}\r\n{token}\r\n"
-    return text.encode("latin-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from edgewise.errors import InputError, MissingExtra
+from edgewise.placement.client import Address, Client, NoAnswer, caller_of
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Subject, wire_port
 from edgewise.records import Way
@@ -25,6 +27,7 @@ LOCAL = "local"
 #: A started service's name for the model; a service of one's own may have another.
 _FAMILY, _MODEL = "placed", "model"
 _IMAGE = Port("image", "BYTES", [1])
+_ASK_S = 10.0
 _SOURCE = "not measured: a placeholder, this variant is always pinned"
 
 
@@ -76,7 +79,10 @@ def reached(wanted: Wanted, subject: Subject) -> Iterator[Reached]:
         ports = target.model(name).inputs
         if not ports:
             raise InputError(f"{target.url}: the model '{name}' states no inputs")
-        yield Reached(target, about, name, ports)
+        there = Reached(target, about, name, ports)
+        if about.edgewise and subject.how is not None and _takes_images(there, subject):
+            there = there._replace(ports=[_IMAGE])
+        yield there
         return
     with tempfile.TemporaryDirectory(prefix="edgewise-") as folder:
         family = Path(folder) / "family.toml"
@@ -86,6 +92,27 @@ def reached(wanted: Wanted, subject: Subject) -> Iterator[Reached]:
             is_image = subject.how is not None
             ports = [_IMAGE] if is_image else [wire_port(port) for port in subject.inputs]
             yield Reached(target, target.server(), _MODEL, ports)
+
+
+def _takes_images(there: Reached, subject: Subject) -> bool:
+    """Whether it answers an image although it states tensors: Edgewise states those of a pinned
+    variant, and prepares images for it if its family takes them."""
+    target, about = there.target, there.about
+
+    async def ask() -> None:
+        address = Address(target.address or target.host, target.port, shaped=False)
+        client = Client(caller_of(target, about, there.model, address, _ASK_S))
+        try:
+            await client.connect()
+            await client.ask(Sending("cloud", False, _IMAGE, about.binary).body(subject, 0).body)
+        finally:
+            client.close()
+
+    try:
+        asyncio.run(ask())
+    except NoAnswer:
+        return False
+    return True
 
 
 @contextmanager

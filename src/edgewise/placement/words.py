@@ -221,16 +221,21 @@ def _times(ratio: float) -> str:
 
 
 def _ms(value: float) -> str:
-    if value >= 9999.5:
-        return f"{value / 1000:.0f} s"
     if value >= 999.5:
-        return f"{value / 1000:.1f} s"
-    return f"{value:.0f} ms" if value >= 99.5 else f"{value:.2g} ms" if value >= 1 else _us(value)
-
-
-def _us(value: float) -> str:
-    return f"{value * 1000:.2g} µs" if value > 0 else "0 ms"
+        return f"{value / 1000:.{1 if value < 9950 else 0}f} s"
+    if value >= 1:
+        return f"{_two(value)} ms"
+    return f"{_two(value * 1000)} µs" if value > 0 else "0 ms"
 
 
 def _joules(value: float) -> str:
-    return f"{value:.2g} J" if value >= 0.1 else f"{value * 1000:.2g} mJ"
+    if value == 0:
+        return "nothing"
+    if value >= 0.1:
+        return f"{_two(value)} J"
+    return f"{_two(value * 1000)} mJ" if value >= 1e-4 else f"{_two(value * 1e6)} µJ"
+
+
+def _two(value: float) -> str:
+    """Two digits that count, all of those before the point, and no power of ten."""
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.2g}"

@@ -12,7 +12,7 @@ _HEADINGS = {
     "high_ms": "to", "load_ms": "load", "first_ms": "first run", "steady_ms": "steady run",
     "min_sdk": "min SDK", "sha256": "SHA-256", "path": "file", "model_bytes": "size of models",
 }  # fmt: skip
-_UNITS = ("_bytes", "_ms", "_share")
+_UNITS = ("_bytes", "_ms", "_share", "_mbps", "_j")
 
 
 def heading(column: str) -> str:
@@ -38,6 +38,10 @@ def cell(column: str, value: Any) -> str:
         return _milliseconds(value)
     if column.endswith("_share"):
         return f"{value:.1%}"
+    if column.endswith("_mbps"):
+        return f"{value:.3g} Mbps"
+    if column.endswith("_j"):
+        return _joules(value)
     return count_text(value)
 
 
@@ -69,3 +73,9 @@ def _milliseconds(value: float) -> str:
     if value < 1:
         return f"{value * 1000:.3g} µs"
     return f"{value:.3g} ms" if value < 1000 else f"{value / 1000:.3g} s"
+
+
+def _joules(value: float) -> str:
+    if value == 0 or value >= 1:
+        return f"{value:.3g} J"
+    return f"{value * 1e3:.3g} mJ" if value >= 1e-3 else f"{value * 1e6:.3g} µJ"

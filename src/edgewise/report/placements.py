@@ -22,12 +22,25 @@ _PHASES = {
 }  # fmt: skip
 _WAYS = {"device": "#e8873a", "cloud": "#3f7fd9"}
 
+#: `named`: every placement with its model as a picture calls it: the file's name, and the start of
+#: its hash where several files share the name.
+_NAMED = """
+    files as (
+      select *, coalesce(nullif(regexp_extract(model, '[^/]+$'), ''), model) as file,
+        coalesce(sha256, model) as content from placements),
+    called as (
+      select *, case when max(content) over shared = min(content) over shared then file
+        else file || ' · ' || left(coalesce(sha256, md5(model)), 6) end as name
+      from files window shared as (partition by file)),
+    named as (select * exclude (file, content, name) replace (name as model) from called)
+"""
+
 #: `rows_`: of each model, device, server and link the latest row; over an open connection and with
 #: the radio awake where there are several. `drawn`: those of the first few cases.
 _ROWS = f"""
+    {_NAMED.strip()},
     rows_ as (
-      select *, model || ' on ' || device || ' or ' || server as case_
-      from (select * replace (regexp_extract(model, '[^/]+$') as model) from placements)
+      select *, model || ' on ' || device || ' or ' || server as case_ from named
       qualify row_number() over (partition by model, device, server, link
         order by connection desc, radio, stored_at desc, key) = 1),
     cases as (
@@ -93,16 +106,23 @@ _ENERGY = f"""
     order by way desc, place, model, ms
 """
 
-_TABLE = """
-    select model, device, server, link, connection, on_device.total_ms as device_ms,
-      case connection when 'fresh' then cloud.first_total_ms else cloud.total_ms end as cloud_ms,
+_TABLE = f"""
+    with {_NAMED}
+    select model, device, server, link, connection, on_device.total_ms as on_device_ms,
+      case connection when 'fresh' then cloud.first_total_ms else cloud.total_ms end as in_cloud_ms,
       faster, on_device.first_total_ms as first_on_device_ms,
       cloud.first_total_ms as first_from_cloud_ms, first_faster,
-      on_device.energy_j as device_j, cloud.energy_j as cloud_j, frugal,
-      break_even.uplink_mbps as even_uplink_mbps, break_even.rtt_ms as even_rtt_ms,
+      on_device.energy_j as energy_on_device_j, cloud.energy_j as energy_in_cloud_j, frugal,
+      break_even.uplink_mbps as break_even_uplink_mbps, break_even.rtt_ms as break_even_rtt_ms,
       methods['on_device.inference_ms'] as device_by, methods['cloud.upload_ms'] as network_by,
-      coalesce(reason, array_to_string(verdict, ' ')) as says
-    from placements order by stored_at desc, model, device, server, link, connection desc, key
+      reason as why_not
+    from named order by stored_at desc, model, device, server, link, connection desc, key
+"""
+
+_WORDS = f"""
+    with {_ROWS}
+    select case_ as "case", link, unnest(verdict) as says from drawn
+    order by case_, link, generate_subscripts(verdict, 1)
 """
 
 _MIXES = """
@@ -125,6 +145,9 @@ def section(ask: Ask) -> Section | None:
             _energy(ask.numbers(_ENERGY)),
         )  # fmt: skip
         parts += [figure for figure in figures if figure]
+        words = ask.numbers(_WORDS, TABLE_ROWS)
+        if words.rows:
+            parts.append(Table("In words", _WORDS_NOTE, words))
         parts.append(Table("Placements", _NOTE, table))
     if mixes.rows:
         parts.append(Table("Mixes of users", _MIX_NOTE, mixes))
@@ -135,6 +158,7 @@ _NOTE = (
     "Means per request: of a later one (the model loaded, the connection open), and of the first. "
     "Energy is the device's; screen and idle power are left out."
 )
+_WORDS_NOTE = "What wins in the cases that are drawn, why, and what would turn it round."
 _MIX_NOTE = (
     "The share of users whom the cloud answers sooner; what a million requests cost the server if "
     "all go there, and if only those users' do."
@@ -208,7 +232,7 @@ def _stacked(answers: list[str]) -> Spec:
             "y": y | {"axis": {"labelLimit": 330}},
             "x": {
                 "field": "spent_ms", "type": "quantitative", "stack": "zero",
-                "axis": {"title": "ms"},
+                "axis": {"title": "ms", "tickCount": 8},
             },
             "color": colour,
             "order": {"field": "place", "type": "quantitative"},
