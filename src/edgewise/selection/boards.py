@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from edgewise.selection.compiled import njit
 from edgewise.selection.profiles import Floats
 from edgewise.selection.protocol import Indices
 
@@ -53,7 +53,7 @@ class Queue(NamedTuple):
     last: int
 
 
-@njit(cache=True)
+@njit()
 def undominated(quantiles_ms: Floats, candidates: Indices) -> Indices:
     """Of candidates, best first: those that no earlier one beats at every quantile."""
     kept = np.empty(candidates.shape[0], dtype=np.intp)

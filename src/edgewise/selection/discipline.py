@@ -19,9 +19,9 @@ The backlog per worker stands for k workers, as in `prices.py`. Keep what calls 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from edgewise.selection.boards import FACTOR, IDLE, LOST, MODEL, START, Desk, Queue
+from edgewise.selection.compiled import njit
 from edgewise.selection.profiles import Floats
 from edgewise.selection.protocol import Indices
 
@@ -32,7 +32,7 @@ _EPSILON_MS = 1e-6
 _REFUSAL = 0.1
 
 
-@njit(cache=True)
+@njit()
 def locate(grid_ms: Floats, place_ms: float) -> tuple[int, float]:
     """The cell of a quadratic grid, and how far into it."""
     last = grid_ms.shape[0] - 1
@@ -44,14 +44,14 @@ def locate(grid_ms: Floats, place_ms: float) -> tuple[int, float]:
     return cell, (place_ms - grid_ms[cell]) / (grid_ms[cell + 1] - grid_ms[cell])
 
 
-@njit(cache=True)
+@njit()
 def value_at(grid_ms: Floats, values: Floats, place_ms: float) -> float:
     """Values on the grid, linear between the nodes."""
     cell, part = locate(grid_ms, place_ms)
     return float(values[cell] + part * (values[cell + 1] - values[cell]))
 
 
-@njit(cache=True)
+@njit()
 def share_in_time(rows: Floats, model: int, limit_ms: float) -> float:
     """P(service ≤ limit) from the empirical quantiles, rows (M, Q)."""
     count = rows.shape[1]
@@ -69,14 +69,14 @@ def share_in_time(rows: Floats, model: int, limit_ms: float) -> float:
     return float(low / count)
 
 
-@njit(cache=True)
+@njit()
 def shifts(grid_ms: Floats, work_ms: float, cells: Indices, parts: Floats, model: int) -> None:
     """Fill one row of a desk's `cells` and `parts`."""
     for node in range(grid_ms.shape[0]):
         cells[model, node], parts[model, node] = locate(grid_ms, grid_ms[node] + work_ms)
 
 
-@njit(cache=True)
+@njit()
 def _left(desk: Desk, model: int, elapsed_ms: float, factor: float) -> tuple[float, float]:
     """Mean of what is left of a service, and what it may exceed that by."""
     mean_ms, tail_ms = desk.mean_ms[model], desk.tail_ms[model]
@@ -95,7 +95,7 @@ def _left(desk: Desk, model: int, elapsed_ms: float, factor: float) -> tuple[flo
     return (left_ms - gone) * factor, max(mean_ms + tail_ms - left_ms, 0.0) * factor
 
 
-@njit(cache=True)
+@njit()
 def unfinished(desk: Desk, running: Floats, now_ms: float) -> tuple[Floats, Floats, float]:
     """Of every live worker the mean time until it is free, and the square of what it may exceed
     that by; the sum of the means. Shapes (live,), (live,)."""
@@ -115,7 +115,7 @@ def unfinished(desk: Desk, running: Floats, now_ms: float) -> tuple[Floats, Floa
     return free_ms[:live], square[:live], work_ms
 
 
-@njit(cache=True)
+@njit()
 def _first_free(free_ms: Floats) -> int:
     first = 0
     for other in range(1, free_ms.shape[0]):
@@ -124,7 +124,7 @@ def _first_free(free_ms: Floats) -> int:
     return first
 
 
-@njit(cache=True)
+@njit()
 def late(
     queue: Queue,
     at: int,
@@ -162,7 +162,7 @@ def late(
     return new_is_late, others, start_ms
 
 
-@njit(cache=True)
+@njit()
 def _planned(queue: Queue, head: int, most: int) -> int:
     """How many tickets from `head` on are planned one by one: none without a deadline but the
     first."""
@@ -176,7 +176,7 @@ def _planned(queue: Queue, head: int, most: int) -> int:
     return count
 
 
-@njit(cache=True)
+@njit()
 def foresee(
     queue: Queue,
     most: int,
@@ -232,7 +232,7 @@ def foresee(
     return count
 
 
-@njit(cache=True)
+@njit()
 def _best(
     desk: Desk,
     kind: int,
@@ -265,7 +265,7 @@ def _best(
     return chosen, chance, best - base
 
 
-@njit(cache=True)
+@njit()
 def expected(
     queue: Queue,
     at: int,
@@ -313,7 +313,7 @@ def expected(
     return chosen, start_ms, chance, net, place_ms
 
 
-@njit(cache=True)
+@njit()
 def holds(
     queue: Queue,
     model: int,
@@ -334,7 +334,7 @@ def holds(
     return others
 
 
-@njit(cache=True)
+@njit()
 def pick_first(
     queue: Queue,
     now_ms: float,

@@ -8,7 +8,6 @@ the cache looks at no other.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from edgewise.selection.arrays import (
     FINISH,
@@ -25,6 +24,7 @@ from edgewise.selection.arrays import (
     Servers,
     Services,
 )
+from edgewise.selection.compiled import njit
 from edgewise.selection.profiles import Floats
 from edgewise.selection.protocol import Indices
 
@@ -34,7 +34,7 @@ _WRAP = RING - 1
 _ROOT3 = 3**0.5
 
 
-@njit(cache=True)
+@njit()
 def position(backlog_ms: float, reach_ms: float, nodes: int) -> tuple[int, float]:
     """The cell of the quadratic grid, and how far into it: one square root."""
     last = nodes - 1
@@ -46,7 +46,7 @@ def position(backlog_ms: float, reach_ms: float, nodes: int) -> tuple[int, float
     return cell, (backlog_ms - start) / ((2 * cell + 1) * scale)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
     """Share of a row's sorted values that are at most the limit."""
     # The row is not sliced off: a view costs more here than the comparisons.
@@ -65,7 +65,7 @@ def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
     return float(low / count)
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def in_time(sorted_ms: Floats, row: int, left_ms: float, spread_ms: float) -> float:
     """P(service ≤ what is left) where that is uncertain by a normal of the given deviation."""
     away_ms = _ROOT3 * spread_ms
@@ -81,7 +81,7 @@ def in_time(sorted_ms: Floats, row: int, left_ms: float, spread_ms: float) -> fl
     return (left + right) / 6 + middle * 2 / 3
 
 
-@njit(cache=True)
+@njit()
 def worth(prices: Prices, column: int, backlog_ms: float) -> float:
     """Value of a column at a backlog, linear between the nodes."""
     cell, part = position(backlog_ms, prices.reach_ms, prices.value.shape[0])
@@ -89,7 +89,7 @@ def worth(prices: Prices, column: int, backlog_ms: float) -> float:
     return float(low + part * (prices.value[cell + 1, column] - low))
 
 
-@njit(cache=True, inline="always")
+@njit(inline="always")
 def pick(
     prices: Prices, left_ms: float, backlog_ms: float, spread_ms: float, load_ms: Floats
 ) -> tuple[int, float]:
@@ -127,7 +127,7 @@ def pick(
     return chosen, chance
 
 
-@njit(cache=True)
+@njit()
 def decide(
     prices: Prices, left_ms: float, backlog_ms: float, spread_ms: float, load_ms: Floats
 ) -> tuple[int, float, float]:
@@ -140,7 +140,7 @@ def decide(
     return model, likely, price
 
 
-@njit(cache=True)
+@njit()
 def _service(
     moments: Floats,
     quantiles_ms: Floats,
@@ -160,7 +160,7 @@ def _service(
     return float(quantiles_ms[model, int((digits - np.floor(digits)) * levels)])
 
 
-@njit(cache=True)
+@njit()
 def residual(
     quantiles_ms: Floats, tails_ms: Floats, model: int, elapsed_ms: float
 ) -> tuple[float, float]:
@@ -174,7 +174,7 @@ def residual(
     return mean_ms - elapsed_ms, max(square - mean_ms * mean_ms, 0.0)
 
 
-@njit(cache=True)
+@njit()
 def _first_free(workers: Floats) -> int:
     first = 0
     for other in range(1, workers.shape[0]):
@@ -183,7 +183,7 @@ def _first_free(workers: Floats) -> int:
     return first
 
 
-@njit(cache=True)
+@njit()
 def _expected(
     workers: Floats,
     ring: Floats,
@@ -215,7 +215,7 @@ def _expected(
     return mean_ms, max(variance + workers[worker, VARIANCE], 0.0)
 
 
-@njit(cache=True)
+@njit()
 def _queue(
     workers: Floats,
     ring: Floats,
@@ -243,7 +243,7 @@ def _queue(
     return float(finish_ms - now_ms)
 
 
-@njit(cache=True)
+@njit()
 def serve_chosen(arrival_ms: Floats, services: Services, state: Servers, out: Outcome) -> None:
     """Serve n requests in their order of arrival, each by the worker that is free first, with the
     models that `out` names. Fills `out`, advances `state`."""
@@ -260,7 +260,7 @@ def serve_chosen(arrival_ms: Floats, services: Services, state: Servers, out: Ou
             sojourn_ms[i] = finish_ms - arrival_ms[i]
 
 
-@njit(cache=True)
+@njit()
 def _steps_below(edges_ms: Floats, value_ms: float) -> int:
     low, high = 0, edges_ms.shape[0]
     while low < high:
@@ -272,7 +272,7 @@ def _steps_below(edges_ms: Floats, value_ms: float) -> int:
     return low
 
 
-@njit(cache=True)
+@njit()
 def serve_stepped(
     arrival_ms: Floats,
     budget_ms: Floats,
@@ -297,7 +297,7 @@ def serve_stepped(
             out.sojourn_ms[i] = _queue(workers, ring, moments, worker, model, now_ms, time_ms)
 
 
-@njit(cache=True)
+@njit()
 def serve_priced(
     arrival_ms: Floats,
     budget_ms: Floats,
@@ -330,7 +330,7 @@ def serve_priced(
             out.sojourn_ms[i] = _queue(workers, ring, moments, worker, model, now_ms, time_ms)
 
 
-@njit(cache=True)
+@njit()
 def flow(grid_ms: Floats, shifts_ms: Floats, reach_ms: float) -> Floats:
     """How the grid's nodes move when one of the shifts, equally likely, is added: a stochastic
     matrix, (N, N); below 0 stays 0."""
@@ -345,7 +345,7 @@ def flow(grid_ms: Floats, shifts_ms: Floats, reach_ms: float) -> Floats:
     return matrix
 
 
-@njit(cache=True)
+@njit()
 def act(
     prices: Prices, grid_ms: Floats, wait_ms: Floats, spread_ms: Floats, budgets_ms: Floats
 ) -> tuple[Floats, Floats]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from edgewise.records import SimulationRow
 from edgewise.selection.arrays import Outcome
 from edgewise.selection.arrivals import Arrivals
+from edgewise.selection.compiled import njit
 from edgewise.selection.fluid import fluid_bound
 from edgewise.selection.profiles import Floats
 from edgewise.selection.protocol import Indices
@@ -28,7 +28,7 @@ OFFERED, IN_TIME, EFFECTIVE, ANSWERED, ACCURACY, LATENCY = range(6)
 COLUMNS = 6
 
 
-@njit(cache=True)
+@njit()
 def count(
     out: Outcome,
     network_ms: Floats,
