@@ -17,9 +17,10 @@ _PRIOR = 10.0
 _MEMORY = 8192
 #: The first fit; from then on when as much again is known, and at last every so many requests.
 _FIRST, _LAST = 8, 16384
-#: Requests between two looks at whether the traffic has changed, and by how many standard errors
-#: gaps or budgets must differ to say so, beyond a share of the mean that does not matter.
-_LOOK, _CHANGED, _ALIKE = 1024, 4.5, 0.02
+#: Requests between two looks at whether the traffic has changed; the last so many that are then
+#: held against what the fit rests on (few show a jump soon, many a drift at all); and by how many
+#: standard errors gaps or budgets must differ, beyond a share of the mean that does not matter.
+_LOOK, _WINDOWS, _CHANGED, _ALIKE = 64, (64, 256, 1024), 4.5, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,18 +156,26 @@ class TrafficLog:
     def _look(self) -> None:
         """Where the last requests differ from what the fit rests on, forget all but them."""
         self._next_look = self.count + _LOOK
-        recent = min(_LOOK, self._known)
         if self._reference is None:
             return
-        now = _summary(self._tail(recent)[:2])
-        error = np.sqrt(self._reference[:, 1] + now[:, 1])
-        alike = _CHANGED * error + _ALIKE * np.abs(self._reference[:, 0])
-        if (np.abs(now[:, 0] - self._reference[:, 0]) > alike).any():
-            self._known = recent
-            self._next_fit = self.count
+        for window in _WINDOWS:
+            recent = min(window, self._known)
+            if _differ(self._reference, _summary(self._tail(recent)[:2])):
+                self._known = recent
+                self._next_fit = self.count
+                return
 
 
 def _summary(rows: Floats) -> Floats:
-    """Mean and squared standard error of each row, (rows, 2)."""
-    n = max(rows.shape[1], 1)
-    return np.stack([rows.mean(axis=1), rows.var(axis=1) / n], axis=1)
+    """Mean and variance of each row, and how many values they are of, (rows, 3)."""
+    n = rows.shape[1]
+    return np.stack([rows.mean(axis=1), rows.var(axis=1), np.full(len(rows), n)], axis=1)
+
+
+def _differ(before: Floats, now: Floats) -> bool:
+    """Whether one of the means has changed. Few values of a heavy tail show too little variance,
+    so the larger of the two counts for both."""
+    variance = np.maximum(before[:, 1], now[:, 1])
+    error = np.sqrt(variance * (1 / before[:, 2] + 1 / now[:, 2]))
+    alike = _CHANGED * error + _ALIKE * np.abs(before[:, 0])
+    return bool((np.abs(now[:, 0] - before[:, 0]) > alike).any())
