@@ -8,22 +8,28 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
 @contextlib.contextmanager
 def serving(
     family: Path, *, workers: int = 1, policy: str = "deadline", cores: Sequence[int] = (),
-    more: Sequence[str] = (),
+    more: Sequence[str] = (), environment: Mapping[str, str] | None = None,
 ) -> Iterator[str]:  # fmt: skip
-    """The service's address, while it is entered. It ends by SIGTERM, as in operation."""
+    """The service's address, while it is entered. It ends by SIGTERM, as in operation.
+
+    `environment` is added to this process's.
+    """
     command = [
         sys.executable, "-m", "edgewise", "serve", str(family), "--port", "0", "--json",
         "--log", "off", "--workers", str(workers), "--policy", policy, *more,
     ]  # fmt: skip
     keep = (lambda: os.sched_setaffinity(0, cores)) if cores else None
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=keep)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, preexec_fn=keep,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
     assert process.stdout is not None
     try:
         line = process.stdout.readline()

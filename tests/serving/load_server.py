@@ -69,7 +69,8 @@ class Server:
         number = len(self.seen)
         kind = self.kinds[(number - 1) % len(self.kinds)]
         if kind == "refuse":
-            await _reply(send, 503, b'{"error":"late"}', [(b"retry-after", b"1")])
+            timing = (b"server-timing", b'db;dur=9, total;desc="all";dur=0.25')
+            await _reply(send, 503, b'{"error":"late"}', [(b"retry-after", b"1"), timing])
         elif kind == "error":
             await _reply(send, 500, b'{"error":"broken"}')
         elif kind == "garbage":

@@ -89,13 +89,14 @@ def test_late_answers_are_missed_and_count_nothing(tensors: Path) -> None:
 def test_refused_and_failed_are_missed_and_told_apart(tensors: Path) -> None:
     kinds = ("ok", "refuse", "error", "garbage", "drop")
     with running(Server(kinds=kinds)) as server:
-        run = load(server, tensors, arrivals="gamma:100,0", requests=50)
+        run = load(server, tensors, arrivals="gamma:100,0", requests=50, samples=True)
     assert (run.answered, run.refused) == (10, 10)
     assert run.failed == {"closed": 10, "http 500": 10, "malformed": 10}
     assert run.attainment == pytest.approx(0.2)
     assert run.effective_accuracy == pytest.approx(16.0)
     assert run.refusal_ms.n == 10
     assert run.latency_ms.n == 10
+    assert {s.server_ms for s in run.samples if s.outcome == "refused"} == {0.25}
 
 
 def test_a_request_without_an_answer_times_out(tensors: Path) -> None:

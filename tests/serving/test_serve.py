@@ -84,6 +84,7 @@ def test_what_cannot_be_in_time_is_refused(served: Serving) -> None:
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 0
     assert answer.json()["device"] == "digits-s"
+    assert float(answer.headers["server-timing"].removeprefix("total;dur=")) > 0
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,9 @@ class LoadSample(Record, frozen=True):
     `lag_ms` when the generator turned to it, `sent_ms` when its first byte left (the connection is
     there by then), `uploaded_ms` when its last one did, `first_byte_ms` and `latency_ms` when the
     answer's first and last byte were there. `network_ms` is what of that was neither lag nor the
-    service's. `error` names the kind of a failure. `budget_ms` to `cold_ms`, `variant` and
-    `accuracy` (percent) are the service's words, None from a server that has none.
+    service's. `server_ms` is how long the server had it by its own clock, where its answer says so
+    (a refusal of Edgewise does). `error` names the kind of a failure. `budget_ms` to `cold_ms`,
+    `variant` and `accuracy` (percent) are the service's words, None from a server that has none.
     """
 
     client: int
@@ -36,6 +37,7 @@ class LoadSample(Record, frozen=True):
     uploaded_ms: float | None = None
     first_byte_ms: float | None = None
     network_ms: float | None = None
+    server_ms: float | None = None
     in_time: bool = False
     correct: bool | None = None
     variant: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable, Sequence
 from typing import cast
@@ -17,6 +18,8 @@ except ImportError as error:
     raise MissingExtra("serve", "driving a load") from error
 
 _JSON_LENGTH = JSON_LENGTH.lower().encode()
+_TIMING = b"server-timing"
+_TOTAL = re.compile(rb"(?:^|,)\s*total\s*;(?:[^,]*;)?\s*dur=([0-9.]{1,15})", re.I)
 _LARGEST_ANSWER = 64 * 1024 * 1024
 #: Of a shaped connection: what the kernel may hide from the upload's clock.
 _SHAPED_BUFFER_BYTES = 16 * 1024
@@ -104,6 +107,8 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if len(name) == len(_JSON_LENGTH) and name.lower() == _JSON_LENGTH:
             self._json_length = int(value) if value.isdigit() else None
+        elif len(name) == len(_TIMING) and name.lower() == _TIMING and self._exchange is not None:
+            self._exchange.server_ms = _total_ms(value)
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -133,3 +138,12 @@ class Connection(asyncio.Protocol):
     def _abort(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.abort()
+
+
+def _total_ms(timing: bytes) -> float | None:
+    """What a `Server-Timing` header says of the whole time, None where it does not."""
+    found = _TOTAL.search(timing)
+    try:
+        return float(found.group(1)) if found else None
+    except ValueError:
+        return None

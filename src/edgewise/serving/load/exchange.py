@@ -18,7 +18,8 @@ class Exchange:
     """Times are ms of the monotonic clock, NaN: it did not get that far.
 
     `due_ms` is the intended send time, `begun_ms` when the generator turned to it. `status` is
-    HTTP's. `error` is the kind of a failure in words, None where there was an answer.
+    HTTP's. `error` is the kind of a failure in words, None where there was an answer. `server_ms`
+    is the whole time that the server had the request, where its answer says so (`Server-Timing`).
     """
 
     number: int
@@ -31,6 +32,7 @@ class Exchange:
     uploaded_ms: float = float("nan")
     first_ms: float = float("nan")
     last_ms: float = float("nan")
+    server_ms: float | None = None
     status: int | None = None
     error: str | None = None
     said: Said | None = None

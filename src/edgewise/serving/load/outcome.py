@@ -141,6 +141,7 @@ def _sample(driven: Driven, exchange: Exchange) -> LoadSample:
         uploaded_ms=_since(due_ms, exchange.uploaded_ms),
         first_byte_ms=_since(due_ms, exchange.first_ms),
         network_ms=network_ms,
+        server_ms=exchange.server_ms,
         in_time=in_time,
         correct=exchange.correct,
         variant=said.variant if said else None,

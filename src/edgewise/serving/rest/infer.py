@@ -8,7 +8,14 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from edgewise.serving.messages import BadRequest, InferRequest, ServingError, Stated, Unauthorised
+from edgewise.serving.messages import (
+    BadRequest,
+    InferRequest,
+    Refused,
+    ServingError,
+    Stated,
+    Unauthorised,
+)
 from edgewise.serving.rest import answers, codec, compression, stated
 from edgewise.serving.rest.answers import Answer
 from edgewise.serving.rest.exchange import Exchange, Gone
@@ -48,6 +55,10 @@ class Inference:
             return
         except ServingError as error:
             answer = answers.of_error(error)
+            if isinstance(error, Refused):
+                took_ms = time.monotonic() * 1000 - exchange.last_ms
+                timing = (b"server-timing", b"total;dur=%.3f" % took_ms)
+                answer = answer._replace(headers=[*answer.headers, timing])
         except Exception:  # noqa: BLE001 - process boundary: a defect ends one request, logged
             _log.exception("request %s failed", request_id.decode())
             answer = answers.of_defect()
