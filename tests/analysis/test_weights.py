@@ -33,6 +33,27 @@ def test_tied_weights_count_once(net: Any) -> None:
     assert stored(parameters_by_layer(b.graph)).parameters == 100
 
 
+def test_where_a_state_begins_is_no_parameter_however_it_gets_there(net: Any) -> None:
+    b = net(x=(5, 1, 3))
+    b.layer(Kind.BROADCAST_TO, [np.zeros((1, 1, 4), "f4"), np.array([1, 1, 4])], "h")
+    kernel, again = np.zeros((1, 4, 3), "f4"), np.zeros((1, 4, 4), "f4")
+    inputs = ["x", kernel, again, None, None, "h"]
+    b.layer(Kind.RECURRENT, inputs, "y", cell="rnn", outputs=("onnx_sequence",))
+    assert stored(parameters_by_layer(b.graph)).parameters == 12 + 16
+
+
+def test_of_a_loop_only_what_it_passes_on_is_a_parameter(net: Any) -> None:
+    body = net(i=(), state=(1, 4), weight=(4, 4))
+    body.layer(Kind.MATMUL, ["state", "weight"], "next")
+    inner = body.done("i", "next", "weight")
+    outer = net(i=())
+    stored_here = [np.zeros((1, 4), "f4"), np.zeros((4, 4), "f4")]
+    outer.layer(
+        Kind.LOOP, ["i", *stored_here], ["a", "b", "c"], style="while", bodies=(inner, inner)
+    )
+    assert stored(parameters_by_layer(outer.graph)).parameters == 16
+
+
 @pytest.mark.parametrize(
     ("weight", "activation", "expected"),
     [

@@ -33,6 +33,18 @@ def test_a_model_has_the_fields_of_the_contract(capsys: pytest.CaptureFixture[st
     assert "layer_table" not in model
 
 
+def test_every_null_has_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["inspect", "--json", str(FAMILY / "digits-m.tflite")]) == 0
+    assert run(["scan", "--json", str(APP)]) == 0
+    model, app = objects(capsys)
+    asked_for = {"fingerprint", "zero_fraction", "near_zero_fraction", "clustered_tensors"}
+    for found in (model, *app["models"]):
+        silent = asked_for | {"reason", "macs_formula"}
+        nulls = {name for name, value in found.items() if value is None} - silent
+        said = f"{found['reason']} {found['notes']}"
+        assert found["status"] == "rejected" or all(name in said for name in nulls)
+
+
 def test_layers_and_weights_when_asked(capsys: pytest.CaptureFixture[str]) -> None:
     path = str(FAMILY / "digits-s.onnx")
     assert run(["inspect", "--json", "--layers", "--weights", path]) == 0
@@ -72,7 +84,13 @@ def test_what_was_named_and_is_no_model_is_1(
     missing = tmp_path / "missing.onnx"
     good = FAMILY / "digits-xs.tflite"
     assert run(["inspect", "--json", str(text), str(missing), str(good)]) == 1
-    rejected, absent, parsed = objects(capsys)
+    captured = capsys.readouterr()
+    rejected, absent, parsed = map(json.loads, captured.out.splitlines())
+    lines = captured.err.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["edgewise", str(text)],
+        ["edgewise", str(missing)],
+    ]
     assert rejected["status"] == "rejected" and rejected["error"]
     assert absent["status"] == "rejected" and "missing.onnx" in absent["error"]
     assert parsed["status"] == "parsed", "the others still were"
@@ -96,6 +114,19 @@ def test_people_read_a_report(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for word in ("4.2 M", "CONV_2D", "peak activations", "labels"):
         assert word in text
+
+
+def test_names_in_a_model_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    helper = pytest.importorskip("onnx").helper
+    odd = "x\x1b[31m[bold]"
+    ports = [[helper.make_tensor_value_info(n, 1, [1])] for n in (odd, "y")]
+    graph = helper.make_graph([helper.make_node("Relu", [odd], ["y"])], "g", *ports)
+    (tmp_path / "m\x1b[2J.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    assert run(["inspect", "--layers", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert "\x1b" not in text and "[bold]" in text
 
 
 def test_formats_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

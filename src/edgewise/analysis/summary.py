@@ -89,6 +89,7 @@ def _parsed(
     cost = total(costs)
     parameters = parameters_by_layer(graph)
     sums = stored(parameters)
+    peak = peak_activation_bytes(graph, found)
     statistics: dict[str, Any] = {}
     if weights:
         from edgewise.analysis.values import weight_statistics
@@ -111,15 +112,35 @@ def _parsed(
         macs_formula=formula(cost.macs),
         flops=_int(cost.flops),
         weight_bytes=sums.size_bytes,
-        peak_activation_bytes=peak_activation_bytes(graph, found),
+        peak_activation_bytes=peak,
         weight_dtypes=sums.by_dtype,
         quantization=quantization(graph),
         labels=graph.labels,
         metadata=graph.metadata,
-        notes=(*graph.notes, *found.notes, *cost.why, *_hints(graph, cost)),
+        notes=(
+            *graph.notes,
+            *found.notes,
+            *cost.why,
+            *_gaps(graph, found, peak),
+            *_hints(graph, cost),
+        ),
         layer_table=_layer_table(graph, found, costs, parameters) if layers else None,
         **statistics,
     )
+
+
+def _gaps(graph: Graph, shapes: Shapes, peak: int | None) -> list[str]:
+    """Why shapes of outputs and the peak are null, where they are."""
+    ports = (("input", graph.inputs), ("output", graph.outputs))
+    gaps = [
+        f"{what} {graph.tensors[index].name}: its shape does not follow from the inputs"
+        for what, indices in ports
+        for index in indices
+        if shapes.dims[index] is None
+    ]
+    if peak is None:
+        gaps.append("peak activation memory: the size of a live tensor is not known")
+    return gaps
 
 
 def _hints(graph: Graph, cost: Cost) -> list[str]:

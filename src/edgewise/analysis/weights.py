@@ -50,6 +50,11 @@ _PASS_ON = frozenset(
     {Kind.DEQUANTIZE, Kind.QUANTIZE, Kind.CAST, Kind.IDENTITY, Kind.RESHAPE, Kind.TRANSPOSE,
      Kind.EXPAND_DIMS, Kind.SQUEEZE, Kind.PAD}
 )  # fmt: skip
+#: Layers that move a value, or parts of it.
+_MOVES = frozenset(
+    {Kind.IDENTITY, Kind.CAST, Kind.RESHAPE, Kind.SQUEEZE, Kind.EXPAND_DIMS, Kind.TRANSPOSE,
+     Kind.SPLIT, Kind.SLICE, Kind.STRIDED_SLICE, Kind.GATHER, Kind.TILE, Kind.BROADCAST_TO}
+)  # fmt: skip
 #: A converter leaves its smallest layers as they were: below this share they do not decide.
 _NEGLIGIBLE = 0.1
 
@@ -88,13 +93,16 @@ def parameters_by_layer(graph: Graph) -> list[list[Tensor]]:
     """For each layer the parameters that it is the first to use, those of its bodies included."""
     seen: set[int] = set()
     tensor = _lookup(graph)
-    return [list(_parameters(layer, tensor, seen)) for layer in graph.layers]
+    states = _states(graph)
+    return [list(_parameters(layer, tensor, states, seen)) for layer in graph.layers]
 
 
-def _parameters(layer: Layer, of: Lookup, seen: set[int]) -> Iterator[Tensor]:
+def _parameters(
+    layer: Layer, of: Lookup, states: frozenset[int], seen: set[int]
+) -> Iterator[Tensor]:
     leading = _LEADING.get(layer.kind, len(layer.inputs))
     for place, index in enumerate(layer.inputs[:leading]):
-        if index is None:
+        if index is None or index in states:
             continue
         tensor = of(index)
         if tensor.weights is None or id(tensor.weights) in seen:
@@ -103,9 +111,47 @@ def _parameters(layer: Layer, of: Lookup, seen: set[int]) -> Iterator[Tensor]:
             seen.add(id(tensor.weights))
             yield tensor
     for body in layer.bodies:
-        inside = _lookup(body, of)
+        inside, inner_states = _lookup(body, of), _states(body)
         for inner in body.layers:
-            yield from _parameters(inner, inside, seen)
+            yield from _parameters(inner, inside, inner_states, seen)
+
+
+def _states(graph: Graph) -> frozenset[int]:
+    """Tensors that are nothing but where a state begins, or are moved there and nowhere else.
+
+    Where a state begins may be stored (as zeros mostly); it is no weight.
+    """
+    only: dict[int, bool] = dict.fromkeys(graph.outputs, False)
+    for layer in reversed(graph.layers):
+        places = _state_places(layer)
+        moved = layer.kind in _MOVES and all(only.get(o) for o in layer.outputs if o is not None)
+        for place, index in enumerate(layer.inputs):
+            if index is not None:
+                here = place in places or (moved and place == 0)
+                only[index] = here and only.get(index, True)
+    return frozenset(index for index, alone in only.items() if alone)
+
+
+def _state_places(layer: Layer) -> range | tuple[int, ...]:
+    """Inputs that say where a state begins.
+
+    Of ONNX's recurrent cells these are 4 to 6 (lengths, initial_h, initial_c); of a loop all that
+    its body does not pass on as it is.
+    """
+    if layer.kind is Kind.RECURRENT:
+        onnx = any(str(o).startswith("onnx") for o in layer.attributes.get("outputs", ()))
+        return range(4, 7) if onnx else ()
+    if layer.kind is not Kind.LOOP or not layer.bodies:
+        return ()
+    into, out = layer.bodies[-1].inputs, layer.bodies[-1].outputs
+    # ONNX's Loop has the trip count first on the way in, and nothing there on the way out.
+    shift = 1 if layer.attributes.get("style") == "onnx" else 0
+    carried = len(layer.inputs) - layer.attributes.get("scan_inputs", 0)
+    return tuple(
+        place
+        for place in range(carried)
+        if into[place : place + 1] != out[max(place - shift, 0) : place - shift + 1]
+    )
 
 
 def _counts(layer: Layer, place: int, tensor: Tensor) -> bool:

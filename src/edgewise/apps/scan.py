@@ -100,9 +100,11 @@ def _scan_file(file: Source, budget: Budget) -> App:
     except EdgewiseError as error:
         # What is no package is not read for minutes only to be told apart from others.
         small = file.size <= budget.limits.entry_bytes
-        notes = () if small else ("not hashed: too large for something that is no package",)
-        digest = file.sha256() if small else None
-        return App(**known, sha256=digest, error=str(_explained(file, error)), notes=notes)
+        known["sha256"] = file.sha256() if small else None
+        known["notes"] = (
+            () if small else ("not hashed: too large for something that is no package",)
+        )
+        return App(**known, error=str(_explained(file, error)))
     sha256 = _hashed_meanwhile(file)
     names = frozenset(archive.names())
     kind = package.kind_of(names, file.name)

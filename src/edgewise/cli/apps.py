@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from edgewise.records import App, Model
 
 
+#: What a package says of itself, and may leave out.
+_STATED = ("package", "version_name", "version_code", "label", "min_sdk", "target_sdk")
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's verbs."""
     app.command("scan")(scan)
@@ -45,19 +49,26 @@ def scan(
 
 def _print(app: App, as_json: bool) -> None:
     if as_json:
-        output.emit(_without_layers(app))
+        output.emit(_as_json(app))
     elif app.error is None:
         print_report(output.console(), app)
     if app.error is not None:
-        typer.echo(f"edgewise: {app.error}", err=True)
+        output.fail(app.error)
 
 
-def _without_layers(app: App) -> App:
-    """Layer tables are for the store; on a line of JSON `inspect --layers` gives them."""
+def _as_json(app: App) -> dict[str, object]:
+    """The record with a reason for every null. Layer tables are for the store; on a line of JSON
+    `inspect --layers` gives them."""
     import msgspec
 
-    bare = (msgspec.structs.replace(model, layer_table=None) for model in app.models)
-    return msgspec.structs.replace(app, models=tuple(bare))
+    from edgewise.cli.models import as_object
+
+    models = [as_object(msgspec.structs.replace(m, layer_table=None)) for m in app.models]
+    fields = msgspec.to_builtins(msgspec.structs.replace(app, models=()))
+    fields["models"] = models
+    if app.error is None:
+        output.explain_nulls(fields, "not stated in the package", _STATED)
+    return fields  # type: ignore[no-any-return]
 
 
 def print_report(console: Console, app: App) -> None:
@@ -150,4 +161,4 @@ def _plain(text: str) -> str:
     """Names come from strangers: no markup, and nothing that steers a terminal."""
     from rich.markup import escape
 
-    return escape("".join(sign if sign.isprintable() else "�" for sign in text))
+    return escape(output.plain(text))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Outcomes of a file that the user named which count as not processed.
 _NOT_PROCESSED = ("rejected", "not_examined")
+#: Fields of a parsed model that a file may leave out, and those that nothing fills yet.
+_STATED = ("name", "producer")
+_LATER = ("architecture", "modality", "task", "task_confidence")
 
 
 def register(app: typer.Typer) -> None:
@@ -50,9 +53,13 @@ def inspect(
         for path in files:
             # The store keeps the layers in any case: its report shows them.
             for model in _inspect_path(path, layers or bool(store), weights, shapes, verify):
-                _print(model, as_json, layers)
+                failed = model.path == path and model.status in _NOT_PROCESSED
+                if as_json or not failed:
+                    _print(model, as_json, layers)
+                if failed:
+                    output.fail(f"{path}: {(model.reason or '').removeprefix(f'{path}: ')}")
                 keep(model)
-                named += model.path == path and model.status in _NOT_PROCESSED
+                named += failed
             advance(path)
     return 1 if named else 0
 
@@ -103,41 +110,51 @@ def _print(model: Model, as_json: bool, layers: bool) -> None:
     if not layers:
         model = msgspec.structs.replace(model, layer_table=None)
     if as_json:
-        output.emit(_as_json(model))
+        fields = as_object(model)
+        if model.status in _NOT_PROCESSED:
+            fields["error"] = model.reason
+        output.emit(fields)
     else:
         _print_report(model)
 
 
-def _as_json(model: Model) -> dict[str, object]:
-    """The record; what was not asked for is left out."""
+def as_object(model: Model) -> dict[str, object]:
+    """The record with a reason for every null; what was not asked for is left out."""
     import msgspec
 
     fields = msgspec.to_builtins(model)
     for name in ("layer_table", "tensors", "verified", "verify_reason"):
         if fields[name] is None:
             del fields[name]
-    if model.status in _NOT_PROCESSED:
-        fields["error"] = model.reason
+    if model.status == "parsed":
+        output.explain_nulls(fields, "not stated in the file", _STATED)
+        output.explain_nulls(fields, "not determined in this version", _LATER)
     return fields  # type: ignore[no-any-return]
 
 
-def _print_report(model: Model) -> None:
+def _safe(text: str) -> str:
+    """Names of files, tensors and operators come from strangers: no markup, no control signs."""
     from rich.markup import escape
+
+    return escape(output.plain(text))
+
+
+def _print_report(model: Model) -> None:
     from rich.table import Table
 
     console = output.console()
-    console.print(f"[bold]{escape(model.path)}[/bold]")
+    console.print(f"[bold]{_safe(model.path)}[/bold]")
     if model.status != "parsed":
-        console.print(f"  {model.status}: {escape(model.reason or '')}\n")
+        console.print(f"  {model.status}: {_safe(model.reason or '')}\n")
         return
     table = Table(box=None, show_header=False, pad_edge=True)
     table.add_column(style="dim")
     table.add_column()
     for name, value in _facts(model):
-        table.add_row(name, escape(value))
+        table.add_row(name, _safe(value))
     console.print(table)
     for note in model.notes:
-        console.print(f"  [yellow]note[/yellow] {escape(note)}")
+        console.print(f"  [yellow]note[/yellow] {_safe(note)}")
     if model.layer_table is not None:
         console.print(_layer_table(model.layer_table))
     console.print()
@@ -174,7 +191,6 @@ def _facts(model: Model) -> list[tuple[str, str]]:
 
 
 def _layer_table(rows: tuple[LayerRow, ...]) -> object:
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="dim")
@@ -183,7 +199,7 @@ def _layer_table(rows: tuple[LayerRow, ...]) -> object:
     for row in rows:
         table.add_row(
             str(row.index),
-            escape(row.op),
+            _safe(row.op),
             output.shape(row.output_shapes[0]) if row.output_shapes else "–",
             output.count(row.macs),
             output.count(row.parameters),

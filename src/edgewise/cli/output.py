@@ -51,6 +51,22 @@ def kept_in(url: str | None) -> Iterator[Callable[[Record], None]]:
         yield gathering.append
 
 
+def fail(message: str) -> None:
+    """One line on standard error about what could not be processed."""
+    sys.stderr.write(f"edgewise: {plain(message)}\n")
+
+
+def plain(text: str) -> str:
+    """Names come from strangers: nothing in them that steers a terminal."""
+    return "".join(sign if sign.isprintable() else "�" for sign in text)
+
+
+def explain_nulls(fields: dict[str, Any], why: str, names: Iterable[str]) -> None:
+    """Add to the `notes` of an object why those of its fields that are null are."""
+    if nulls := [name for name in names if fields[name] is None]:
+        fields["notes"] = [*fields["notes"], f"{why}: {', '.join(nulls)}"]
+
+
 class Advance(Protocol):
     """Tells the progress bar that one more step is done, what comes next, and of how many."""
 
