@@ -21,7 +21,13 @@ from edgewise.family import Preprocess, Variant
 from edgewise.serving.catalogue import ModelMetadata, TensorMetadata
 from edgewise.serving.endpoints.address import parse
 from edgewise.serving.endpoints.pool import EndpointPool
-from edgewise.serving.messages import BadRequest, InferenceFailed, Tensor, Unavailable
+from edgewise.serving.messages import (
+    BadRequest,
+    InferenceFailed,
+    ServingError,
+    Tensor,
+    Unavailable,
+)
 from edgewise.serving.settings import Settings
 
 X = Tensor("x", "FP32", (3,), np.array([1.5, -2.0, 3.25], np.float32))
@@ -52,6 +58,20 @@ def test_addresses():
 def test_what_is_no_address_is_an_input_error(url):
     with pytest.raises(InputError, match="endpoint"):
         parse(url)
+
+
+def test_a_token_comes_from_the_environment_and_shows_nowhere(monkeypatch):
+    monkeypatch.setenv("GPU_TOKEN", "s3cret")
+    found = parse("grpc://h:1/m?token_env=GPU_TOKEN&slots=2")
+    assert (found.token, found.slots) == ("s3cret", 2)
+    assert "s3cret" not in repr(found)
+    for wrong in ("NOT_SET", ""):
+        with pytest.raises(InputError, match="environment has no"):
+            parse(f"http://h/m?token_env={wrong}")
+    monkeypatch.setenv("GPU_TOKEN", "two\nlines")
+    with pytest.raises(InputError, match="no word of ASCII") as raised:
+        parse("http://h/m?token_env=GPU_TOKEN")
+    assert "lines" not in str(raised.value)
 
 
 # -- in front of our own servers -------------------------------------------------------------------
@@ -487,3 +507,27 @@ def test_a_gateway_with_nobody_behind_it_is_down():
                 await pool.until((0, False), (0, True))
 
     asyncio.run(use())
+
+
+@pytest.mark.parametrize("scheme", ["grpc", "http"])
+def test_an_endpoint_that_asks_for_a_token_gets_it(scheme, monkeypatch):
+    settings = Settings(port=0, grpc_port=0, token="s3cret")
+    if scheme == "grpc":
+        door = GrpcDoor(settings)
+        base = f"grpc://{door.address}"
+    else:
+        door = Served(settings)
+        base = f"http://127.0.0.1:{door.port}"
+
+    async def use():
+        with pytest.raises(ServingError, match=r"\?token_env=NAME"):
+            await Pool(f"{base}/echo").pool.start()
+        async with Pool(f"{base}/echo?token_env=GPU_TOKEN") as at:
+            ran = await at.run((X,))
+            assert ran.outputs[0][0].values.tolist() == [1.5, -2.0, 3.25]
+
+    monkeypatch.setenv("GPU_TOKEN", "s3cret")
+    try:
+        asyncio.run(use())
+    finally:
+        door.close()

@@ -180,6 +180,14 @@ class Scheduler:
         """A worker is down; the job on it has ended. What is queued waits."""
         self._stations[pool].lose(worker)
 
+    def withdraw(self, pool: str) -> list[Ticket]:
+        """Take out all that is queued for a pool, in its order: it may `arrive` again."""
+        station = self._stations[pool]
+        found = [station.waiting.remove(0).ticket for _ in range(len(station.waiting))]
+        for ticket in found:
+            del self._queued[ticket.id]
+        return found
+
     def worker_back(self, pool: str, worker: int, now_ms: float) -> None:
         """It is up again."""
         self._stations[pool].regain(worker)

@@ -188,6 +188,10 @@ class Unavailable(ServingError):
     status, code = 503, "UNAVAILABLE"
 
 
+class Down(Unavailable):
+    """Where it would have run does not answer as a whole: not this request's fault."""
+
+
 class InferenceFailed(ServingError):
     """The runtime refused or crashed on this input; the message is its own, shortened."""
 

@@ -35,7 +35,9 @@ def now_ms() -> float:
 class Pending:
     """A request between its arrival and its result."""
 
-    __slots__ = ("budget", "family", "future", "inputs", "pinned", "plan", "request", "ticket")
+    __slots__ = (
+        "budget", "family", "future", "inputs", "moved", "pinned", "plan", "request", "ticket",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -55,6 +57,7 @@ class Pending:
         self.ticket = ticket
         self.plan = plan
         self.future = future
+        self.moved = False
 
 
 class Teller:
@@ -187,3 +190,17 @@ def wanted(pending: Pending, served: Served, outputs: tuple[Tensor, ...]) -> tup
     if missing := [name for name in names if name not in by_name]:
         raise BadRequest(f"no output '{missing[0]}'")
     return tuple(by_name[name] for name in names)
+
+
+def eligible(
+    family: ServedFamily, pinned: Served | None, request: InferRequest
+) -> frozenset[str] | None:
+    """The variants that a request fits, None: all of what it asks for.
+
+    Raises:
+        BadRequest: it fits none.
+    """
+    if pinned is None:
+        return family.eligible(request.inputs, request.wanted)
+    pinned.check(request.inputs, request.wanted, images=family.family.input.kind == "image")
+    return None

@@ -19,6 +19,7 @@ from edgewise.serving import events
 from edgewise.serving.budget import Budget, resolve
 from edgewise.serving.catalogue import Catalogue, ModelMetadata, Served, ServedFamily
 from edgewise.serving.messages import (
+    Down,
     InferenceFailed,
     InferRequest,
     InferResult,
@@ -28,7 +29,7 @@ from edgewise.serving.messages import (
     Unavailable,
 )
 from edgewise.serving.outcomes import Ran
-from edgewise.serving.pending import Pending, Teller, now_ms, wanted
+from edgewise.serving.pending import Pending, Teller, eligible, now_ms, wanted
 from edgewise.serving.running import Pools, note_demand
 
 #: How often the queue is searched for requests whose time has run out, while there is a queue.
@@ -50,16 +51,14 @@ class Service:
     ) -> None:
         self.catalogue = catalogue
         self.scheduler = scheduler
-        self.pools = pools
-        self.sla_ms = sla_ms
+        self.pools, self.sla_ms = pools, sla_ms
         self.draining = False
         self.teller = Teller()
         self._pending: dict[int, Pending] = {}
         self._at_work: dict[int, Assignment] = {}
         self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
         self._ids = count(1)
-        self._running = 0
-        self._held = False
+        self._running, self._held = 0, False
         self._idle = asyncio.Event()
         self._idle.set()
         self._sweep: asyncio.TimerHandle | None = None
@@ -130,7 +129,7 @@ class Service:
         try:
             family, pinned = self.catalogue.find(request.model)
             family_name = family.family.name
-            eligible = self._eligible(family, pinned, request)
+            variants = eligible(family, pinned, request)
             budget = resolve(request.stated, self.sla_ms)
             self.teller.arrived(request, family_name, arrived_ms)
             ticket = Ticket(
@@ -140,15 +139,14 @@ class Service:
                 due_ms=budget.due_ms,
                 sla_ms=budget.sla_ms if budget.sla_ms is not None else float("inf"),
                 pinned=pinned.variant.name if pinned else None,
-                eligible=eligible,
+                eligible=variants,
             )
             verdict = self.scheduler.arrive(ticket, arrived_ms)
             if isinstance(verdict, Shed):
                 raise self._refusal(request, family, budget, verdict, arrived_ms)
-        except Refused:
-            raise
         except ServingError as error:
-            self.teller.failed(request, family_name, error, budget, arrived_ms)
+            if not isinstance(error, Refused):
+                self.teller.failed(request, family_name, error, budget, arrived_ms)
             raise
         future: asyncio.Future[InferResult] = asyncio.get_running_loop().create_future()
         pending = Pending(request, family, pinned, budget, ticket, verdict, future)
@@ -157,20 +155,11 @@ class Service:
         self._pump(arrived_ms)
         return pending
 
-    def _eligible(
-        self, family: ServedFamily, pinned: Served | None, request: InferRequest
-    ) -> frozenset[str] | None:
-        if pinned is None:
-            return family.eligible(request.inputs, request.wanted)
-        pinned.check(request.inputs, request.wanted, images=family.family.input.kind == "image")
-        return None
-
     def _cancel(self, pending: Pending) -> None:
         """The caller is gone: what has not begun is not begun."""
         if self._pending.pop(pending.ticket.id, None) is None:
             return
-        at_ms = now_ms()
-        queued = self.scheduler.cancel(pending.ticket.id, at_ms)
+        queued = self.scheduler.cancel(pending.ticket.id, at_ms := now_ms())
         work = self._at_work.get(pending.ticket.id)
         if work is not None and not any(ticket.id in self._pending for ticket in work.tickets):
             self.pools.cancel(work.pool, work.worker)
@@ -210,9 +199,8 @@ class Service:
             kept = [self._answered.get(ticket.id) for ticket in work.tickets]
             inputs = [(each[0], each[1]) for each in kept if each is not None]
         else:
-            inputs = [
-                (self._pending[t.id].family, self._pending[t.id].inputs) for t in work.tickets
-            ]
+            waiting = [self._pending[ticket.id] for ticket in work.tickets]
+            inputs = [(each.family, each.inputs) for each in waiting]
         if not inputs:
             self.scheduler.failed(work, now_ms())
             return
@@ -313,6 +301,11 @@ class Service:
         pending = self._pending.pop(ticket.id, None)
         if work.probe or pending is None or pending.future.done():
             return
+        if isinstance(error, Down) and not pending.moved and self.pools.ready():
+            # It may still be in time elsewhere, and an inference can be done twice.
+            pending.moved, self._pending[ticket.id] = True, pending
+            self._again(pending, at_ms)
+            return
         told = error if isinstance(error, ServingError) else InferenceFailed(
             f"'{served.name}' could not run: {error.message}", hint=error.hint
         )  # fmt: skip
@@ -383,13 +376,22 @@ class Service:
         """A queued request under the new families; its model may be gone."""
         try:
             pending.family, pending.pinned = self.catalogue.find(pending.request.model)
-            pending.ticket.eligible = self._eligible(
-                pending.family, pending.pinned, pending.request
-            )
+            pending.ticket.eligible = eligible(pending.family, pending.pinned, pending.request)
         except ServingError as error:
             del self._pending[pending.ticket.id]
             pending.future.set_exception(error)
             return
+        self._again(pending, at_ms)
+
+    def move(self, pool: str) -> None:
+        """Put what is queued for a pool that is down where it can still run, or refuse it."""
+        at_ms = now_ms()
+        for ticket in self.scheduler.withdraw(pool):
+            self._again(self._pending[ticket.id], at_ms)
+        self._pump(at_ms)
+
+    def _again(self, pending: Pending, at_ms: float) -> None:
+        """Queue a request once more."""
         verdict = self.scheduler.arrive(pending.ticket, at_ms)
         if isinstance(verdict, Shed):
             self._shed(verdict, at_ms)

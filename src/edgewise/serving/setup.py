@@ -309,6 +309,9 @@ class Deployment:
             lost = self.pools.by_name[pool]
             cause = lost.causes[worker] if isinstance(lost, Pool) else "does not answer"
             self.service.teller.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
+            # Worker processes are back at once; nobody knows when an endpoint (a URL) is.
+            if "://" in pool and not self.pools.alive(pool):
+                self.service.move(pool)
 
 
 def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:

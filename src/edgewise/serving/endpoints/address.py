@@ -1,8 +1,13 @@
-"""Where an endpoint is: `grpc://host:port/model`, `http(s)://host:port/prefix/model`."""
+"""Where an endpoint is: `grpc://host:port/model`, `http(s)://host:port/prefix/model`.
+
+Settings follow as a query: `?slots=8&token_env=GPU_TOKEN`. A token itself is no part of a URL, as
+URLs stand in family files, logs and errors.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from edgewise.errors import InputError
@@ -16,7 +21,7 @@ _PORTS = {"grpc": 8001, "grpcs": 443, "http": 80, "https": 443}
 @dataclass(frozen=True, slots=True)
 class Address:
     """An endpoint's URL, taken apart. `base` is the server's own URL without a final slash, for
-    gRPC its host and port.
+    gRPC its host and port. `token` is what it is shown as `Authorization: Bearer`.
     """
 
     url: str
@@ -24,6 +29,7 @@ class Address:
     base: str
     model: str
     slots: int = SLOTS
+    token: str | None = field(default=None, repr=False)
 
     @property
     def is_grpc(self) -> bool:
@@ -67,17 +73,41 @@ def parse(url: str) -> Address:
         base = where
     else:
         base = f"{parts.scheme}://{where}{f'/{prefix}' if prefix else ''}"
-    return Address(url, parts.scheme, base, unquote(model), _slots(url, parts.query))
+    given = _settings(url, parts.query)
+    slots, token = _slots(url, given), _token(url, given)
+    return Address(url, parts.scheme, base, unquote(model), slots, token)
 
 
-def _slots(url: str, query: str) -> int:
+def _settings(url: str, query: str) -> dict[str, str]:
     try:
         given = parse_qs(query, keep_blank_values=True, strict_parsing=bool(query))
     except ValueError as error:
         raise InputError(f"the endpoint '{url}': its query is malformed") from error
-    if unknown := given.keys() - {"slots"}:
-        raise InputError(f"the endpoint '{url}': unknown setting '{min(unknown)}'")
-    (text,) = given.get("slots", [str(SLOTS)])[-1:]
+    if unknown := given.keys() - {"slots", "token_env"}:
+        raise InputError(
+            f"the endpoint '{url}': unknown setting '{min(unknown)}'",
+            hint="there are: slots, token_env",
+        )
+    return {name: values[-1] for name, values in given.items()}
+
+
+def _token(url: str, given: dict[str, str]) -> str | None:
+    """From the environment variable that the URL names."""
+    name = given.get("token_env")
+    if name is None:
+        return None
+    token = os.environ.get(name)
+    if not token:
+        raise InputError(
+            f"the endpoint '{url}': the environment has no '{name}'", hint="set it to the token"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise InputError(f"the endpoint '{url}': the token in '{name}' is no word of ASCII")
+    return token
+
+
+def _slots(url: str, given: dict[str, str]) -> int:
+    text = given.get("slots", str(SLOTS))
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MOST_SLOTS):
         raise InputError(f"the endpoint '{url}': slots is '{text}'", hint=f"1 to {_MOST_SLOTS}")
     return int(text)

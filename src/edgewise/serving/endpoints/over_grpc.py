@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from edgewise.serving.catalogue import TensorMetadata
 from edgewise.serving.endpoints.address import Address
-from edgewise.serving.endpoints.transport import Described, Down
+from edgewise.serving.endpoints.transport import NO_TOKEN, Described, Down
 from edgewise.serving.messages import InferenceFailed, ServingError, Tensor, Unavailable
 from edgewise.serving.rpc import codec
 from edgewise.serving.rpc.fields import METHODS, SERVICE
@@ -38,6 +38,8 @@ class GrpcTransport:
 
     def __init__(self, address: Address) -> None:
         self._address = address
+        token = address.token
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else None
         if address.is_secure:
             self._channel = grpc.aio.secure_channel(
                 address.base, grpc.ssl_channel_credentials(), options=_OPTIONS
@@ -83,7 +85,9 @@ class GrpcTransport:
 
     async def _call(self, name: str, content: bytes, timeout_s: float) -> bytes:
         try:
-            answer: bytes = await self._methods[name](content, timeout=timeout_s)
+            answer: bytes = await self._methods[name](
+                content, timeout=timeout_s, metadata=self._metadata
+            )
         except grpc.aio.AioRpcError as error:
             raise self._error(error, timeout_s) from error
         return answer
@@ -94,6 +98,8 @@ class GrpcTransport:
             return Unavailable(f"the endpoint {url} refuses: {details}")
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return Down(f"the endpoint {url} did not answer within {timeout_s:g} s")
+        if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+            return InferenceFailed(f"the endpoint {url} refuses: {details}", hint=NO_TOKEN)
         if code in _DOWN:
             return Down(f"the endpoint {url} is down: {details}")
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED:

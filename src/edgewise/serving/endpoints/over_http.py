@@ -13,7 +13,7 @@ from edgewise.serving.catalogue import TensorMetadata
 from edgewise.serving.client import wire
 from edgewise.serving.client.errors import MalformedAnswer
 from edgewise.serving.endpoints.address import Address
-from edgewise.serving.endpoints.transport import Described, Down
+from edgewise.serving.endpoints.transport import NO_TOKEN, Described, Down
 from edgewise.serving.messages import InferenceFailed, ServingError, Tensor, Unavailable
 from edgewise.serving.tensors import to_elements, to_raw
 
@@ -49,7 +49,11 @@ class HttpTransport:
         limits = httpx.Limits(
             max_connections=address.slots + 1, max_keepalive_connections=address.slots + 1
         )
-        self._client = httpx.AsyncClient(limits=limits, trust_env=False)
+        self._client = httpx.AsyncClient(
+            limits=limits,
+            trust_env=False,
+            headers={"authorization": f"Bearer {address.token}"} if address.token else None,
+        )
 
     async def describe(self, timeout_s: float) -> Described:
         """Its inputs and outputs; also finds out whether it takes binary tensors."""
@@ -65,7 +69,9 @@ class HttpTransport:
         try:
             await self._call("GET", f"{self._model}/ready", timeout_s)
         except (InferenceFailed, Unavailable) as error:
-            raise Down(f"the endpoint {self._address.url} is not ready: {error.message}") from error
+            raise Down(
+                f"the endpoint {self._address.url} is not ready: {error.message}", hint=error.hint
+            ) from error
 
     async def infer(self, inputs: Sequence[Tensor], timeout_s: float) -> tuple[Tensor, ...]:
         """Run one request."""
@@ -146,7 +152,8 @@ class HttpTransport:
             return Unavailable(f"the endpoint {url} refuses: {words}")
         if status in (404, 503, *_GATEWAY):
             return Down(f"the endpoint {url} is down: HTTP {status}: {words}")
-        return InferenceFailed(f"the endpoint {url} refuses: HTTP {status}: {words}")
+        hint = NO_TOKEN if status in (401, 403) else None
+        return InferenceFailed(f"the endpoint {url} refuses: HTTP {status}: {words}", hint=hint)
 
     def _parsed(self, response: httpx.Response, kind: type[_T]) -> _T:
         try:

@@ -209,7 +209,7 @@ class EndpointPool:
         Raises: as `run` hands to `done`.
         """
         if self._cause is not None:
-            raise Unavailable(self._cause.message)
+            raise Down(self._cause.message)
         began = perf_counter()
         prepared = await asyncio.gather(
             *(self._prepared(model, each) for each in inputs), return_exceptions=True

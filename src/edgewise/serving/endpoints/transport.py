@@ -8,7 +8,12 @@ from typing import Protocol
 
 from edgewise.serving.catalogue import TensorMetadata
 from edgewise.serving.endpoints.address import Address
-from edgewise.serving.messages import Tensor, Unavailable
+from edgewise.serving.messages import Down, Tensor
+
+__all__ = ["NO_TOKEN", "Described", "Down", "Transport", "connect"]
+
+#: What to do where an endpoint asks for a token.
+NO_TOKEN = "its URL names the environment variable that has the token: ?token_env=NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +22,6 @@ class Described:
 
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]
-
-
-class Down(Unavailable):
-    """The endpoint as a whole does not answer: not this request's fault."""
 
 
 class Transport(Protocol):
