@@ -18,12 +18,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from edgewise.network.catalogue import links
+from edgewise.placement import photos
 from edgewise.placement.compare import measured
 from edgewise.placement.comparison import Comparison
 from edgewise.placement.model import place
 from edgewise.placement.own_link import as_toml
 from edgewise.placement.preprocess import costs, photo
-from edgewise.placement.recipes import photos
 from edgewise.placement.recipes.guo2018 import build
 from edgewise.placement.sent import Sent
 from edgewise.placement.sides import Machine

@@ -75,6 +75,20 @@ def test_measured_rows_for_people(
     assert "note: " in text
 
 
+def test_without_inputs_they_are_made_up_and_a_folder_may_hold_what_fails(
+    digits: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    needs_both_ways()
+    (tmp_path / "m.tflite").write_bytes((digits / "digits-xs.tflite").read_bytes())
+    (tmp_path / "broken.tflite").write_bytes(b"\0\0\0\0TFL3" + bytes(64))
+    arguments = ["--connection", "warm", "--requests", "1", "--processes", "1", "--json"]
+    assert run(["place", str(tmp_path), *arguments]) == 0
+    broken, fine = objects(capfd)
+    assert broken["reason"] and fine["reason"] is None
+    assert any("made up: random numbers" in note for note in fine["notes"])  # type: ignore[attr-defined]
+    assert run(["place", str(tmp_path / "broken.tflite"), *arguments]) == 1
+
+
 def test_a_dead_server_says_so(digits: Path, capfd: pytest.CaptureFixture[str]) -> None:
     needs_both_ways()
     model = str(digits / "digits-xs.tflite")
@@ -117,7 +131,7 @@ def test_who_of_many_users_is_served_where(capfd: pytest.CaptureFixture[str]) ->
         (["--radio", "off"], "--radio off"),
         (["--prepare", "nobody"], "--prepare nobody"),
         (["--mix", "wifi=1"], "--mix and --price go with --profiles"),
-        (["--input", "x.npz"], "without models"),
+        (["--input", "x.npz"], "nothing to place: no models"),
         (["--profiles", "pixel3", "--link", "lte"], "the server has profiles too"),
         (["--profiles", "pixel3", "--server", "p2"], "without a --link"),
         (["--profiles", "pixel3", "--server", "p2", "--price", "1"], "--price goes with --mix"),

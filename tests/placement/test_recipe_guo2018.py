@@ -12,8 +12,8 @@ import pytest
 from edgewise.devices.emulated import device_name
 from edgewise.errors import UsageError
 from edgewise.family import load_family
-from edgewise.placement import recipes
-from edgewise.placement.recipes import guo2018, photos
+from edgewise.placement import photos, recipes
+from edgewise.placement.recipes import guo2018
 from edgewise.records import CloudPhases, DevicePhases, Placement
 
 SQUEEZENET = "squeezenet-v1.1"
@@ -96,6 +96,9 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert status == 0
     assert [row["connection"] for row in rows] == ["fresh", "warm"]
+    assert rows[0]["finding"] is None
+    assert rows[1]["finding"]["later_time_ratio"] == rows[1]["time_ratio"]
+    assert rows[1]["finding"]["paper"]["time_ratio"] == guo2018.PAPER_RATIO
     for row in rows:
         here, there = row["on_device"], row["cloud"]
         assert row["reason"] is None

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edgewise import sandbox
+from edgewise.placement import photos
 from edgewise.placement.device import device
 from edgewise.placement.questions import Sending
-from edgewise.placement.recipes import photos
 from edgewise.placement.recipes.guo2018 import build
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="emulated devices need Linux")

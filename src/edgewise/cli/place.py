@@ -58,7 +58,10 @@ def place(
     ),
     threads: int | None = typer.Option(None, "--threads", help="Of the model on the device."),
     inputs: list[Path] = typer.Option(
-        [], "--input", help="A folder of photos, images, or an npz file.", rich_help_panel=_MEASURED
+        [],
+        "--input",
+        help="A folder of photos, images, or an npz file; else made up.",
+        rich_help_panel=_MEASURED,
     ),
     processes: int | None = typer.Option(
         None, "--processes", help="Fresh processes that load it.  [10]", rich_help_panel=_MEASURED
@@ -180,7 +183,8 @@ def place(
                 requests=requests or (3 if quick else None),
                 processes=processes or (3 if quick else None), cache=cache,
             ),
-            store, as_json=as_json, quiet=quiet, after=place_recipe.show,
+            store, as_json=as_json, quiet=quiet, named=models,
+            after=place_recipe.show, shown=place_recipe.with_finding,
         )  # fmt: skip
     if profiles is None:
         if mix is not None or price is not None:
@@ -209,8 +213,9 @@ def place(
             seed=seed,
         )
         return _measure(
-            lambda step: measured(comparison, step), store, as_json=as_json, quiet=quiet
-        )
+            lambda step: measured(comparison, step), store,
+            as_json=as_json, quiet=quiet, named=comparison.models,
+        )  # fmt: skip
     asked = place_computed.Asked(
         models=tuple(models),
         profiles=parse_words(profiles),
@@ -292,9 +297,12 @@ def _measure(
     *,
     as_json: bool,
     quiet: bool,
+    named: Sequence[str],
     after: Callable[[Sequence[Placement]], None] = lambda _: None,
+    shown: Callable[[Placement], Record | dict[str, object]] = lambda row: row,
 ) -> int:
-    """Measure; what is complete is printed and stored at once. `after` says more to people."""
+    """Measure; what is complete is printed and stored at once. `after` says more to people,
+    `shown` to programs."""
     keeper = _open(store)
     rows: list[Placement] = []
     try:
@@ -304,13 +312,22 @@ def _measure(
                 if keeper is not None:
                     keeper.append([row])
                 if as_json:
-                    output.emit(row)
+                    output.emit(shown(row))
     finally:
         if not as_json and rows:
             place_print.rows(rows)
             after(rows)
-    compared = {row.model for row in rows if row.faster is not None}
-    return 0 if compared >= {row.model for row in rows} else 1
+    return 1 if any(_all_failed(path, rows) for path in named or {row.model for row in rows}) else 0
+
+
+def _all_failed(path: str, rows: Sequence[Placement]) -> bool:
+    """The user named this path, and nothing of it was compared. What fails beside others in a
+    folder or a family is a finding."""
+    below = f"{path.rstrip('/')}/"
+    mine = [row for row in rows if row.model == path or row.model.startswith(below)]
+    if path.lower().endswith(".toml"):
+        mine = [row for row in rows if row.family is not None] or mine
+    return all(row.faster is None for row in mine)
 
 
 @contextmanager

@@ -45,6 +45,18 @@ def source(
     )  # fmt: skip
 
 
+def with_finding(row: Placement) -> dict[str, object]:
+    """A row's fields and `finding`: what it says of the paper's two findings, beside the paper's
+    own words; null for a fresh connection, of which the paper says nothing."""
+    import msgspec
+
+    from edgewise.placement import recipes
+
+    found = recipes.findings([row])
+    finding = {**msgspec.to_builtins(found[0]), "paper": recipes.PAPER} if found else None
+    return {**msgspec.to_builtins(row), "finding": finding}
+
+
 def show(rows: Sequence[Placement]) -> None:
     """What the paper found, beside what was found here."""
     from rich.markup import escape

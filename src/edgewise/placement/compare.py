@@ -40,7 +40,7 @@ def measured(of: Comparison, progress: Progress = lambda _: None) -> Iterator[Pl
     lines = [line(spec, of.seed) for spec in of.links]
     declared = of.power or of.on.power
     model = power(declared) if declared else None
-    given = inputs.read(of.given)
+    given = inputs.read(of.given) if of.given else None
     with ExitStack() as until:
         every = subjects(
             of.models, given, of.how, until,

@@ -19,22 +19,29 @@ from edgewise.records import Way
 Kind = Literal["warm", "fresh"]
 
 
+_MISSING = {
+    "models": "name model files or families; --profiles compares published ones, --recipe brings "
+    "its own"
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """What is compared, and how thoroughly.
 
     `models` are files, files in packages, folders or families. `given` are the questions: a folder
-    of photos, images, or an npz file. `links` by name, as a file, or `direct`. `prepared_by` None:
-    photos are sent resized and as they are, and the sooner way counts. `how` prepares photos for
-    models that no family speaks for. `processes` load the model, `requests` are answered in each
-    way. `radio`, `gap_ms`: as in `Placement`. `power` names a declared power model.
+    of photos, images, or an npz file; without them they are made up. `links` by name, as a file,
+    or `direct`. `prepared_by` None: photos are sent resized and as they are, and the sooner way
+    counts. `how` prepares photos for models that no family speaks for. `processes` load the model,
+    `requests` are answered in each way. `radio`, `gap_ms`: as in `Placement`. `power` names a
+    declared power model.
 
     Raises:
         UsageError: nothing to do, or a value that is none.
     """
 
     models: tuple[str, ...]
-    given: tuple[Path, ...]
+    given: tuple[Path, ...] = ()
     server: Wanted = field(default_factory=lambda: Wanted(LOCAL))
     links: tuple[str, ...] = (DIRECT,)
     on: Device = field(default_factory=lambda: device.device("host"))
@@ -54,7 +61,7 @@ class Comparison:
     def __post_init__(self) -> None:
         for name in ("models", "links", "connections"):
             if not getattr(self, name):
-                raise UsageError(f"a comparison without {name}")
+                raise UsageError(f"nothing to place: no {name}", hint=_MISSING.get(name))
         for name in ("requests", "processes", "threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", hint="one or more")

@@ -63,7 +63,7 @@ def judged(
             sha256=subject.sha256,
             family=subject.family,
             reason="; ".join(reasons) or None,
-            notes=_energy_notes(over.profile, model, of.on.name),
+            notes=(*subject.notes, *_energy_notes(over.profile, model, of.on.name)),
         )
         if not isinstance(here, str):
             row = _with_device(row, here, model, of.threads)

@@ -17,6 +17,7 @@ from edgewise.bench.sources import ModelFile, localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Preprocess, load_family
 from edgewise.formats.candidates import is_readable, model_files
+from edgewise.placement import made_up
 from edgewise.records import Port
 from edgewise.runtimes import registry, variant
 from edgewise.serving.frames import Runnable
@@ -54,6 +55,7 @@ class Subject:
     how: variant.Resolved | None
     questions: tuple[Question, ...] = field(repr=False)
     family: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Unplaceable:
 
 def subjects(
     paths: Sequence[str],
-    given: Inputs,
+    given: Inputs | None,
     how: Preprocess,
     until: ExitStack,
     *,
@@ -79,6 +81,7 @@ def subjects(
     """Every model file, files in packages, and every variant of a family (`.toml`).
 
     Args:
+        given: the questions; None: they are made up (`made_up`).
         how: prepares images for model files; a family says so itself.
         until: what has to be spooled is gone after it.
         most: how many questions are taken of what is given, from the first on.
@@ -116,7 +119,7 @@ def _wanted(path: str, how: Preprocess) -> Iterator[_Wanted]:
 
 
 def _subject(
-    wanted: _Wanted, given: Inputs, until: ExitStack, most: int, threads: int, seconds: float
+    wanted: _Wanted, given: Inputs | None, until: ExitStack, most: int, threads: int, seconds: float
 ) -> Subject | Unplaceable:
     family = wanted.family.name if wanted.family else None
     sha256 = None
@@ -124,10 +127,15 @@ def _subject(
         local = _localised(wanted, until)
         sha256 = local.sha256
         runnable = _runnable(wanted, local, threads)
-        inputs = ports_of(runnable, seconds)
-        kind = wanted.family.input.kind if wanted.family else _kind(given, inputs)
+        inputs, outputs = _ports(runnable, seconds)
+        kind = (
+            wanted.family.input.kind if wanted.family else _kind(given, inputs, wanted.preprocess)
+        )
         how = variant.resolve(wanted.preprocess, _only(inputs)) if kind == "image" else None
-        questions = _images(given, most) if how else _tensors(given, inputs, most)
+        if given is None:
+            questions = _made_up(inputs, outputs, most, images=how is not None)
+        else:
+            questions = _images(given, most) if how else _tensors(given, inputs, most)
     except EdgewiseError as error:
         reason = str(error).removeprefix(f"{wanted.path}: ")
         return Unplaceable(wanted.path, reason, sha256, family)
@@ -141,6 +149,7 @@ def _subject(
         how=how,
         questions=questions,
         family=family,
+        notes=(made_up.NOTES[kind],) if given is None else (),
     )
 
 
@@ -167,21 +176,21 @@ def _runnable(wanted: _Wanted, local: ModelFile, threads: int) -> Runnable:
     )
 
 
-def ports_of(runnable: Runnable, seconds: float) -> tuple[Port, ...]:
-    """A model's inputs as its runtime states them; found in a worker process.
+def _ports(runnable: Runnable, seconds: float) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+    """A model's inputs and outputs as its runtime states them; found in a worker process.
 
     Raises:
         RuntimeRefused, MissingExtra, WorkerFailed: it does not take the model, or crashes.
     """
     answer = sandbox.call(_LOOK, runnable, limits=sandbox.Limits(seconds))
-    return msgspec.convert(answer.value, tuple[Port, ...])
+    return msgspec.convert(answer.value, tuple[tuple[Port, ...], tuple[Port, ...]])
 
 
 def look(request: dict[str, Any]) -> Any:
-    """In a worker process: load a model; its inputs as builtins."""
+    """In a worker process: load a model; its inputs and outputs as builtins."""
     hosted = Hosted(msgspec.convert(request, Runnable))
     sandbox.keep(hosted)
-    return msgspec.to_builtins(hosted.session.inputs)
+    return msgspec.to_builtins((hosted.session.inputs, hosted.session.outputs))
 
 
 def _only(inputs: Sequence[Port]) -> Port:
@@ -190,8 +199,10 @@ def _only(inputs: Sequence[Port]) -> Port:
     return inputs[0]
 
 
-def _kind(given: Inputs, inputs: Sequence[Port]) -> Kind:
+def _kind(given: Inputs | None, inputs: Sequence[Port], how: Preprocess) -> Kind:
     """Images where files of them are given, or pixels that the model does not take as they are."""
+    if given is None:
+        return made_up.kind_of(inputs, how)
     if given.arrays is None:
         return "image"
     try:
@@ -210,6 +221,14 @@ def wire_port(port: Port) -> wire.Port:
 
     sizes = [each if isinstance(each, int) else -1 for each in stated(port) or ()]
     return wire.Port(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), sizes)
+
+
+def _made_up(
+    inputs: Sequence[Port], outputs: Sequence[Port], most: int, *, images: bool
+) -> tuple[Question, ...]:
+    if images:
+        return tuple(Question(image=content) for content in made_up.pictures()[:most])
+    return (Question(tensors=made_up.tensors(inputs, outputs)),)
 
 
 def _images(given: Inputs, most: int) -> tuple[Question, ...]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from edgewise.errors import UsageError
 from edgewise.placement.recipes.guo2018 import NAME as GUO2018
-from edgewise.placement.recipes.guo2018 import Finding, Settings, beside_paper, findings
+from edgewise.placement.recipes.guo2018 import PAPER, Finding, Settings, beside_paper, findings
 from edgewise.placement.recipes.guo2018 import run as _guo2018
 from edgewise.records import Placement
 
-__all__ = ["NAMES", "Finding", "beside_paper", "findings", "run"]
+__all__ = ["NAMES", "PAPER", "Finding", "beside_paper", "findings", "run"]
 
 NAMES = (GUO2018,)
 

@@ -20,10 +20,9 @@ from msgspec.structs import replace
 
 from edgewise.devices.emulated import device_name
 from edgewise.errors import UsageError
-from edgewise.placement import compare, device
+from edgewise.placement import compare, device, photos
 from edgewise.placement.comparison import Comparison
 from edgewise.placement.preprocess import costs
-from edgewise.placement.recipes import photos
 from edgewise.placement.recipes.networks import alexnet, network_in_network, squeezenet
 from edgewise.placement.recipes.onnx_writer import Network, write
 from edgewise.placement.server import LOCAL, Wanted
@@ -44,6 +43,9 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
 #: The abstract's findings; the first one of either: response time and energy.
 PAPER_RATIO = "up to two orders of magnitude"
 PAPER_BOTTLENECKS = "loading and computing, the two bottlenecks (no shares in the abstract)"
+PAPER: Mapping[str, str] = {
+    "time_ratio": PAPER_RATIO, "energy_ratio": PAPER_RATIO, "bottlenecks": PAPER_BOTTLENECKS
+}  # fmt: skip
 _NOTES = (
     "weights are random: times do not depend on them, answers mean nothing",
     "the runtime is ONNX Runtime, not the paper's of 2017",
