@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from bisect import insort
 from collections.abc import Iterable
-from dataclasses import dataclass
 from statistics import NormalDist
 
+import msgspec
 import numpy as np
 
-from edgewise.selection import discipline
+from edgewise.selection import boards
 from edgewise.selection.boards import FACTOR, IDLE, LOST, MODEL, STAGES, START, Desk, undominated
 from edgewise.selection.jobs import Assignment
 from edgewise.selection.lanes import Lane
@@ -28,8 +28,7 @@ NOTHING = np.empty(0)
 Allowed = frozenset[str] | str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """What runs on a worker: its model's row on the desk, and how much slower it is for the other
     workers and for the size of its batch."""
 
@@ -41,14 +40,12 @@ class Job:
     started_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class State:
-    """The workers at one moment, times from then on: see `discipline.unfinished`."""
+class State(msgspec.Struct, frozen=True, gc=False):
+    """The workers at one moment, times from then on: see `boards.unfinished`."""
 
     free_ms: Floats
     square: Floats
     work_ms: float
-    ahead_ms: float
 
 
 class Station:
@@ -63,15 +60,13 @@ class Station:
         self.priced: list[Lane] = []
         self.busy = 0
         self.future = np.zeros((STAGES + 2, _NODES))
-        #: The part that is about whoever stands behind the first.
-        self.behind = self.future[1:]
         self._free = list(range(workers))
-        self._at_rest = State(np.zeros(workers), np.zeros(workers), 0.0, 0.0)
+        self._at_rest = State(np.zeros(workers), np.zeros(workers), 0.0)
         self._all_resident = True
         self._promise = promise
-        self._deviations = NormalDist().inv_cdf(promise)
-        self._running = np.zeros((workers, 3))
-        self._running[:, MODEL] = IDLE
+        self.deviations = NormalDist().inv_cdf(promise)
+        self.running = np.zeros((workers, 3))
+        self.running[:, MODEL] = IDLE
         self._resident: list[set[int] | None] = [None] * workers
         self._kind_of: dict[tuple[int, Allowed], int] = {}
         self._error_ms = self._cold_ms = NOTHING
@@ -118,7 +113,7 @@ class Station:
         desk.mean_ms[row] = mean_ms
         desk.tail_ms[row] = max(quantiles_ms[promised] - mean_ms, 0.0)
         error = float(quantiles_ms.std()) / lane.service.certainty(index) ** 0.5
-        self._error_ms[row] = self._deviations * error
+        self._error_ms[row] = self.deviations * error
         self._cold_ms[row] = lane.cold_ms[index]
 
     def relearn(self, lane: Lane, index: int) -> None:
@@ -126,7 +121,7 @@ class Station:
         self._describe(lane, index)
         row, desk = lane.offset + index, self.desk
         work_ms = desk.mean_ms[row] * desk.factor * desk.share
-        discipline.shifts(desk.grid_ms, work_ms, desk.cells, desk.parts, row)
+        boards.shifts(desk.grid_ms, work_ms, desk.cells, desk.parts, row)
         self._rekind(lane)
 
     def relay(self) -> None:
@@ -140,7 +135,7 @@ class Station:
         for lane in self.lanes:
             lane.lay_out(grid_ms)
         for row, mean_ms in enumerate(desk.mean_ms):
-            discipline.shifts(grid_ms, mean_ms * factor * share, desk.cells, desk.parts, row)
+            boards.shifts(grid_ms, mean_ms * factor * share, desk.cells, desk.parts, row)
         self._rekind(None)
 
     def reach(self, budget_ms: float) -> None:
@@ -243,6 +238,12 @@ class Station:
 
     # -- workers ----------------------------------------------------------------------------------
 
+    @property
+    def may_try(self) -> bool:
+        """Whether a request may be tried that can be promised nothing: nothing waits, and a worker
+        is idle."""
+        return self.busy < self.live and not self.waiting.entries
+
     def idle(self) -> list[int]:
         """Workers that are up and do nothing, in order."""
         return self._free
@@ -251,23 +252,14 @@ class Station:
         """What the live workers have yet to do."""
         if self.busy == 0:
             return self._at_rest
-        free_ms, square, work_ms = discipline.unfinished(self.desk, self._running, now_ms)
-        first_ms = float(free_ms.min()) if len(free_ms) else 0.0
-        return State(free_ms, square, work_ms, max(work_ms * self.desk.share - first_ms, 0.0))
-
-    def spread_ms(self, state: State) -> float:
-        """Standard deviation of the wait for the next worker."""
-        if state.work_ms == 0 or not len(state.free_ms):
-            return 0.0
-        square = float(state.square[int(state.free_ms.argmin())])
-        return math.sqrt(square) / self._deviations
+        return State(*boards.unfinished(self.desk, self.running, now_ms))
 
     def start(self, worker: int, job: Job, now_ms: float, load_ms: float, factor: float) -> None:
         """A worker begins a job."""
         self.jobs[worker] = job
         self._free.remove(worker)
         self.busy += 1
-        running = self._running
+        running = self.running
         running[worker, START], running[worker, MODEL] = now_ms + load_ms, job.row
         running[worker, FACTOR] = factor
         resident = self._resident[worker]
@@ -280,33 +272,33 @@ class Station:
         if job is None or job.work is not work:
             return None
         self.jobs[worker] = None
-        self._running[worker, MODEL] = IDLE
+        self.running[worker, MODEL] = IDLE
         insort(self._free, worker)
         self.busy -= 1
         return job
 
     def lose(self, worker: int) -> None:
         """A worker is down; what it did is lost."""
-        if self._running[worker, MODEL] == LOST:
+        if self.running[worker, MODEL] == LOST:
             return
         if self.jobs[worker] is None:
             self._free.remove(worker)
         else:
             self.jobs[worker] = None
             self.busy -= 1
-        self._running[worker, MODEL] = LOST
+        self.running[worker, MODEL] = LOST
         self._count(-1)
 
     def regain(self, worker: int) -> None:
         """A worker is up again, with nothing to do."""
-        if self._running[worker, MODEL] == LOST:
-            self._running[worker, MODEL] = IDLE
+        if self.running[worker, MODEL] == LOST:
+            self.running[worker, MODEL] = IDLE
             insort(self._free, worker)
             self._count(1)
 
     def _count(self, more: int) -> None:
         self.live += more
-        self._at_rest = State(np.zeros(self.live), np.zeros(self.live), 0.0, 0.0)
+        self._at_rest = State(np.zeros(self.live), np.zeros(self.live), 0.0)
         self.relay()
 
     def terminal(self, now_ms: float) -> Floats:

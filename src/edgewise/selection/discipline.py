@@ -12,6 +12,8 @@ variants that it may get. Whoever is queued was promised an answer in time, so t
   what that backlog is worth for requests yet to come (`prices.py`). Those beyond the tickets that
   it looks at are counted with their fastest variants.
 - `pick_first` chooses for a worker that is free now, `expected` for a request that arrives.
+- `admit` and `choose` are these together, one call each for who is not compiled: handing the arrays
+  over takes longer than most of what is done with them.
 
 The backlog per worker stands for k workers, as in `prices.py`. Keep what calls each other here.
 """
@@ -20,99 +22,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgewise.selection.boards import FACTOR, IDLE, LOST, MODEL, START, Desk, Queue
+from edgewise.selection.boards import (
+    STAGES,
+    Desk,
+    Queue,
+    share_in_time,
+    unfinished,
+    value_at,
+)
 from edgewise.selection.compiled import njit
 from edgewise.selection.profiles import Floats
-from edgewise.selection.protocol import Indices
 
 #: Times that differ by less are equal.
 _EPSILON_MS = 1e-6
 #: A refusal costs this share of the best answer. Where a fast model makes nearly as much of its
 #: time as a better one, refusing one for another's sake brings next to nothing and costs goodput.
 _REFUSAL = 0.1
-
-
-@njit()
-def locate(grid_ms: Floats, place_ms: float) -> tuple[int, float]:
-    """The cell of a quadratic grid, and how far into it."""
-    last = grid_ms.shape[0] - 1
-    if not place_ms < grid_ms[last]:
-        return last - 1, 1.0
-    if place_ms <= 0.0:
-        return 0, 0.0
-    cell = min(int(np.sqrt(place_ms / grid_ms[last]) * last), last - 1)
-    return cell, (place_ms - grid_ms[cell]) / (grid_ms[cell + 1] - grid_ms[cell])
-
-
-@njit()
-def value_at(grid_ms: Floats, values: Floats, place_ms: float) -> float:
-    """Values on the grid, linear between the nodes."""
-    cell, part = locate(grid_ms, place_ms)
-    return float(values[cell] + part * (values[cell + 1] - values[cell]))
-
-
-@njit()
-def share_in_time(rows: Floats, model: int, limit_ms: float) -> float:
-    """P(service ≤ limit) from the empirical quantiles, rows (M, Q)."""
-    count = rows.shape[1]
-    if limit_ms >= rows[model, count - 1]:
-        return 1.0
-    if limit_ms < rows[model, 0]:
-        return 0.0
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        if rows[model, middle] <= limit_ms:
-            low = middle + 1
-        else:
-            high = middle
-    return float(low / count)
-
-
-@njit()
-def shifts(grid_ms: Floats, work_ms: float, cells: Indices, parts: Floats, model: int) -> None:
-    """Fill one row of a desk's `cells` and `parts`."""
-    for node in range(grid_ms.shape[0]):
-        cells[model, node], parts[model, node] = locate(grid_ms, grid_ms[node] + work_ms)
-
-
-@njit()
-def _left(desk: Desk, model: int, elapsed_ms: float, factor: float) -> tuple[float, float]:
-    """Mean of what is left of a service, and what it may exceed that by."""
-    mean_ms, tail_ms = desk.mean_ms[model], desk.tail_ms[model]
-    gone = elapsed_ms / factor
-    if gone <= desk.quantiles_ms[model, 0]:
-        return mean_ms * factor - elapsed_ms, tail_ms * factor
-    rows = desk.quantiles_ms
-    count = rows.shape[1]
-    total, survivors = 0.0, 0
-    while survivors < count and rows[model, count - 1 - survivors] > gone:
-        total += rows[model, count - 1 - survivors]
-        survivors += 1
-    if survivors == 0:  # longer than ever seen: about to end, for all that is known
-        return 0.0, (gone - mean_ms) * factor
-    left_ms = total / survivors
-    return (left_ms - gone) * factor, max(mean_ms + tail_ms - left_ms, 0.0) * factor
-
-
-@njit()
-def unfinished(desk: Desk, running: Floats, now_ms: float) -> tuple[Floats, Floats, float]:
-    """Of every live worker the mean time until it is free, and the square of what it may exceed
-    that by; the sum of the means. Shapes (live,), (live,)."""
-    free_ms, square = np.empty(running.shape[0]), np.empty(running.shape[0])
-    live, work_ms = 0, 0.0
-    for worker in range(running.shape[0]):
-        model = running[worker, MODEL]
-        if model == LOST:
-            continue
-        free_ms[live] = square[live] = 0.0
-        if model != IDLE:
-            elapsed_ms = now_ms - running[worker, START]
-            left_ms, tail_ms = _left(desk, int(model), elapsed_ms, running[worker, FACTOR])
-            free_ms[live], square[live] = left_ms, tail_ms * tail_ms
-            work_ms += left_ms
-        live += 1
-    return free_ms[:live], square[:live], work_ms
 
 
 @njit()
@@ -397,3 +322,94 @@ def pick_first(
         score[best] = -np.inf
     best = quickest if best < 0 else best
     return desk.kinds[kind, best], chance[best]
+
+
+@njit()
+def _ahead(free_ms: Floats, work_ms: float, share: float) -> float:
+    """By how much the next worker is free earlier than the mean of all."""
+    return float(max(work_ms * share - free_ms[_first_free(free_ms)], 0.0))
+
+
+@njit()
+def _look_ahead(
+    queue: Queue,
+    most: int,
+    now_ms: float,
+    ahead_ms: float,
+    terminal: Floats,
+    desk: Desk,
+    future: Floats,
+) -> int:
+    """Fill future[1…] for what stands behind the first; how many are planned, the first among
+    them."""
+    if queue.last < 2:
+        future[1] = terminal
+        return 1
+    behind = Queue(queue.due_ms, queue.kind, 1, queue.last)
+    return 1 + foresee(behind, most, now_ms, ahead_ms, terminal, desk, future[1:])
+
+
+@njit()
+def admit(
+    queue: Queue,
+    at: int,
+    due_ms: float,
+    kind: int,
+    running: Floats,
+    now_ms: float,
+    may_try: bool,
+    terminal: Floats,
+    loads_ms: Floats,
+    desk: Desk,
+    future: Floats,
+) -> tuple[bool, float, float, float, int, float, float, float, float]:
+    """Put a request that arrived into the queue at place `at`, if all promises hold with it.
+
+    `may_try`: it may be late itself. `queue` has room for one more. Whether it fits, when it starts
+    at the earliest; the root of the square of what the wait may exceed its mean by; the work per
+    worker; and what `expected` gives, −1 and zeros where it does not fit.
+    """
+    free_ms, square, work_ms = unfinished(desk, running, now_ms)
+    spread_ms = np.sqrt(square[_first_free(free_ms)]) if work_ms > 0.0 else 0.0
+    is_late, others, start_ms = late(queue, at, due_ms, kind, free_ms, square, now_ms, desk)
+    fits = may_try or not is_late
+    if fits and others > 0:
+        _, before, _ = late(queue, -1, 0.0, -1, free_ms, square, now_ms, desk)
+        fits = others <= before
+    if not fits:
+        return False, start_ms, spread_ms, work_ms * desk.share, -1, 0.0, 0.0, 0.0, 0.0
+    for i in range(queue.last, at, -1):
+        queue.due_ms[i], queue.kind[i] = queue.due_ms[i - 1], queue.kind[i - 1]
+    queue.due_ms[at], queue.kind[at] = due_ms, kind
+    queue = Queue(queue.due_ms, queue.kind, queue.first, queue.last + 1)
+    ahead_ms = _ahead(free_ms, work_ms, desk.share)
+    most = STAGES if at <= STAGES else 0
+    count = _look_ahead(queue, most, now_ms, ahead_ms, terminal, desk, future)
+    model, wait_ms, chance, points, backlog_ms = expected(
+        queue, at, now_ms, work_ms, ahead_ms, loads_ms, count, desk, future
+    )
+    share_ms = work_ms * desk.share
+    return True, start_ms, spread_ms, share_ms, model, wait_ms, chance, points, backlog_ms
+
+
+@njit()
+def choose(
+    queue: Queue,
+    running: Floats,
+    now_ms: float,
+    terminal: Floats,
+    loads_ms: Floats,
+    factor: float,
+    promise: float,
+    floor: float,
+    desk: Desk,
+    future: Floats,
+) -> int:
+    """The model for the first ticket, which starts now; −1: no model can be in time."""
+    free_ms, square, work_ms = unfinished(desk, running, now_ms)
+    ahead_ms = _ahead(free_ms, work_ms, desk.share)
+    _look_ahead(queue, STAGES, now_ms, ahead_ms, terminal, desk, future)
+    model, _ = pick_first(
+        queue, now_ms, free_ms, square, work_ms, loads_ms, factor, promise, floor, desk, future
+    )
+    return model

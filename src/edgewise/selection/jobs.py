@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -37,8 +39,7 @@ class Ticket:
     eligible: frozenset[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, gc=False):
     """What is expected of an admitted request; the variant is chosen again when it starts."""
 
     variant: str
@@ -47,8 +48,7 @@ class Plan:
     probability_in_time: float
 
 
-@dataclass(frozen=True, slots=True)
-class Shed:
+class Shed(msgspec.Struct, frozen=True, gc=False):
     """A request that is not executed. `retry_after_ms` is when there may be room again."""
 
     ticket: Ticket
@@ -56,8 +56,7 @@ class Shed:
     retry_after_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True, gc=False):
     """Run this now on this worker: one ticket, or a batch for one variant.
 
     `probability` is that of the choice given what was known, `probabilities` that of every

@@ -58,7 +58,14 @@ class Learner:
         self.history = Sketch()
         self.cold_n = 0
         self.cold_ms = 0.0
-        self.updated_at: str | None = prior.updated_at
+        self._updated: datetime | str | None = prior.updated_at
+
+    @property
+    def updated_at(self) -> str | None:
+        """When the last sample came, in ISO 8601."""
+        # Made when asked for: it takes as long as all the rest of following a sample.
+        at = self._updated
+        return at.isoformat() if isinstance(at, datetime) else at
 
     def observe(self, sample_ms: float, *, cold: bool = False, at: datetime | None = None) -> None:
         """Follow one sample.
@@ -68,7 +75,7 @@ class Learner:
         """
         if not 0 < sample_ms < math.inf:
             raise UsageError(f"a sample of {sample_ms} ms for {self.prior.model}")
-        self.updated_at = (at or datetime.now(UTC)).isoformat()
+        self._updated = at or datetime.now(UTC)
         if cold:
             self.cold_n += 1
             self.cold_ms += (sample_ms - self.cold_ms) / self.cold_n
@@ -269,5 +276,5 @@ def _restore(kept: _KeptModel, how: Learning) -> Learner:
     learner.recent.extend(kept.recent)
     learner.history = Sketch.from_sparse(kept.history)
     learner.cold_n, learner.cold_ms = kept.cold_n, kept.cold_ms
-    learner.updated_at = kept.updated_at
+    learner._updated = kept.updated_at
     return learner

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from edgewise.selection import discipline
-from edgewise.selection.boards import STAGES, Queue
+from edgewise.selection.boards import share_in_time
 from edgewise.selection.desk import Allowed, State, Station
 from edgewise.selection.families import Bound
 from edgewise.selection.jobs import Plan, Reason, Ticket
@@ -58,22 +58,20 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
     """Admission under `deadline`: in time as promised, nobody else late, and worth its price."""
     budget_ms = ticket.due_ms - now_ms
     station.reach(budget_ms)
-    state = station.state(now_ms)
     entry = Entry(ticket, lane, station.kind(lane, allowed(ticket, lane)))
-    waiting = station.waiting
+    waiting, desk = station.waiting, station.desk
     place = waiting.place(ticket.due_ms)
-    fits, start_ms = _fits(station, state, place, entry, now_ms)
-    spread_ms = station.spread_ms(state)
-    if not fits:
-        backlog_ms = state.work_ms * station.desk.share + start_ms
-        return _late(lane, entry, budget_ms, start_ms, backlog_ms, spread_ms, station)
-    waiting.insert(place, entry)
-    count = look_ahead(station, state, now_ms, STAGES if place <= STAGES else 0)
     loads_ms = station.loads_ms(station.idle() or range(station.size))
-    queue, desk = waiting.queue, station.desk
-    model, wait_ms, chance, points, backlog_ms = discipline.expected(
-        queue, place, now_ms, state.work_ms, state.ahead_ms, loads_ms, count, desk, station.future
-    )
+    fits, start_ms, spread_ms, work_ms, model, wait_ms, chance, points, backlog_ms = (
+        discipline.admit(
+            waiting.with_room(), place, ticket.due_ms, entry.kind, station.running, now_ms,
+            station.may_try, station.terminal(now_ms), loads_ms, desk, station.future,
+        )
+    )  # fmt: skip
+    spread_ms /= station.deviations
+    if not fits:
+        return _late(lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, station)
+    waiting.inserted(place, entry)
     seen = (budget_ms, backlog_ms, wait_ms, spread_ms)
     if model < 0:
         # Before there are prices, and for whom there is no choice, being in time is enough.
@@ -83,25 +81,11 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
         kinds = desk.kinds[entry.kind]
         model = int(kinds[0] if budget_ms == math.inf else kinds[kinds >= 0][-1])
         left_ms = (budget_ms - wait_ms) / desk.factor
-        chance = discipline.share_in_time(desk.quantiles_ms, model, left_ms)
+        chance = share_in_time(desk.quantiles_ms, model, left_ms)
     load_ms = float(loads_ms[model]) if len(loads_ms) else 0.0
     total_ms = wait_ms + load_ms + float(desk.mean_ms[model]) * desk.factor
     plan = Plan(lane.models[model - lane.offset], wait_ms, total_ms, chance)
     return Admitted(station, lane, entry, plan, points, seen)
-
-
-def look_ahead(station: Station, state: State, now_ms: float, most: int = STAGES) -> int:
-    """Fill the station's `future` for what stands behind the first; how many are planned, the
-    first among them."""
-    terminal = station.terminal(now_ms)
-    queue = station.waiting.queue
-    if queue.last < 2:
-        station.future[1] = terminal
-        return 1
-    behind = Queue(queue.due_ms, queue.kind, 1, queue.last)
-    return 1 + discipline.foresee(
-        behind, most, now_ms, state.ahead_ms, terminal, station.desk, station.behind
-    )
 
 
 def place_bound(
@@ -127,7 +111,7 @@ def place_bound(
     station.waiting.insert(place, entry)
     desk = station.desk
     service_ms = float(desk.mean_ms[row]) * desk.factor
-    chance = discipline.share_in_time(desk.quantiles_ms, row, (budget_ms - start_ms) / desk.factor)
+    chance = share_in_time(desk.quantiles_ms, row, (budget_ms - start_ms) / desk.factor)
     plan = Plan(bound.variant, start_ms, start_ms + service_ms, chance)
     points = float(desk.gain[row]) * chance
     seen = (budget_ms, start_ms, start_ms, 0.0)
@@ -149,16 +133,13 @@ def start_of(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> flo
 def _fits(
     station: Station, state: State, place: int, entry: Entry, now_ms: float
 ) -> tuple[bool, float]:
-    """Whether all promises hold with a new entry, and when that would start.
-
-    Where nothing waits and a worker is idle, a request may be tried that can be promised nothing.
-    """
+    """Whether all promises hold with a new entry, and when that would start."""
     queue = station.waiting.queue
     due_ms = entry.ticket.due_ms
     is_late, others, start_ms = discipline.late(
         queue, place, due_ms, entry.kind, state.free_ms, state.square, now_ms, station.desk
     )
-    if is_late and not (station.busy < station.live and len(station.waiting) == 0):
+    if is_late and not station.may_try:
         return False, start_ms
     if others > 0:
         _, before, _ = discipline.late(

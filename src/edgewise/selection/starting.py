@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgewise.selection import discipline
-from edgewise.selection.desk import Job, State, Station
+from edgewise.selection.boards import share_in_time
+from edgewise.selection.desk import Job, Station
 from edgewise.selection.families import Family
 from edgewise.selection.jobs import Assignment, Batching, Shed, Ticket
-from edgewise.selection.placing import look_ahead
 from edgewise.selection.waiting import Entry
 
 
@@ -34,12 +34,11 @@ class Starter:
                 return None
             return self._expire(station, now_ms)
         entry = waiting.entries[0]
-        state = station.state(now_ms)
         factor = entry.lane.busy.at(station.busy + 1)
-        row = self._choose(station, entry, state, idle, factor, now_ms)
+        row = self._choose(station, entry, idle, factor, now_ms)
         if row < 0:
             return self._expire(station, now_ms)
-        return self._start(station, entry, row, idle, factor, state, now_ms)
+        return self._start(station, entry, row, idle, factor, now_ms)
 
     def probe(
         self, station: Station, ticket: Ticket, variant: str, now_ms: float
@@ -76,7 +75,6 @@ class Starter:
         self,
         station: Station,
         entry: Entry,
-        state: State,
         idle: Sequence[int],
         factor: float,
         now_ms: float,
@@ -84,26 +82,22 @@ class Starter:
         """The row of the variant for the first in the queue, −1: none can be in time."""
         loads_ms = station.loads_ms(idle)
         if entry.model < 0:
-            look_ahead(station, state, now_ms)
             policy = entry.lane.policy
             promise = self._promise if policy is None else max(
                 self._promise, policy.rule.attainment
             )  # fmt: skip
-            row, _ = discipline.pick_first(
-                station.waiting.queue, now_ms, state.free_ms, state.square, state.work_ms,
+            return discipline.choose(
+                station.waiting.queue, station.running, now_ms, station.terminal(now_ms),
                 loads_ms, factor, promise, entry.lane.floor, station.desk, station.future,
             )  # fmt: skip
-            return int(row)
         row = entry.model
         if entry.tentative:
-            row = self._again(station, entry, state, factor, now_ms)
+            row = self._again(station, entry, factor, now_ms)
         load_ms = float(loads_ms[row]) if len(loads_ms) else 0.0
         left_ms = (entry.ticket.due_ms - now_ms - load_ms) / factor
-        return row if discipline.share_in_time(station.desk.quantiles_ms, row, left_ms) > 0 else -1
+        return row if share_in_time(station.desk.quantiles_ms, row, left_ms) > 0 else -1
 
-    def _again(
-        self, station: Station, entry: Entry, state: State, factor: float, now_ms: float
-    ) -> int:
+    def _again(self, station: Station, entry: Entry, factor: float, now_ms: float) -> int:
         """What a policy that knows the queue chooses now; as before where that makes one late."""
         lane, ticket = entry.lane, entry.ticket
         assert lane.choosing is not None
@@ -115,7 +109,7 @@ class Starter:
         row = lane.offset + lane.index[model]
         if row == entry.model:
             return row
-        queue, desk = station.waiting.queue, station.desk
+        queue, desk, state = station.waiting.queue, station.desk, station.state(now_ms)
         broken, before = (
             discipline.holds(queue, each, 0.0, factor, state.free_ms, state.square, now_ms, desk)
             for each in (row, entry.model)
@@ -129,7 +123,6 @@ class Starter:
         row: int,
         idle: Sequence[int],
         factor: float,
-        state: State,
         now_ms: float,
     ) -> Assignment:
         worker = next((each for each in idle if not station.is_cold(each, row)), idle[0])
@@ -139,7 +132,7 @@ class Starter:
         load_ms = lane.cold_ms[row - lane.offset] if cold else 0.0
         size = 1
         if self._most > 1 and len(idle) == 1 and not cold:
-            size = self._batch(station, entry, row, factor, state, now_ms)
+            size = self._batch(station, entry, row, factor, now_ms)
         family = self._families[lane.family]
         if size > 1:
             factor *= family.learners.batches_of(variant).at(size)
@@ -161,13 +154,11 @@ class Starter:
         station.start(worker, job, now_ms, load_ms, factor)
         return work
 
-    def _batch(
-        self, station: Station, entry: Entry, row: int, factor: float, state: State, now_ms: float
-    ) -> int:
+    def _batch(self, station: Station, entry: Entry, row: int, factor: float, now_ms: float) -> int:
         """How many of the first in the queue can run at once, with all promises kept."""
         family = self._families[entry.lane.family]
         sizes = family.learners.batches_of(entry.lane.models[row - entry.lane.offset])
-        waiting, desk = station.waiting, station.desk
+        waiting, desk, state = station.waiting, station.desk, station.state(now_ms)
         longest_ms = float(desk.mean_ms[row] + desk.tail_ms[row]) * factor
         left_ms = entry.ticket.due_ms - now_ms
         best = 1

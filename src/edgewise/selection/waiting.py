@@ -51,23 +51,31 @@ class Waiting:
         """All of it, for compiled code."""
         return Queue(self._due_ms, self._kind, 0, len(self.entries))
 
+    def with_room(self) -> Queue:
+        """All of it, with room for one more."""
+        n = len(self.entries)
+        if n + 1 >= len(self._due_ms):
+            self._due_ms = np.concatenate([self._due_ms, np.full(n + 1, np.inf)])
+            self._kind = np.concatenate([self._kind, np.zeros(n + 1, dtype=np.intp)])
+        return Queue(self._due_ms, self._kind, 0, n)
+
     def place(self, due_ms: float) -> int:
         """Where a ticket with this deadline would stand."""
         return bisect_right(self._dues, due_ms)
 
     def insert(self, place: int, entry: Entry) -> None:
         """Put an entry where `place` says."""
-        n = len(self.entries)
-        if n + 1 >= len(self._due_ms):
-            self._due_ms = np.concatenate([self._due_ms, np.full(n + 1, np.inf)])
-            self._kind = np.concatenate([self._kind, np.zeros(n + 1, dtype=np.intp)])
+        due_ms, kind, _, n = self.with_room()
         if place < n:
-            self._due_ms[place + 1 : n + 1] = self._due_ms[place:n]
-            self._kind[place + 1 : n + 1] = self._kind[place:n]
-        due_ms = entry.ticket.due_ms
-        self._due_ms[place], self._kind[place] = due_ms, entry.kind
+            due_ms[place + 1 : n + 1] = due_ms[place:n]
+            kind[place + 1 : n + 1] = kind[place:n]
+        due_ms[place], kind[place] = entry.ticket.due_ms, entry.kind
+        self.inserted(place, entry)
+
+    def inserted(self, place: int, entry: Entry) -> None:
+        """Note an entry that compiled code has put into the queue."""
         self.entries.insert(place, entry)
-        self._dues.insert(place, due_ms)
+        self._dues.insert(place, entry.ticket.due_ms)
 
     def remove(self, place: int) -> Entry:
         """Take the entry at a place out."""
