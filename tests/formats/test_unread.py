@@ -24,7 +24,8 @@ NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
         ("mnn", b"", "assets/FACE.MNN"),
         ("coreml", b"", "Payload/A.app/net.mlmodelc/coremldata.bin"),
         ("tensorflow", NODE, "frozen.pb"),
-        ("tensorflow", b"", "frozen.pb"),  # nothing could be read: the name decides
+        ("tensorflow", None, "frozen.pb"),  # nothing could be read: the name decides
+        (None, b"", "toc.pb"),  # empty
         (None, b"\n\x07bundletool", "BundleConfig.pb"),
         (None, b"1 2 3\n", "physics.param"),
         (None, b"", "Payload/A.app/net.mlmodelc/model/coremldata.bin"),
@@ -32,7 +33,7 @@ NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
         (None, b"plain text", "notes.txt"),
     ],
 )
-def test_what_is_known(name: str | None, head: bytes, path: str) -> None:
+def test_what_is_known(name: str | None, head: bytes | None, path: str) -> None:
     assert unread_format(head, path) == name
 
 

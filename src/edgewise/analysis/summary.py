@@ -51,6 +51,8 @@ def summarise(
     known["format"] = fmt.NAME
     try:
         known["sha256"] = file.sha256()
+        if not file.size:
+            raise RejectedModel("is empty")
         graph = fmt.read(file)
         return _parsed(graph, known, layers=layers, weights=weights, overrides=shapes)
     except (RejectedModel, OpaqueModel, LimitExceeded) as error:

@@ -126,7 +126,7 @@ class Search:
     def _pass_over(self, file: Source, error: EdgewiseError) -> None:
         """An entry that cannot be read: a candidate if its name says so, else a note."""
         fmt = registry.recognise(b"", file.name)
-        name = fmt.NAME if fmt is not None else unread_format(b"", file.path)
+        name = fmt.NAME if fmt is not None else unread_format(None, file.path)
         if name is not None:
             model = _without_summary(file, name, "not_examined", _reason(file, error))
             self._found.append(model)

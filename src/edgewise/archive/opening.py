@@ -52,5 +52,6 @@ def _parts(path: str) -> list[str]:
 def _closest(name: str, archive: Archive) -> str:
     """A hint where only the folder or the case is wrong."""
     last = name.rpartition("/")[2].lower()
-    same = next((other for other in archive.names() if other.lower().endswith(last)), None)
-    return f"; it has {same!r}" if last and same else ""
+    same = (other for other in archive.names() if other.rpartition("/")[2].lower() == last)
+    found = next(same, None) if last else None
+    return f"; it has {found!r}" if found else ""

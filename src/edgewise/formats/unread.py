@@ -21,7 +21,7 @@ class _Table(NamedTuple):
     magics: tuple[tuple[int, tuple[bytes, ...]], ...]
 
 
-def unread_format(head: bytes, path: str) -> str | None:
+def unread_format(head: bytes | None, path: str) -> str | None:
     """The name of the format that a file is in by its path or first bytes, if it is one of these.
 
     `path` may be only a name; folders count where a format is a folder (`x.mlmodelc/…`). Without a
@@ -29,10 +29,10 @@ def unread_format(head: bytes, path: str) -> str | None:
     """
     lower = path.lower()
     table = _table()
-    if not (lower.endswith(table.endings) or _has_magic(table, head)):
+    if not (lower.endswith(table.endings) or _has_magic(table, head or b"")):
         return None  # almost every entry of an app: decided without a loop
     for known in table.formats:
-        if known.magic and head.startswith(known.magic, known.magic_at):
+        if known.magic and (head or b"").startswith(known.magic, known.magic_at):
             return known.name
         if lower.endswith(known.endings) and _fits(known, head):
             return known.name
@@ -48,8 +48,8 @@ def _has_magic(table: _Table, head: bytes) -> bool:
     return any(head.startswith(magics, at) for at, magics in table.magics)
 
 
-def _fits(known: _Unread, head: bytes) -> bool:
-    return not (known.contains and head) or any(text in head for text in known.contains)
+def _fits(known: _Unread, head: bytes | None) -> bool:
+    return head is None or not known.contains or any(text in head for text in known.contains)
 
 
 @cache
