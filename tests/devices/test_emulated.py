@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,10 @@ def _used_ns(process: subprocess.Popen[bytes], seconds: float) -> float:
     return (time.clock_gettime_ns(clock) - before) / (time.monotonic_ns() - start)
 
 
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_holds_a_process_to_its_share_and_never_above(
     spinning: subprocess.Popen[bytes],
 ) -> None:
@@ -51,8 +56,7 @@ def test_lets_it_go_as_it_was(spinning: subprocess.Popen[bytes]) -> None:
     with emulated.throttled(spinning.pid, 0.05):
         time.sleep(0.05)
     assert os.sched_getaffinity(spinning.pid) == cores
-    state = Path(f"/proc/{spinning.pid}/stat").read_text().rpartition(")")[2].split()[0]
-    assert state != "T"
+    assert _state(spinning.pid) != "T"
     assert _used_ns(spinning, 0.3) > 0.2
 
 
@@ -89,6 +93,28 @@ def test_a_pacer_leaves_no_process_behind(spinning: subprocess.Popen[bytes]) -> 
     with emulated.throttled(spinning.pid, 0.1):
         assert len(children() - before) == 1
     assert children() == before
+
+
+def _children(of: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{of}/task/{of}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("victim", ["guardian", "pacer"])
+def test_a_target_is_let_go_whoever_is_killed_and_the_result_is_an_error(
+    spinning: subprocess.Popen[bytes], victim: str
+) -> None:
+    before = set(_children(os.getpid()))
+    with (
+        pytest.raises(DeviceError, match="its pacer died"),
+        emulated.throttled(spinning.pid, 0.02),
+    ):
+        (guardian,) = set(_children(os.getpid())) - before
+        (pacer,) = _children(guardian)
+        time.sleep(0.05)  # a share of 2 % stands nearly always
+        os.kill(guardian if victim == "guardian" else pacer, signal.SIGKILL)
+        time.sleep(0.2)
+        assert _used_ns(spinning, 0.3) > 0.2
+        assert not Path(f"/proc/{pacer}").exists() or _state(pacer) == "Z"
 
 
 def test_calibration_says_what_was_reached() -> None:

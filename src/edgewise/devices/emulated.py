@@ -10,6 +10,9 @@ Not the kernel's quota (`cpu.max`): it takes no quota below 1 ms, which is 20 % 
 at timer ticks. At 250 ticks a second, 1 ms of every 5 ms gave bursts of 3.8 ms and gaps of 16 ms
 (medians); the pacer gave 1.1 ms and 4.0 ms (`benchmarks/bench_emulated.py`).
 
+A guardian process watches the pacer, and the pacer the guardian: whichever of them is killed, the
+other lets the target go on, and what was measured is an error, because it ran freely since then.
+
 What this is not: caches, memory bandwidth, storage and instruction set are still this machine's.
 Measurements are labelled emulated.
 """
@@ -97,7 +100,8 @@ def throttled(pid: int, share: float, *, period_ms: float = PERIOD_MS) -> Iterat
 
     Raises:
         UsageError: a share that is not in 0.01 … 1.
-        DeviceError: no Linux, no such process, or it may not be signalled.
+        DeviceError: no Linux, no such process, it may not be signalled, or (at the end) it was not
+            held all the time: the pacer was killed.
     """
     _check(share)
     if sys.platform != "linux":
@@ -159,22 +163,26 @@ def _set_affinity(pid: int, cores: set[int]) -> None:
 def _pacer(pid: int, share: float, period_ms: float) -> Iterator[bool]:
     """Yields whether the pacer is a real-time process. It dies with this one, too."""
     code = "import sys; from edgewise.devices import emulated; emulated.pace(*sys.argv[1:])"
-    pacer = subprocess.Popen(
+    guardian = subprocess.Popen(
         [sys.executable, "-P", "-c", code, str(pid), str(share), str(period_ms)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C is for this process, which then ends the pacer
     )
-    assert pacer.stdout is not None
+    assert guardian.stdout is not None
     try:
-        ready = pacer.stdout.readline().decode().strip()
+        ready = guardian.stdout.readline().decode().strip()
         if ready not in _READY.values():
             raise DeviceError(f"process {pid} cannot be throttled: {ready or 'the pacer died'}")
         yield ready == _READY[True]
+        if guardian.poll():
+            raise DeviceError(
+                f"process {pid} was not held to {share:g} of a core all the time: its pacer died"
+            )
     finally:
-        pacer.terminate()
-        pacer.wait()
-        pacer.stdout.close()
+        guardian.terminate()
+        guardian.wait()
+        guardian.stdout.close()
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGCONT)
 
@@ -184,10 +192,27 @@ _READY = {True: "real-time", False: "normal"}
 
 
 def pace(target: str, of_time: str, of_ms: str) -> None:
-    """The pacer's own process: hold `target` to its quota until it ends or SIGTERM comes."""
-    pid, share = int(target), float(of_time)
+    """The pacer's own process and its guardian's: hold `target` to its quota until it ends or the
+    guardian gets SIGTERM. The exit status is 1 where the pacer was killed."""
+    pid = int(target)
+    if pacer := os.fork():
+        _guard(pacer, pid)
+    os.setsid()  # a signal to the guardian's group is not for both
+    _pace(pid, float(of_time), float(of_ms))
+
+
+def _guard(pacer: int, target: int) -> NoReturn:
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(pacer, signal.SIGTERM))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _, status = os.waitpid(pacer, 0)
+    with contextlib.suppress(OSError):
+        os.kill(target, signal.SIGCONT)
+    raise SystemExit(status != 0)
+
+
+def _pace(pid: int, share: float, period_ms: float) -> None:
     # It earns while it runs, too: so that running and standing together take one period.
-    quota_ns = int(share * (1 - share) * float(of_ms) * 1e6)
+    quota_ns = int(share * (1 - share) * period_ms * 1e6)
     signal.signal(signal.SIGTERM, _farewell)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
