@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ class Fake:
 
 
 @contextmanager
-def running(fake: Fake) -> Iterator[Fake]:
+def running(fake: Fake, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
     """On a free port of loopback while it is entered."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -80,7 +81,9 @@ def running(fake: Fake) -> Iterator[Fake]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    fake.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,25 @@ def test_a_variant_of_edgewise_takes_photos_although_it_states_tensors(
     assert row.where_to_preprocess == ("cloud" if name == "edgewise" else "device")
     assert (b"PNG" in server.asked[-1] or b"BYTES" in server.asked[-1]) == (name == "edgewise")
     assert any("takes tensors, no images" in note for note in row.notes) == (name == "triton")
+
+
+def test_tls_is_spoken_through_the_link(
+    digits: Path, tmp_path: Path, lines: Callable[[str], str]
+) -> None:
+    authority = pytest.importorskip("trustme", reason="makes the certificate").CA()
+    tls, trusted = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tmp_path / "ca.pem"
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(trusted))
+    server = Fake()
+    with fake_server.running(server, tls):
+        common: dict[str, Any] = {"links": (lines("far"),), "processes": 1, "prepared_by": "cloud"}
+        fresh, warm = measured(wanted(digits, server=Wanted(server.url, "m", ca=trusted), **common))
+        strangers = list(measured(wanted(digits, server=Wanted(server.url, "m"), **common)))
+    assert fresh.reason is warm.reason is None
+    assert warm.cloud is not None and warm.cloud.connect_ms is not None
+    # TCP's and TLS 1.3's handshakes are a round trip each, of 40 ms.
+    assert 2 * 40 - 5 < warm.cloud.connect_ms < 2 * 40 + 60
+    assert all("certificate" in str(row.reason) for row in strangers)
 
 
 def test_a_dead_server_is_a_reason_and_the_device_still_counts(digits: Path) -> None:
