@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edgewise.energy.radio import NO_RADIO, radio, radio_of, transfer_energy
+from edgewise.energy.radio import NO_RADIO, limits, radio, radio_of, transfer_energy
 from edgewise.errors import UsageError
-from edgewise.network.catalogue import links
+from edgewise.network.catalogue import links, radios
 
 #: 100 kB up and 1 kB down over LTE of 2012, as Huang et al. measured it.
 LTE = {
@@ -45,6 +45,22 @@ def test_the_other_radios_by_hand(
     )  # fmt: skip
     by_hand = promotion_j + 2 * per_mbit_j + 1.0 * base_w + tail_j
     assert found.total_j == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("uplink_mbps", [4.0, 100.0])
+def test_beyond_its_rates_wifi_takes_no_more_than_a_maker_states(uplink_mbps: float) -> None:
+    """The row reaches 1.295 W (350 mA at 3.7 V) at 4.1 Mbps."""
+    found = transfer_energy(
+        radio("wifi-2012"), payload_bytes=500_000, reply_bytes=0, uplink_mbps=uplink_mbps,
+        downlink_mbps=150.0, busy_ms=0.0,
+    )  # fmt: skip
+    power_w = min(0.28317 * uplink_mbps + 0.133, 0.350 * 3.7)
+    assert found.transfer_j == pytest.approx(4.0 / uplink_mbps * power_w)
+    assert radio("lte-2012").transfer_max_mw is None
+
+
+def test_limits_are_of_radios_that_there_are() -> None:
+    assert set(limits()) <= set(radios())
 
 
 def test_requests_in_a_row_share_promotion_and_tail() -> None:

@@ -3,8 +3,9 @@
 The model of Huang et al. (MobiSys 2012), with the rows of `network/data/radio.csv`:
 
 - a radio that slept is promoted: `promotion_ms` at `promotion_mw`;
-- while bytes pass it takes `slope · Mbps + base_mw`. Over a whole transfer that is
-  `slope · Mbit + base_mw · duration`, whatever the rate did in between;
+- while bytes pass it takes `slope · Mbps + base_mw`, over a whole transfer `slope · Mbit +
+  base_mw · duration`; but no more than `energy/data/radio_limits.toml` knows of the radio: the rows
+  are lines that were fitted at a few Mbps;
 - the rest of a request (round trips, the server's work) it is awake without data, and after the
   last byte for `tail_ms` more: both at `tail_mw`.
 
@@ -14,8 +15,11 @@ it does nothing, are left out.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
 import msgspec
@@ -25,11 +29,13 @@ from edgewise.network.catalogue import radios
 from edgewise.records import LinkProfile
 
 RadioState = Literal["active", "idle"]
+_LIMITS = Path(__file__).parent / "data" / "radio_limits.toml"
 
 
 @dataclass(frozen=True)
 class Radio:
-    """A row of the radio table; None where nobody published a value. Powers in mW."""
+    """A row of the radio table; None where nobody published a value. Powers in mW.
+    `transfer_max_mw` is the most that a radio of its kind takes, None: not known."""
 
     name: str
     uplink_mw_per_mbps: float
@@ -39,15 +45,23 @@ class Radio:
     promotion_mw: float | None = None
     tail_ms: float | None = None
     tail_mw: float | None = None
+    transfer_max_mw: float | None = None
 
     @classmethod
     def of(cls, name: str, row: Mapping[str, float | None]) -> Self:
         """From a row of the table."""
-        return msgspec.convert({**row, "name": name}, cls)
+        return msgspec.convert({**row, "name": name, "transfer_max_mw": limits().get(name)}, cls)
 
-    def sending_w(self, uplink_mbps: float) -> float:
-        """Power while it sends at a rate."""
+    def by_row_w(self, uplink_mbps: float) -> float:
+        """Power while it sends at a rate, by the row alone."""
         return (self.uplink_mw_per_mbps * uplink_mbps + self.base_mw) / 1e3
+
+    def transfer_j(self, mbit: float, mbps: float, mw_per_mbps: float) -> float:
+        """Energy of so many Mbit at a rate, by a direction's slope and the limit."""
+        power_mw = mw_per_mbps * mbps + self.base_mw
+        if self.transfer_max_mw is not None:
+            power_mw = min(power_mw, self.transfer_max_mw)
+        return power_mw * mbit / mbps / 1e3
 
     def missing(self) -> tuple[str, ...]:
         """Values without which a request's energy is not known."""
@@ -73,6 +87,13 @@ class RadioEnergy(NamedTuple):
 
 #: A link without a radio costs no radio any energy.
 NO_RADIO = RadioEnergy(0.0, 0.0, 0.0, 0.0)
+
+
+@cache
+def limits() -> dict[str, float]:
+    """The most that radios take while they transfer, in mW, by the name of their row."""
+    found = tomllib.loads(_LIMITS.read_text(encoding="utf-8"))["limit"]
+    return {str(each["radio"]): float(each["transfer_max_mw"]) for each in found}
 
 
 def radio(name: str) -> Radio:
@@ -128,10 +149,11 @@ def transfer_energy(
         )
     up_mbit, down_mbit = payload_bytes * 8e-6, reply_bytes * 8e-6
     sending_ms = 1000 * (up_mbit / uplink_mbps + down_mbit / downlink_mbps)
-    slopes_mj = of.uplink_mw_per_mbps * up_mbit + of.downlink_mw_per_mbps * down_mbit
+    sending_j = of.transfer_j(up_mbit, uplink_mbps, of.uplink_mw_per_mbps)
+    receiving_j = of.transfer_j(down_mbit, downlink_mbps, of.downlink_mw_per_mbps)
     return RadioEnergy(
         _promotion_j(of, state, requests, gap_ms),
-        slopes_mj / 1e3 + of.base_mw * sending_ms / 1e6,
+        sending_j + receiving_j,
         _joules(of.tail_mw, max(busy_ms - sending_ms, 0.0)),
         _tail_j(of, requests, gap_ms),
     )

@@ -13,9 +13,6 @@ from edgewise.records import CloudPhases, DevicePhases, LinkProfile
 
 LEFT_OUT = "energy: the screen, memory and the device's idle power are left out"
 
-#: A phone's radio does not take more; what a row says of rates beyond is extrapolated.
-_PLAUSIBLE_W = 6.0
-
 
 class Work(NamedTuple):
     """What of the cloud's way costs the device energy.
@@ -78,11 +75,14 @@ def notes(link: LinkProfile, power: PowerModel | None, device: str) -> tuple[str
         said.append(f"energy: {link.name} has no radio; a wired interface's power is left out")
     elif missing := radio.missing():
         said.append(f"energy: the radio table's row {radio.name} lacks {', '.join(missing)}")
-    elif (power_w := radio.sending_w(link.uplink_mbps)) > _PLAUSIBLE_W:
-        said.append(
-            f"energy: {radio.name} at {link.uplink_mbps:g} Mbps would take {power_w:.0f} W: its "
-            f"row was measured at lower rates, more than {_PLAUSIBLE_W:g} W is extrapolation"
-        )
+    elif (limit_mw := radio.transfer_max_mw) is not None:
+        by_row_w = radio.by_row_w(link.uplink_mbps)
+        if by_row_w > limit_mw / 1e3:
+            said.append(
+                f"energy: at {link.uplink_mbps:g} Mbps {radio.name} would take {by_row_w:.0f} W by "
+                "its row, which was fitted at lower rates; counted are "
+                f"{limit_mw / 1e3:.2g} W, the most that a maker states"
+            )
     return tuple(said)
 
 
