@@ -83,6 +83,12 @@ def test_weights_behind_a_dequantisation_are_quantised(net: Any) -> None:
     assert quantization(b.graph) == "full"
 
 
+def test_activations_quantised_while_running_are_floating_point(net: Any) -> None:
+    b = net(x=(1, 10)).layer(Kind.QUANTIZE, ["x"], ["q", "scale", "zero"], dtype="uint8")
+    b.layer(Kind.MATMUL, ["q", np.zeros((10, 5), "i1")], "y", dtype="int32")
+    assert quantization(b.graph) == "weights"
+
+
 def test_half_quantised_is_mixed(net: Any) -> None:
     b = net(x=(1, 10)).layer(Kind.DENSE, ["x", np.zeros((10, 10), "i1")], "a")
     b.layer(Kind.DENSE, ["a", np.zeros((10, 10), "f4")], "b")

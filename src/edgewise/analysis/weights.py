@@ -179,8 +179,9 @@ def quantization(graph: Graph) -> Quantized:
     """How the layers that compute are quantised.
 
     "full": integer weights and integer activations; "weights": integer weights, activations in
-    floating point; "float16": weights in 16-bit floating point; "mixed": more than one of these,
-    or a share of more than a tenth of the weights in 32-bit floating point beside one of them.
+    floating point, also where each layer quantises them for itself while it runs; "float16":
+    weights in 16-bit floating point; "mixed": more than one of these, or a share of more than a
+    tenth of the weights in 32-bit floating point beside one of them.
     A network whose layers have no weights is "full" where its activations are integers.
     """
     shares: dict[str, int] = {}
@@ -229,7 +230,8 @@ def _traced(layer: Layer, place: int, of: Lookup, producers: Mapping[int, Layer]
         maker = producers.get(index)
         if maker is None or maker.kind not in _PASS_ON or not maker.inputs:
             break
-        if maker.kind is Kind.QUANTIZE and of(index).dtype in _SMALL_INTEGERS:
+        dynamic = len(maker.outputs) > 1  # scales are found anew each time: what flows is float
+        if maker.kind is Kind.QUANTIZE and not dynamic and of(index).dtype in _SMALL_INTEGERS:
             break
         index = maker.inputs[0]
     return None if index is None else of(index)
