@@ -1,6 +1,6 @@
 """Measured and computed beside each other: the same case, within 10 %.
 
-python benchmarks/bench_place.py [--short]
+python benchmarks/bench_place.py [--short] [--links wifi,lte] [--requests 20]
 
 A first measurement without a link gives the profiles: inference and load here, inference and the
 cost of preparing a photo there. From these and from each link's description `placement.model`
@@ -41,10 +41,12 @@ def main() -> int:
     """Print a line per link and connection; whether all kept the bound."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="two links, fewer requests")
-    short = parser.parse_args().short
-    names = LINKS[1::2] if short else LINKS
+    parser.add_argument("--links", help="which, by name")
+    parser.add_argument("--requests", type=int, help="each way")
+    given = parser.parse_args()
+    names = tuple(given.links.split(",")) if given.links else LINKS[1::2] if given.short else LINKS
     with tempfile.TemporaryDirectory() as folder:
-        return run(Path(folder), names, requests=5 if short else 20)
+        return run(Path(folder), names, requests=given.requests or (5 if given.short else 20))
 
 
 def run(folder: Path, names: tuple[str, ...], requests: int) -> int:

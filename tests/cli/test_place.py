@@ -95,7 +95,22 @@ def test_a_dead_server_says_so(digits: Path, capfd: pytest.CaptureFixture[str]) 
     arguments = ["--input", str(digits / "heldout.npz"), "--scale", "255", "--quick"]
     assert run(["place", model, *arguments, "--server", "127.0.0.1:9", "--connection", "warm"]) == 1
     text = capfd.readouterr().out
-    assert "failed digits-xs.tflite over direct, warm: cloud: nobody answers at" in text
+    assert "failed digits-xs.tflite: cloud: nobody answers at" in text
+
+
+def test_a_failure_is_told_once_and_where(capfd: pytest.CaptureFixture[str]) -> None:
+    from edgewise.cli import place_print
+
+    def row(model: str, link: str, reason: str | None) -> Placement:
+        return Placement(model=model, device="d", server="s", link=link, reason=reason)
+
+    place_print.rows(
+        [row("a", "wifi", "gone"), row("a", "lte", "gone"), row("b", "wifi", None),
+         row("b", "lte", "it stalls")]
+    )  # fmt: skip
+    assert capfd.readouterr().out.splitlines() == [
+        "failed a: gone", "failed b over lte, warm: it stalls"
+    ]  # fmt: skip
 
 
 def test_computed_from_published_profiles(capfd: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,20 @@ def rows(found: Sequence[Placement]) -> None:
         for sentence in row.verdict:
             screen.print(f"  {escape(sentence)}", soft_wrap=True)
     _notes(screen, [row.notes for row in found])
+    for what in _failures(found):
+        screen.print(f"[red]failed[/red] {escape(what)}", soft_wrap=True)
+
+
+def _failures(found: Sequence[Placement]) -> Iterable[str]:
+    """Each model's reasons once, with the links and connections that they are of, if not of all."""
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for row in found:
         if row.reason is not None:
-            what = f"{_name(row.model)} over {row.link}, {row.connection}: {row.reason}"
-            screen.print(f"[red]failed[/red] {escape(what)}", soft_wrap=True)
+            places[row.model, row.reason].append(f"{row.link}, {row.connection}")
+    rows_of = Counter(row.model for row in found)
+    for (model, reason), where in places.items():
+        over = "" if len(where) == rows_of[model] else f" over {'; '.join(where)}"
+        yield f"{_name(model)}{over}: {reason}"
 
 
 def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
