@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -49,6 +51,29 @@ def test_a_broken_package_in_a_folder_is_a_finding(
     assert run(["scan", "--json", str(Path(broken).parent)]) == 0
     (app,) = lines(capsys.readouterr().out)
     assert app["error"] is not None
+
+
+def test_a_folder_inside_that_cannot_be_read_does_not_end_the_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "z").mkdir()
+    (tmp_path / "z" / "app.apk").write_bytes(Path(DEMO).read_bytes())
+    look = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert run(["scan", "--json", str(tmp_path)]) == 0
+    app, rest = lines(capsys.readouterr().out)
+    assert app["coverage"] and app["error"] is None
+    assert (rest["path"], rest["error"]) == (str(tmp_path), None)
+    assert any("closed: Permission denied" in note for note in cast(list[str], rest["notes"]))
+    run(["inspect", "--json", str(tmp_path)])
+    assert any("Permission denied" in str(m["reason"]) for m in lines(capsys.readouterr().out))
 
 
 def test_what_is_finished_is_kept_when_interrupted(

@@ -121,6 +121,24 @@ class DiskFile:
                 yield other.name
 
 
+class _ClosedFolder(DiskFile):
+    """A folder that cannot be read, in the place of the files in it: reading it says why."""
+
+    def __init__(self, error: OSError) -> None:
+        self._location = Path(error.filename)
+        self.path, self.name = _text(str(error.filename)), _text(self._location.name)
+        self.size = 0
+        self._error = error
+
+    def region(self) -> Region:
+        """See `Source.region`. Raises."""
+        raise _unreadable(self.path, self._error)
+
+    def head(self, count: int) -> bytes:
+        """See `File.head`. Raises."""
+        raise _unreadable(self.path, self._error)
+
+
 def _text(path: str) -> str:
     """A path for records. Bytes in it that are no UTF-8 cannot be written down anywhere."""
     return path.encode(errors="surrogateescape").decode(errors="replace")
@@ -134,14 +152,18 @@ def walk_files(folder: str | Path) -> Iterator[DiskFile]:
     """The regular files below a folder, in the order of their names.
 
     Hidden files are included, the history of a repository (`.git`) is not. Links to folders are
-    not followed, so there are no loops; links to files are.
+    not followed, so there are no loops; links to files are. A folder inside that cannot be read
+    comes as if it were a file: whoever reads it says why it cannot.
 
     Raises:
-        InputError: a folder cannot be read.
+        InputError: the folder itself cannot be read.
     """
+    closed: list[_ClosedFolder] = []
 
     def fail(error: OSError) -> None:
-        raise _unreadable(_text(str(error.filename)), error) from error
+        if str(error.filename) == str(folder):
+            raise _unreadable(_text(str(folder)), error) from error
+        closed.append(_ClosedFolder(error))
 
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = sorted(name for name in folders if name not in _NOT_WALKED)
@@ -149,3 +171,4 @@ def walk_files(folder: str | Path) -> Iterator[DiskFile]:
             path = os.path.join(parent, name)  # noqa: PTH118 (pathlib is slow on large trees)
             if os.path.isfile(path):  # noqa: PTH113
                 yield DiskFile(path)
+    yield from closed
