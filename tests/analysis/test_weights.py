@@ -9,7 +9,8 @@ import pytest
 
 from edgewise.analysis.values import weight_statistics
 from edgewise.analysis.weights import parameters_by_layer, quantization, stored
-from edgewise.graph import Kind, Quantization, Tensor
+from edgewise.errors import InputError
+from edgewise.graph import Kind, Quantization, Tensor, Weights
 
 
 def test_shapes_axes_and_lone_scalars_are_no_parameters(net: Any) -> None:
@@ -123,3 +124,17 @@ def test_weights_that_a_body_captures_are_counted_where_they_are_used(net: Any) 
     outer.layer(Kind.IF, ["c", "x"], "y", bodies=(body.done("y"),))
     assert stored(parameters_by_layer(outer.graph)).parameters == 50
     assert quantization(outer.graph) == "weights"
+
+
+def test_of_weights_that_are_partly_missing_nothing_is_said_of_the_whole(net: Any) -> None:
+    def gone() -> memoryview:
+        raise InputError("external data 'w' is missing")
+
+    b = net(x=(1, 4)).layer(Kind.DENSE, ["x", np.ones((4, 4), "f4")], "a")
+    for name in ("b", "c"):
+        b.layer(Kind.DENSE, ["a", np.ones((4, 4), "f4")], name)
+        b.graph.tensors[b.of(name) - 1].weights = Weights(64, gone)
+    found = weight_statistics(b.graph, parameters_by_layer(b.graph))
+    assert list(found) == ["tensors"] and len(found["tensors"]) == 1
+    (note,) = b.graph.notes
+    assert "and 1 more: external data 'w' is missing" in note

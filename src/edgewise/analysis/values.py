@@ -31,21 +31,28 @@ def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str,
 
     Returns:
         `tensors`, `fingerprint` (hex SHA-256 over the tensors' fingerprints, in order),
-        `zero_fraction` and `near_zero_fraction` over all elements, `clustered_tensors`.
+        `zero_fraction` and `near_zero_fraction` over all elements, `clustered_tensors`. All but
+        `tensors` are None where bytes are missing: part of a network says nothing of the whole.
     """
     rows = []
+    missing: dict[str, list[str]] = {}
     zeros = near = count = clustered = 0
     digest = hashlib.sha256()
     for tensor in (tensor for layer in parameters for tensor in layer):
         try:
             row, some_zeros, some_near = _row(tensor)
         except (InputError, ValueError) as error:
-            graph.notes.append(f"weights of {tensor.name}: {error}")
+            missing.setdefault(str(error), []).append(tensor.name)
             continue
         rows.append(row)
         digest.update(bytes.fromhex(row.fingerprint or ""))
         zeros, near, count = zeros + some_zeros, near + some_near, count + row.elements
         clustered += _is_clustered(row)
+    for why, names in missing.items():
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        graph.notes.append(f"weights of {names[0]}{more}: {why}")
+    if missing:
+        return {"tensors": tuple(rows)}
     return {
         "tensors": tuple(rows),
         "fingerprint": digest.hexdigest() if rows else None,
