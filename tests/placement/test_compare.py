@@ -16,7 +16,7 @@ from edgewise import sandbox
 from edgewise.errors import DeviceError, InputError, UsageError
 from edgewise.family import Preprocess
 from edgewise.network.shaper import Shaper
-from edgewise.placement import device
+from edgewise.placement import device, photos
 from edgewise.placement.compare import measured
 from edgewise.placement.comparison import Comparison
 from edgewise.placement.device import Device, Job, Report
@@ -318,6 +318,20 @@ def test_ctrl_c_keeps_the_links_that_are_done(digits: Path) -> None:
             for row in measured(of, step):
                 kept.append(row)  # noqa: PERF402  a list would be lost with the exception
     assert [row.link for row in kept] == ["direct"]
+
+
+def test_a_photo_that_is_none_is_left_out_and_told(digits: Path, tmp_path: Path) -> None:
+    whole = photos.photo(photos.Size(320, 240), 0)
+    for name, content in (("a", whole), ("b", b"no photo"), ("c", whole[: len(whole) // 2])):
+        (tmp_path / f"{name}.jpg").write_bytes(content)
+    server = Fake()
+    with fake_server.running(server):
+        common: dict[str, Any] = {"connections": ("warm",)}
+        (row,) = measured(fake(digits, server, given=(tmp_path,), **common))
+        (none,) = measured(fake(digits, server, given=(tmp_path / "b.jpg",), **common))
+    assert row.reason is None
+    assert any("inputs: 2 of 3 left out" in note for note in row.notes)
+    assert "no image that can be decoded" in str(none.reason)
 
 
 def test_tensors_go_as_they_are(tmp_path: Path, digits: Path) -> None:

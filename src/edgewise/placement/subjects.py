@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -132,10 +133,14 @@ def _subject(
             wanted.family.input.kind if wanted.family else _kind(given, inputs, wanted.preprocess)
         )
         how = variant.resolve(wanted.preprocess, _only(inputs)) if kind == "image" else None
+        notes: tuple[str, ...] = ()
         if given is None:
+            notes = (made_up.NOTES[kind],)
             questions = _made_up(inputs, outputs, most, images=how is not None)
+        elif how is not None:
+            questions, notes = _images(given, most)
         else:
-            questions = _images(given, most) if how else _tensors(given, inputs, most)
+            questions = _tensors(given, inputs, most)
     except EdgewiseError as error:
         reason = str(error).removeprefix(f"{wanted.path}: ")
         return Unplaceable(wanted.path, reason, sha256, family)
@@ -149,7 +154,7 @@ def _subject(
         how=how,
         questions=questions,
         family=family,
-        notes=(made_up.NOTES[kind],) if given is None else (),
+        notes=notes,
     )
 
 
@@ -231,9 +236,32 @@ def _made_up(
     return (Question(tensors=made_up.tensors(inputs, outputs)),)
 
 
-def _images(given: Inputs, most: int) -> tuple[Question, ...]:
-    contents = given.files[:most] or wire.pictures(given, most)
-    return tuple(Question(image=content) for content in contents)
+def _images(given: Inputs, most: int) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+    """Those that can be decoded, and what was left out."""
+    contents, unreadable = _readable(given, most)
+    if not contents:
+        raise InputError(unreadable[0])
+    count = f"{len(unreadable)} of {len(contents) + len(unreadable)}"
+    notes = (f"inputs: {count} left out: {unreadable[0]}",) if unreadable else ()
+    return tuple(Question(image=content) for content in contents), notes
+
+
+@lru_cache(maxsize=1)
+def _readable(given: Inputs, most: int) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    """The first images that can be decoded, and why those between them cannot: the same for every
+    model of a comparison."""
+    contents: list[bytes] = []
+    unreadable: list[str] = []
+    for number, content in enumerate(given.files or wire.pictures(given, most), 1):
+        if len(contents) == most:
+            break
+        try:
+            variant.decode(content, f"{given.name}, image {number}")
+        except InputError as error:
+            unreadable.append(str(error))
+        else:
+            contents.append(content)
+    return tuple(contents), tuple(unreadable)
 
 
 def _tensors(given: Inputs, inputs: Sequence[Port], most: int) -> tuple[Question, ...]:
