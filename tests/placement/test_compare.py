@@ -214,6 +214,15 @@ def test_a_dead_server_is_a_reason_and_the_device_still_counts(digits: Path) -> 
         assert row.on_device is not None
 
 
+def test_a_server_without_the_model_is_a_reason_with_this_verbs_option(digits: Path) -> None:
+    server = Fake()
+    with fake_server.running(server):
+        of = wanted(digits, server=Wanted(server.url), processes=1, connections=("warm",))
+        (row,) = measured(of)
+    assert "/v2/models/digits-s answers 404" in str(row.reason)
+    assert "--served" in str(row.reason) and "load" not in str(row.reason)
+
+
 def test_a_server_that_fails_is_a_reason(digits: Path) -> None:
     server = Fake(fails_from=1)
     with fake_server.running(server):

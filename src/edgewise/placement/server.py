@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,6 +28,8 @@ LOCAL = "local"
 _FAMILY, _MODEL = "placed", "model"
 _IMAGE = Port("image", "BYTES", [1])
 _ASK_S = 10.0
+_WHAT_SERVES = "--server speaks the Open Inference Protocol over HTTP, --served is a model there"
+A = TypeVar("A")
 _SOURCE = "not measured: a placeholder, this variant is always pinned"
 
 
@@ -75,8 +77,9 @@ def reached(wanted: Wanted, subject: Subject) -> Iterator[Reached]:
     """
     if wanted.server != LOCAL:
         target = targets.parse(wanted.server, wanted.token, wanted.ca).resolved()
-        about, name = target.server(), wanted.served or subject.name
-        ports = target.model(name).inputs
+        name = wanted.served or subject.name
+        about = _asked(target.server)
+        ports = _asked(lambda: target.model(name)).inputs
         if not ports:
             raise InputError(f"{target.url}: the model '{name}' states no inputs")
         there = Reached(target, about, name, ports)
@@ -92,6 +95,16 @@ def reached(wanted: Wanted, subject: Subject) -> Iterator[Reached]:
             is_image = subject.how is not None
             ports = [_IMAGE] if is_image else [wire_port(port) for port in subject.inputs]
             yield Reached(target, target.server(), _MODEL, ports)
+
+
+def _asked(ask: Callable[[], A]) -> A:
+    """What a target says; hints of the verb `load` become this one's."""
+    try:
+        return ask()
+    except InputError as error:
+        if "edgewise load" in (error.hint or ""):
+            raise InputError(error.message, hint=_WHAT_SERVES) from error
+        raise
 
 
 def _takes_images(there: Reached, subject: Subject) -> bool:
