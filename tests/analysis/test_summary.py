@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgewise.analysis.summary import summarise
@@ -49,6 +50,79 @@ def test_a_free_batch_is_one_and_the_formula_holds() -> None:
 def test_shapes_of_unknown_inputs_are_refused() -> None:
     with pytest.raises(UsageError, match="no input 'nothing'"):
         summary(DIGITS / "digits-m.onnx", shapes={"nothing": (1,)})
+
+
+@pytest.fixture
+def squeezed(tmp_path: Path) -> Path:
+    """As exporters write `x.squeeze(1)` of an open size; the mask shares the axis of x."""
+    onnx = pytest.importorskip("onnx")
+    helper, numpy_helper = onnx.helper, onnx.numpy_helper
+    node = helper.make_node
+    branches = {
+        "then_branch": [node("Squeeze", ["x", "axis"], ["s"])],
+        "else_branch": [node("Identity", ["x"], ["i"])],
+    }
+    nodes = [
+        node("Shape", ["x"], ["sizes"]),
+        node("Gather", ["sizes", "one"], ["size"]),
+        node("Equal", ["size", "one"], ["is_one"]),
+        node("If", ["is_one"], ["y"], **{
+            name: helper.make_graph(body, name, [], [helper.make_empty_tensor_value_info("o")])
+            for name, body in branches.items()
+        }),
+        node("MatMul", ["y", "w"], ["z"]),
+        node("Mul", ["x", "mask"], ["masked"]),
+    ]  # fmt: skip
+    for attribute in nodes[3].attribute:
+        attribute.g.output[0].name = attribute.g.node[0].output[0]
+    stored = {
+        "one": np.int64(1), "axis": np.array([1]), "w": np.ones((8, 5), np.float32),
+    }  # fmt: skip
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", 1, [3, "?", "?"]),
+         helper.make_tensor_value_info("mask", 1, [3, 1, "width"])],
+        [helper.make_tensor_value_info("z", 1, None),
+         helper.make_tensor_value_info("masked", 1, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
+    )  # fmt: skip
+    path = tmp_path / "squeezed.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    return path
+
+
+def test_a_branch_that_the_sizes_decide_is_the_one_that_counts(squeezed: Path) -> None:
+    narrow = summary(squeezed, shapes={"x": (3, 1, 8)})
+    assert narrow.outputs and narrow.outputs[0].shape == (3, 5)
+    wide = summary(squeezed, shapes={"x": (3, 2, 8)})
+    assert wide.outputs and wide.outputs[0].shape == (3, 2, 5)
+    assert (narrow.macs, wide.macs) == (3 * 8 * 5, 2 * 3 * 8 * 5)
+    assert narrow.flops is not None and narrow.peak_activation_bytes is not None
+
+
+def test_dimensions_called_unknown_are_not_one(squeezed: Path) -> None:
+    (x, _) = summary(squeezed).inputs or ()
+    assert x.signature is not None and len(set(x.signature)) == 3
+
+
+def test_a_size_that_is_said_counts_for_all_inputs_that_share_it(tmp_path: Path) -> None:
+    helper = pytest.importorskip("onnx").helper
+    ports = [helper.make_tensor_value_info(name, 1, ["n", "length", 4]) for name in "ab"]
+    graph = helper.make_graph(
+        [helper.make_node("Einsum", ["a", "b"], ["c"], equation="nij,nkj->nik")], "g", ports,
+        [helper.make_tensor_value_info("c", 1, None)],
+    )  # fmt: skip
+    path = tmp_path / "m.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    model = summary(path, shapes={"a": (2, 7, 4)})
+    assert model.macs == 2 * 7 * 7 * 4 and not model.notes
+
+
+def test_reasons_that_are_alike_are_one_note(squeezed: Path) -> None:
+    notes = summary(squeezed).notes
+    assert [note for note in notes if "MACs need" in note] == [
+        "MatMul: MACs need a shape that is not known"
+    ]
 
 
 def test_layer_table_adds_up() -> None:

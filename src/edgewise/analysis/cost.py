@@ -99,13 +99,13 @@ def _plain(layer: Layer, dims: list[Dims | None]) -> Cost:
     try:
         macs = _MACS[layer.kind](view) if layer.kind in _MACS else 0
     except (CannotTell, IndexError, KeyError, TypeError):
-        return Cost(None, None, 0, (f"{layer.op}: its MACs need a shape that is not known",))
+        return Cost(None, None, 0, (f"{layer.op}: MACs need a shape that is not known",))
     try:
         extra = _EXTRA.get(layer.kind, _none)(view)
         if layer.attributes.get("activation"):
             extra = product(view.out()) + extra
     except (CannotTell, IndexError, KeyError, TypeError):
-        return Cost(macs, None, macs, (f"{layer.op}: its FLOPs need a shape that is not known",))
+        return Cost(macs, None, macs, (f"{layer.op}: FLOPs need a shape that is not known",))
     return Cost(macs, macs * 2 + extra, macs)
 
 
@@ -115,10 +115,12 @@ def _control(layer: Layer, shapes: Shapes, index: int) -> Cost:
         return FREE
     found = shapes.bodies.get(index)
     if found is None:
-        return Cost(None, None, 0, (f"{layer.op}: its body could not be followed",))
+        return Cost(None, None, 0, (f"{layer.op}: a body that could not be followed",))
     bodies = [total(layer_costs(b, s)) for b, s in zip(layer.bodies, found, strict=True)]
     if layer.kind is Kind.IF:
-        return _costlier(bodies)
+        taken = shapes.taken.get(index)
+        # A branch that these sizes never take may not fit them: then it does not count.
+        return _costlier([b for at, b in enumerate(bodies) if taken in (None, at) or not b.why])
     once = total(bodies)
     trips = shapes.trips.get(index)
     if trips is not None:

@@ -98,4 +98,6 @@ def _bodies_peak(graph: Graph, shapes: Shapes, step: int) -> int | None:
     if found is None:
         return None
     peaks = [peak_activation_bytes(b, s) for b, s in zip(bodies, found, strict=True)]
+    if (taken := shapes.taken.get(step)) is not None and peaks[taken] is not None:
+        peaks = [peak for peak in peaks if peak is not None]
     return None if None in peaks else max(p for p in peaks if p is not None)

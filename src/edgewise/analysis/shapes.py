@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -51,13 +52,15 @@ class Shapes:
 
     `dims` has a shape or None per tensor; `values` the known small values; `bodies` the same for
     each control-flow layer (by its index), in the order of `Layer.bodies`; `trips` how often a
-    loop's body runs, None where that is not constant.
+    loop's body runs, None where that is not constant; `taken` which body of an `if` runs, where
+    that follows from the sizes.
     """
 
     dims: list[Dims | None]
     values: dict[int, Value]
     bodies: dict[int, list[Shapes]] = field(default_factory=dict)
     trips: dict[int, int | None] = field(default_factory=dict)
+    taken: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -82,6 +85,7 @@ def _set_inputs(scope: Scope, overrides: dict[str, Sequence[int]]) -> None:
     for name in overrides:
         if name not in names:
             raise UsageError(f"--shape: no input {name!r}", hint=f"inputs: {', '.join(names)}")
+    said: dict[str, int] = {}
     for index in graph.inputs:
         tensor = graph.tensors[index]
         wanted = overrides.get(tensor.name)
@@ -89,7 +93,13 @@ def _set_inputs(scope: Scope, overrides: dict[str, Sequence[int]]) -> None:
             raise UsageError(
                 f"--shape: {tensor.name} has {len(tensor.shape)} dimensions, not {len(wanted)}"
             )
-        scope.dims[index] = scope.opened(tensor, wanted)
+        for stated, size in zip(tensor.shape or (), wanted or (), strict=False):
+            if isinstance(stated, FreeDim):
+                said.setdefault(stated.name, int(size))
+    # A size said for one input is that of all that share the dimension.
+    for index in graph.inputs:
+        tensor = graph.tensors[index]
+        scope.dims[index] = scope.opened(tensor, overrides.get(tensor.name), said)
 
 
 class Scope:
@@ -104,6 +114,7 @@ class Scope:
         self.values: dict[int, Value] = {}
         self.bodies: dict[int, list[Shapes]] = {}
         self.trips: dict[int, int | None] = {}
+        self.taken: dict[int, int] = {}
         self._at = 0
         for index, tensor in enumerate(graph.tensors):
             if tensor.weights is not None and tensor.shape is not None:
@@ -117,7 +128,7 @@ class Scope:
         for index, layer in enumerate(self.graph.layers):
             self._at = index
             self._apply(RULES[layer.kind], layer)
-        return Shapes(self.dims, self.values, self.bodies, self.trips, self.notes)
+        return Shapes(self.dims, self.values, self.bodies, self.trips, self.taken, self.notes)
 
     def _apply(self, rule: Callable[[Scope, Layer], list[Dims | None]], layer: Layer) -> None:
         try:
@@ -151,8 +162,16 @@ class Scope:
                 if index is not None and self.dims[index] is None and index not in produced:
                     self.dims[index] = self.opened(self.graph.tensors[index], None)
 
-    def opened(self, tensor: Tensor, wanted: Sequence[int] | None) -> Dims | None:
-        """A stated shape with its free dimensions filled in (macs.md), noted where not a batch."""
+    def opened(
+        self,
+        tensor: Tensor,
+        wanted: Sequence[int] | None,
+        said: Mapping[str, int] = MappingProxyType({}),
+    ) -> Dims | None:
+        """A stated shape with its free dimensions filled in (macs.md), noted where not a batch.
+
+        `wanted` is its whole shape, `said` the sizes of free dimensions by name.
+        """
         if tensor.shape is None:
             return None if wanted is None else tuple(wanted)
         dims = []
@@ -164,6 +183,8 @@ class Scope:
             value = 1 if batch or stated.default is None else stated.default
             if wanted is not None:
                 value = int(wanted[axis])
+            elif stated.name in said:
+                value = said[stated.name]
             elif not batch:
                 self.note(f"{tensor.name}: free dimension {stated} counted as {value}")
             dims.append(self.symbols.dim(stated.name, value))
@@ -252,10 +273,12 @@ class Scope:
         """Whether a value of this shape is worth computing (and safe: files state any size)."""
         return product(dims) <= SMALL_ELEMENTS
 
-    def keep(self, bodies: list[Shapes], trips: int | None = 1) -> None:
+    def keep(self, bodies: list[Shapes], trips: int | None = 1, taken: int | None = None) -> None:
         """Remember what was found for the bodies of the layer at hand."""
         self.bodies[self._at] = bodies
         self.trips[self._at] = trips
+        if taken is not None:
+            self.taken[self._at] = taken
 
 
 def whole(number: Any) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgewise.analysis.cost import Cost, layer_costs, total
@@ -122,13 +122,22 @@ def _parsed(
         notes=(
             *graph.notes,
             *found.notes,
-            *cost.why,
+            *_together(cost.why),
             *_gaps(graph, found, peak),
             *_hints(graph, cost),
         ),
         layer_table=_layer_table(graph, found, costs, parameters) if layers else None,
         **statistics,
     )
+
+
+def _together(reasons: Iterable[str]) -> list[str]:
+    """Reasons of the form "operator: why", those with the same why in one line."""
+    operators: dict[str, list[str]] = {}
+    for reason in reasons:
+        operator, _, why = reason.rpartition(": ")
+        operators.setdefault(why, []).append(operator)
+    return [f"{', '.join(names)}: {why}" for why, names in operators.items()]
 
 
 def _gaps(graph: Graph, shapes: Shapes, peak: int | None) -> list[str]:

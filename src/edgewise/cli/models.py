@@ -164,8 +164,9 @@ def _facts(model: Model) -> list[tuple[str, str]]:
     ops = ", ".join(f"{op} {n}" for op, n in list((model.ops or {}).items())[:12])
     dtypes = ", ".join(f"{t} {output.size(n)}" for t, n in (model.weight_dtypes or {}).items())
     macs = output.count(model.macs)
-    if model.macs is None and model.macs_known is not None:
-        macs = f"unknown (at least {output.count(model.macs_known)})"
+    if model.macs is None:
+        at_least = f" (at least {output.count(model.macs_known)})" if model.macs_known else ""
+        macs = f"unknown{at_least}"
     facts = [
         ("format", f"{model.format}, {output.size(model.size_bytes)}"),
         ("producer", model.producer or "–"),

@@ -42,13 +42,33 @@ def _if(scope: Scope, layer: Layer) -> list[Dims | None]:
         inner = scope.enter(body)
         _bind(inner, body, scope, layer, range(1, len(layer.inputs)))
         found.append(inner.run())
-    scope.keep(found)
+    taken = _taken(scope, layer)
+    scope.keep(found, taken=taken)
     branches = [_outputs(s, b) for s, b in zip(found, layer.bodies, strict=True)]
+    if taken is not None:
+        for place, index in enumerate(layer.bodies[taken].outputs):
+            if index in found[taken].values and place < len(layer.outputs):
+                scope.set_value(layer, found[taken].values[index], place)
+        return branches[taken]
     first, *others = branches
     return [
         dims if all(place < len(o) and o[place] == dims for o in others) else None
         for place, dims in enumerate(first)
     ]
+
+
+def _taken(scope: Scope, layer: Layer) -> int | None:
+    """Which branch runs, where the sizes decide it, as exporters ask before they squeeze an axis.
+
+    Only of a condition that is a boolean: the index of a CASE counts its branches.
+    """
+    index = layer.inputs[0] if layer.inputs else None
+    if index is None or scope.graph.tensors[index].dtype != "bool" or len(layer.bodies) != 2:
+        return None
+    condition = scope.value_of(index)
+    if condition is None or condition.size != 1:
+        return None
+    return 0 if condition.reshape(-1)[0] else 1
 
 
 def _loop(scope: Scope, layer: Layer) -> list[Dims | None]:

@@ -125,6 +125,8 @@ _DIMENSION = bytes_tag(1)
 _DIM_VALUE, _DIM_PARAM = varint_tag(1), bytes_tag(2)
 _VALUE_NAME, _VALUE_TYPE = bytes_tag(1), bytes_tag(2)
 _OPSET_DOMAIN, _OPSET_VERSION = bytes_tag(1), varint_tag(2)
+#: What exporters write for a dimension without a name; two of them are not the same.
+_NO_NAMES = ("", "?", "-1", "None")
 #: What an attribute of a type (AttributeProto.AttributeType) means whose value is left out, as
 #: writers of proto3 do with zeros.
 _EMPTY: Mapping[int, Any] = {1: 0.0, 2: 0, 3: "", 6: (), 7: (), 8: ()}
@@ -191,8 +193,8 @@ def _decode_dimension(wire: Wire, span: Span, value: Value, axis: int) -> int | 
     for tag, start, end in wire.fields(*span):
         if tag == _DIM_VALUE:
             size = signed(start)
-        elif tag == _DIM_PARAM and end > start:
-            return FreeDim(wire.text(start, end))
+        elif tag == _DIM_PARAM and (text := wire.text(start, end)) not in _NO_NAMES:
+            return FreeDim(text)
     if size is None:
         return FreeDim(f"{value.name}_{axis}")
     if size < 0:
