@@ -111,6 +111,9 @@ def test_a_file_that_is_no_model_is_said(tmp_path: Path) -> None:
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": [1, 12]}, "outside 0 … 1"),
         ({"images": np.zeros((2, 4, 4), np.uint8), "labels": ["a", "z"]}, "label 'z'"),
         ({"images": np.array([None]), "labels": [1]}, "cannot be read"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": [-1, 0]}, "negative labels"),
+        ({"images": np.zeros((2, 4, 4), np.uint8), "labels": [0.5, 1]}, "neither whole numbers"),
+        ({"images": np.zeros((2, 4, 4, 2), np.uint8), "labels": [0, 1]}, "2 channels"),
     ],
 )
 def test_data_that_are_none_say_why(
@@ -119,6 +122,36 @@ def test_data_that_are_none_say_why(
     np.savez(tmp_path / "d.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
         load_labelled(tmp_path / "d.npz", ("a", "b"))
+
+
+def test_classes_called_by_numbers_are_those_and_not_in_the_order_of_names(tmp_path: Path) -> None:
+    for name in ("0", "2", "10"):
+        (tmp_path / name).mkdir()
+        pillow.new("L", (4, 4)).save(tmp_path / name / "x.png")
+    assert sorted(load_labelled(tmp_path, ()).labels.tolist()) == [0, 2, 10]
+    np.savez(tmp_path / "d.npz", images=np.zeros((3, 4, 4), np.uint8), labels=["10", "2", "0"])
+    assert load_labelled(tmp_path / "d.npz", ()).labels.tolist() == [10, 2, 0]
+    np.savez(tmp_path / "f.npz", images=np.zeros((3, 4, 4), np.uint8), labels=[10.0, 2.0, 0.0])
+    assert load_labelled(tmp_path / "f.npz", ()).labels.tolist() == [10, 2, 0]
+
+
+def test_what_is_no_npz_is_not_called_a_pickle(tmp_path: Path) -> None:
+    (tmp_path / "junk.npz").write_bytes(b"\x80\x04junk" * 20)
+    with pytest.raises(InputError, match="is no npz file"):
+        load_labelled(tmp_path / "junk.npz", ())
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(["cat", "dog"], "names 2 classes, the output has 10"), ([3, 14], "label 14, the output 10")],
+)
+def test_classes_that_cannot_be_the_models_are_refused(
+    tmp_path: Path, labels: list[object], message: str
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    np.savez(tmp_path / "d.npz", images=np.zeros((2, 8, 8), np.uint8), labels=labels)
+    row = next(evaluate(str(DIGITS / "digits-xs.tflite"), tmp_path / "d.npz", Preprocess())).row
+    assert row.accuracy is None and message in (row.error or "")
 
 
 def test_folders_that_are_none_say_why(tmp_path: Path) -> None:

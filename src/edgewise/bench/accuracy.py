@@ -14,7 +14,7 @@ import msgspec
 
 from edgewise import sandbox
 from edgewise.archive import open_file
-from edgewise.bench.labelled import load_labelled
+from edgewise.bench.labelled import Labelled, load_labelled
 from edgewise.bench.sources import localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Output, Preprocess, Variant, load_family
@@ -159,6 +159,8 @@ def answers(request: dict[str, Any]) -> Any:
         raise RuntimeRefused(
             f"the output has {found} classes, the family has {len(job.label_names)} labels"
         )
+    if found:
+        _check_classes(labelled, found)
     result = Answers([], [], [], load_ms)
     for index, label in enumerate(labelled.labels.tolist()):
         session.feed({port.name: prepare(labelled.image(index), how)})
@@ -170,6 +172,18 @@ def answers(request: dict[str, Any]) -> Any:
         result.correct.append(int(given.argmax()) == label)
         result.confidence.append(confidence(given, job.output))
     return msgspec.to_builtins(result)
+
+
+def _check_classes(labelled: Labelled, classes: int) -> None:
+    """Refuse data whose classes cannot be the model's."""
+    if labelled.ordered and labelled.ordered != classes:
+        raise RuntimeRefused(
+            f"{labelled.name} names {labelled.ordered} classes, the output has {classes}: which is "
+            "which cannot be told",
+            hint="a family with labels says it, or name classes by their index",
+        )
+    if (highest := int(labelled.labels.max())) >= classes:
+        raise RuntimeRefused(f"{labelled.name} has label {highest}, the output {classes} classes")
 
 
 def _only_input(session: registry.Session) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,18 +24,24 @@ _IMAGE_KEYS, _LABEL_KEYS = ("images", "x", "inputs"), ("labels", "y")
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """n images with the index of the class of each. `image(i)` decodes one when it is needed."""
+    """n images with the index of the class of each. `image(i)` decodes one when it is needed.
+
+    `ordered` is the number of classes where their indices are the places of their names in order,
+    for want of better: only with all classes of a model can that be right. 0: indices are known.
+    """
 
     name: str
     labels: NDArray[np.int64]
     image: Callable[[int], Image]
+    ordered: int = 0
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 def load_labelled(path: Path, label_names: Sequence[str]) -> Labelled:
-    """Read labelled data. Without label names, folders in the order of their names are 0, 1, ….
+    """Read labelled data. Without label names, a class called by a whole number is that one, and
+    otherwise classes in the order of their names are 0, 1, ….
 
     Raises:
         InputError: there are none, or a label is not among the names: which.
@@ -48,36 +55,51 @@ def load_labelled(path: Path, label_names: Sequence[str]) -> Labelled:
 
 def _from_folders(path: Path, label_names: Sequence[str]) -> Labelled:
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
-    names = list(label_names) or [folder.name for folder in folders]
+    index, ordered = _index_of([folder.name for folder in folders], label_names)
     files: list[Path] = []
     labels: list[int] = []
     for folder in folders:
         found = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-        if found and folder.name not in names:
+        if found and folder.name not in index:
             raise InputError(f"{path}: the folder '{folder.name}' is no label of the family")
         files += found
-        labels += [names.index(folder.name)] * len(found) if found else []
+        labels += [index[folder.name]] * len(found) if found else []
     if not files:
         raise InputError(f"{path} holds no images", hint="one folder per class, images inside")
     return Labelled(
         str(path),
         np.array(labels, dtype=np.int64),
         lambda index: decode(files[index].read_bytes(), str(files[index])),
+        ordered,
     )
 
 
+def _index_of(found: Sequence[str], label_names: Sequence[str]) -> tuple[dict[str, int], int]:
+    """The index of each class by its name, and how many were only put in order."""
+    if label_names:
+        return {name: index for index, name in enumerate(label_names)}, 0
+    if all(name.isdecimal() for name in found):
+        return {name: int(name) for name in found}, 0
+    return {name: index for index, name in enumerate(sorted(found))}, len(found)
+
+
 def _from_npz(path: Path, label_names: Sequence[str]) -> Labelled:
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is no npz file", hint="numpy.savez writes one")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             images = _one_of(path, arrays, _IMAGE_KEYS)
             labels = _one_of(path, arrays, _LABEL_KEYS)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read as npz: {error}") from error
     if len(images) != len(labels) or labels.ndim != 1 or len(labels) == 0:
         raise InputError(f"{path} has {len(images)} images and {len(labels)} labels")
-    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or 0 in images.shape:
         raise InputError(f"{path}: images are of shape {images.shape}, {images.dtype}, not uint8")
-    return Labelled(str(path), _indices(path, labels, label_names), _opener(images))
+    if images.ndim == 4 and images.shape[3] not in (1, 3, 4):
+        raise InputError(f"{path}: images have {images.shape[3]} channels, not 1, 3 or 4")
+    indices, ordered = _indices(path, labels, label_names)
+    return Labelled(str(path), indices, _opener(images), ordered)
 
 
 def _one_of(path: Path, arrays: Any, keys: Sequence[str]) -> NDArray[Any]:
@@ -88,16 +110,26 @@ def _one_of(path: Path, arrays: Any, keys: Sequence[str]) -> NDArray[Any]:
     raise InputError(f"{path} has no array '{keys[0]}'")
 
 
-def _indices(path: Path, labels: NDArray[Any], label_names: Sequence[str]) -> NDArray[np.int64]:
-    if labels.dtype.kind in "iu":
+def _indices(
+    path: Path, labels: NDArray[Any], label_names: Sequence[str]
+) -> tuple[NDArray[np.int64], int]:
+    """Indices of labels, and how many classes were only put in order."""
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+        labels = labels.astype(np.int64)
+    if labels.dtype.kind in "iub":
         indices = labels.astype(np.int64)
-        if indices.min() < 0 or (label_names and indices.max() >= len(label_names)):
+        if indices.min() < 0:
+            raise InputError(f"{path} has negative labels")
+        if label_names and indices.max() >= len(label_names):
             raise InputError(f"{path} has labels outside 0 … {len(label_names) - 1}")
-        return indices
-    names = list(label_names) or sorted(set(labels.tolist()))
-    if unknown := set(labels.tolist()) - set(names):
+        return indices, 0
+    if labels.dtype.kind != "U":
+        raise InputError(f"{path}: labels are {labels.dtype}, neither whole numbers nor names")
+    words = labels.tolist()
+    index, ordered = _index_of(sorted(set(words)), label_names)
+    if unknown := set(words) - index.keys():
         raise InputError(f"{path} has the label '{min(unknown)}', which the family has not")
-    return np.array([names.index(label) for label in labels.tolist()], dtype=np.int64)
+    return np.array([index[word] for word in words], dtype=np.int64), ordered
 
 
 def _opener(images: NDArray[np.uint8]) -> Callable[[int], Image]:
