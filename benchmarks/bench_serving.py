@@ -160,7 +160,7 @@ def bare(model: Path) -> float:
 def servers(folder: Path) -> list[Server]:
     here = Path(sys.executable)
     peers = PEERS / "bin" / "python"
-    mlserver = MLSERVER / "bin" / "python"
+    mlserver_python = MLSERVER / "bin" / "python"
     values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32).tobytes()
     raw = {"content-type": "application/octet-stream"}
     head = json.dumps(
@@ -187,18 +187,23 @@ def servers(folder: Path) -> list[Server]:
         return ["-m", "bentoml", "serve", "bentoml_app:Model", "--port", str(port), "--working-dir",
                 str(apps), "--host", "127.0.0.1"]  # fmt: skip
 
+    def mlserver(_: int, __: Path) -> list[str]:
+        return ["-c", "from mlserver.cli import main; main()", "start", str(folder)]
+
     infer = "/v2/models/stack/infer"
+    form = {"content-type": f"multipart/form-data; boundary={_BOUNDARY}"}
     return [
         Server("starlette", uvicorn, "/infer", raw, values, here, "uvicorn"),
         Server("edgewise", edgewise, infer, triton, head + values, here, "edgewise"),
-        Server("litserve", lambda p, _: [str(apps / "litserve_app.py")], "/infer", raw, values,
-               peers, "litserve"),
+        # LitServe takes forms and JSON only.
+        Server("litserve", lambda p, _: [str(apps / "litserve_app.py")], "/infer", form,
+               _form(values), peers, "litserve"),
         Server("bentoml", bento, "/infer", raw, values, peers, "bentoml"),
         Server("ray serve", lambda p, _: [str(apps / "ray_app.py")], "/infer", raw, values, here,
                "ray.serve"),
         # MLServer's REST takes tensors as JSON only.
-        Server("mlserver", lambda p, _: ["-m", "mlserver", "start", str(folder)], infer,
-               {"content-type": "application/json"}, _json(values), mlserver, "mlserver"),
+        Server("mlserver", mlserver, infer, {"content-type": "application/json"}, _json(values),
+               mlserver_python, "mlserver"),
     ]  # fmt: skip
 
 
@@ -206,6 +211,18 @@ def _json(values: bytes) -> bytes:
     flat = np.frombuffer(values, np.float32).tolist()
     tensor = {"name": "x", "datatype": "FP32", "shape": SHAPE, "data": flat}
     return json.dumps({"inputs": [tensor]}).encode()
+
+
+_BOUNDARY = "0f1e2d3c4b5a"
+
+
+def _form(values: bytes) -> bytes:
+    """A file in a form, as browsers send it."""
+    head = (
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="x"; filename="x"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    return head.encode() + values + f"\r\n--{_BOUNDARY}--\r\n".encode()
 
 
 def installed(server: Server) -> bool:

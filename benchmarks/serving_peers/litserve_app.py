@@ -11,8 +11,9 @@ class Api(ls.LitAPI):
     def setup(self, device: str) -> None:
         self.model = session.load()
 
-    async def decode_request(self, request: Request) -> bytes:
-        return await request.body()
+    def decode_request(self, request: Request) -> bytes:
+        content: bytes = request["x"].file.read()
+        return content
 
     def predict(self, body: bytes) -> bytes:
         return session.infer(self.model, body)
