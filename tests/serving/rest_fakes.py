@@ -7,11 +7,11 @@ import socket
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import uvloop
+from msgspec.structs import replace
 
 from edgewise.serving.catalogue import ModelMetadata, TensorMetadata
 from edgewise.serving.messages import (

@@ -8,13 +8,13 @@ a buffering proxy the service sees the proxy's network, not the caller's.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from edgewise.serving.messages import Basis, Stated
 
 
-@dataclass(frozen=True, slots=True)
-class Budget:
+class Budget(msgspec.Struct, frozen=True, gc=False):
     """Of one request. `due_ms` is on the monotonic clock: the result has to be ready by then;
     infinite without a deadline, where `sla_ms` and `budget_ms` are None. All in ms.
     """

@@ -7,10 +7,11 @@ name where no other family has it, else as `family.variant`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from edgewise.errors import InputError, MissingExtra
 from edgewise.family import Family, Variant, load_family
@@ -21,6 +22,8 @@ VERSION = "1"
 #: The pool of this machine's worker processes; every endpoint is a pool of its own.
 LOCAL = "local"
 _DATATYPE_OF = {numpy: datatype for datatype, numpy in DATATYPES.items()}
+#: Kinds of inputs for which a family remembers who takes them.
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ class Served:
     def named(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The inputs under the names of its ports."""
         if len(inputs) == 1 and len(self.inputs) == 1 and inputs[0].name != self.inputs[0].name:
-            return (replace(inputs[0], name=self.inputs[0].name),)
+            return (structs.replace(inputs[0], name=self.inputs[0].name),)
         return tuple(inputs)
 
 
@@ -95,6 +98,9 @@ class ServedFamily:
     family: Family
     variants: Mapping[str, Served]
     outputs: tuple[TensorMetadata, ...] = ()
+    _takers: dict[tuple[object, ...], frozenset[str]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def eligible(self, inputs: Sequence[Tensor], wanted: Sequence[str]) -> frozenset[str] | None:
         """The variants that can take these inputs, None: all of them.
@@ -105,11 +111,20 @@ class ServedFamily:
         _check_wanted(self.family.name, [port.name for port in self.outputs], wanted)
         if self.family.input.kind == "image" and is_image(inputs):
             return None
-        fitting = frozenset(n for n, each in self.variants.items() if each.takes(inputs))
+        fitting = self._fitting(inputs)
         if not fitting:
             raise BadRequest(f"{_words(inputs)} fits no variant of '{self.family.name}'",
                              hint=self._takes())  # fmt: skip
         return None if len(fitting) == len(self.variants) else fitting
+
+    def _fitting(self, inputs: Sequence[Tensor]) -> frozenset[str]:
+        kind = tuple([(tensor.name, tensor.datatype, tensor.shape) for tensor in inputs])
+        known = self._takers.get(kind)
+        if known is None:
+            known = frozenset(n for n, each in self.variants.items() if each.takes(inputs))
+            if len(self._takers) < _REMEMBERED:
+                self._takers[kind] = known
+        return known
 
     def _takes(self) -> str:
         if self.family.input.kind == "image":
@@ -122,8 +137,10 @@ class ServedFamily:
         given = []
         for mine, tensor in zip(self.outputs, outputs, strict=False):
             if tensor.datatype != mine.datatype and not isinstance(tensor.values, tuple):
-                tensor = replace(tensor, datatype="FP32", values=_fractions(tensor.values))
-            given.append(tensor if tensor.name == mine.name else replace(tensor, name=mine.name))
+                tensor = structs.replace(tensor, datatype="FP32", values=_fractions(tensor.values))
+            if tensor.name != mine.name:
+                tensor = structs.replace(tensor, name=mine.name)
+            given.append(tensor)
         return tuple(given)
 
 
@@ -324,7 +341,7 @@ def _fits(tensor: Tensor, port: Port) -> bool:
 
 
 def _check_wanted(name: str, known: Sequence[str], wanted: Sequence[str]) -> None:
-    if unknown := [each for each in wanted if each not in known]:
+    if wanted and (unknown := [each for each in wanted if each not in known]):
         raise BadRequest(
             f"the model '{name}' has no output '{unknown[0]}'", hint=f"it has: {', '.join(known)}"
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from edgewise.errors import EdgewiseError, RuntimeRefused, WorkerFailed
 from edgewise.serving import arena
@@ -15,8 +16,7 @@ from edgewise.serving.messages import BadRequest, InferenceFailed, ServingError,
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(msgspec.Struct, frozen=True):
     """What a job gave. One tuple of outputs per request of the batch; empty for those that
     `failed` (by index), while others did not. Times in ms.
 
@@ -33,7 +33,7 @@ class Ran:
     postprocess_ms: float
     service_ms: float
     resident_bytes: int
-    failed: Mapping[int, ServingError] = field(default_factory=dict)
+    failed: Mapping[int, ServingError] = {}
 
 
 def ran(key: str, done: Done, area: Area, resident_bytes: int) -> Ran | ServingError:

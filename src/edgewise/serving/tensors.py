@@ -117,8 +117,9 @@ def checked_shape(name: str, datatype: str, shape: Sequence[int]) -> tuple[int, 
         )
     if len(shape) > MAX_DIMENSIONS:
         raise BadRequest(f"the tensor '{name}' has {len(shape)} dimensions")
-    if any(type(each) is not int or each < 0 for each in shape):
-        raise BadRequest(f"the tensor '{name}' has the shape {list(shape)}")
+    for each in shape:
+        if type(each) is not int or each < 0:
+            raise BadRequest(f"the tensor '{name}' has the shape {list(shape)}")
     return tuple(shape)
 
 

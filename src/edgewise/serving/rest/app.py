@@ -53,7 +53,7 @@ class App:
     ) -> None:
         self._limits = settings.limits
         self._access = Access(settings.token)
-        self._infer = Inference(service, self._access, settings.limits.body_bytes)
+        self.infer = Inference(service, self._access, settings.limits.body_bytes)
         self.statistics = Statistics()
         service.subscribe(self.statistics.listen)
         pages = Pages(metrics, page, snapshot, lambda: document(with_token=bool(settings.token)))
@@ -74,9 +74,9 @@ class App:
                 body_seconds=self._limits.body_seconds,
             )
         path: str = scope["path"]
-        if path.endswith(_INFER) and (model := _model_of(path)) is not None:
+        if path.endswith(_INFER) and (model := model_of(path)) is not None:
             if scope["method"] == "POST":
-                await self._infer(exchange, path, dict(scope["headers"]), *model)
+                await self.infer(exchange, path, dict(scope["headers"]), *model)
                 return
             await _respond(exchange, dict(scope["headers"]), _not_allowed(scope))
             return
@@ -128,7 +128,7 @@ def _not_allowed(scope: Scope) -> answers.Answer:
     return answers.Answer(405, [answers.JSON, (b"allow", b"POST")], [message.encode()])
 
 
-def _model_of(path: str) -> tuple[str, str] | None:
+def model_of(path: str) -> tuple[str, str] | None:
     """Model and version of `/v2/models/{model}[/versions/{version}]/infer`."""
     if not path.startswith(_MODELS):
         return None

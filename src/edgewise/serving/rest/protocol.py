@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import httptools
 import msgspec
@@ -23,6 +23,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from edgewise.serving.rest import kernel
+from edgewise.serving.rest.app import App, model_of
 from edgewise.serving.rest.exchange import IN_SCOPE, Headers, Parts, too_slow
 from edgewise.serving.rest.incoming import Incoming
 from edgewise.serving.settings import Limits
@@ -50,6 +51,45 @@ class State(ServerState):
         self.common = b""
         self.held_bytes = 0
         self.most_held_bytes = max(_HELD_BYTES, 4 * limits.body_bytes)
+
+
+#: An inference asks its exchange for the body: nobody waits for messages.
+_NOBODY_WAITS = asyncio.Event()
+
+
+class _Inference:
+    """What uvicorn's protocol knows of a request, for one that goes past ASGI: making a scope and
+    a cycle of messages takes longer than reading the head."""
+
+    __slots__ = (
+        "disconnected",
+        "exchange",
+        "headers",
+        "keep_alive",
+        "model",
+        "path",
+        "response_complete",
+        "response_started",
+        "version",
+        "waiting_for_100_continue",
+    )
+    message_event = _NOBODY_WAITS
+    scope: ClassVar[dict[str, str]] = {"method": "POST"}
+
+    def __init__(
+        self, connection: Connection, exchange: Incoming, path: str, model: str, version: str
+    ) -> None:
+        self.exchange = exchange
+        self.path, self.model, self.version = path, model, version
+        self.headers = dict(connection.headers)
+        parser = connection.parser
+        self.keep_alive = parser.get_http_version() != "1.0" and parser.should_keep_alive()
+        self.waiting_for_100_continue = connection.expect_100_continue
+        self.disconnected = self.response_started = self.response_complete = False
+
+    async def run_asgi(self, app: App) -> None:
+        """The whole of it."""
+        await app.infer(self.exchange, self.path, self.headers, self.model, self.version)
 
 
 class Connection(HttpToolsProtocol):
@@ -119,20 +159,47 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
-        super().on_message_begin()
+        self.url, self.headers, self.expect_100_continue = b"", [], False
         self._newest = Incoming(self, self._stamp_ms)
-        self.scope[IN_SCOPE] = self._newest  # type: ignore[literal-required]
         self._in_head = True
         self._head_bytes = 0
         self.deadline = self._stamp_ms / 1000 + self.state.limits.header_seconds
 
     def on_headers_complete(self) -> None:
         """The whole head: the handler starts, unless another request is before it."""
-        super().on_headers_complete()
         assert self._newest is not None
+        found = self._inference(self._newest)
+        if found is None:
+            self._hand_to_asgi()
+        else:
+            before, self.cycle = self.cycle, found  # type: ignore[assignment]
+            if before is None or before.response_complete:
+                self._start_asgi_task(self.cycle, self.app)
+            else:
+                self.flow.pause_reading()
+                self.pipeline.appendleft((self.cycle, self.app))
         self._in_head = False
         self.deadline = self._stamp_ms / 1000 + self.state.limits.body_seconds
         self._newest.begin(self.cycle, _declared_bytes(self.headers))
+
+    def _inference(self, exchange: Incoming) -> _Inference | None:
+        """A request for an inference whose address is plain; all others go the long way."""
+        url = self.url
+        if not url.endswith(b"/infer") or b"%" in url or b"?" in url or not url.isascii():
+            return None
+        path = url.decode()
+        model = model_of(path)
+        if model is None or self.parser.get_method() != b"POST":
+            return None
+        return _Inference(self, exchange, path, *model)
+
+    def _hand_to_asgi(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers += headers
+        self.scope[IN_SCOPE] = self._newest  # type: ignore[literal-required]
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
