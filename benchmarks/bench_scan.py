@@ -28,10 +28,10 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-from edgewise.apps.discover import is_candidate
 from edgewise.apps.manifest import ANDROID
 from edgewise.apps.scan import scan_package
 from edgewise.archive import Archive, Budget, DiskFile, opens_as_archive
+from edgewise.formats.candidates import is_candidate
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE.parents[1] / "shared" / "corpus" / "apks"

@@ -60,6 +60,8 @@ class Kind(StrEnum):
     DEQUANTIZE = "dequantize"
     RESIZE = "resize"
     GRID_SAMPLE = "grid_sample"
+    ROI_POOL = "roi_pool"
+    FOURIER = "fourier"
     # data movement
     IDENTITY = "identity"
     CAST = "cast"

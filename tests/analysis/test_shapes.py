@@ -153,3 +153,16 @@ def test_values_of_any_stated_size_are_not_computed(net: Any) -> None:
 def test_an_equation_with_labels_of_no_operand_has_no_shape(net: Any) -> None:
     b = net(a=(2, 3), b=(3, 4)).layer(Kind.EINSUM, ["a", "b"], "y", equation="ij,jk->iz")
     assert shape_of(b, "y") is None
+
+
+def test_a_transform_of_real_signals_keeps_half(net: Any) -> None:
+    b = net(x=(2, 9, 1, 256))
+    b.layer(Kind.FOURIER, ["x", np.array([1, 256], "i4")], "y", dtype="complex64", style="rfft")
+    assert propagate(b.graph).dims[b.of("y")] == (2, 9, 1, 129)
+
+
+def test_pooled_regions_are_as_many_as_there_are_regions(net: Any) -> None:
+    b = net(x=(1, 8, 20, 30), regions=(6, 4)).layer(
+        Kind.ROI_POOL, ["x", "regions"], "y", size=(7, 5)
+    )
+    assert propagate(b.graph).dims[b.of("y")] == (6, 8, 7, 5)

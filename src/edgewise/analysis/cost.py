@@ -275,6 +275,7 @@ _EXTRA: dict[Kind, Callable[[_View], int]] = {
             Kind.DEQUANTIZE,
             Kind.RESIZE,
             Kind.GRID_SAMPLE,
+            Kind.ROI_POOL,
         ),
         _per_output,
     ),

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgewise.analysis.rules import arithmetic, attention, compute, control, layout, movement, sizes
+from edgewise.analysis.rules import (
+    arithmetic,
+    attention,
+    compute,
+    control,
+    layout,
+    movement,
+    regions,
+    sizes,
+)
 from edgewise.analysis.shapes import Dims, Scope
 from edgewise.graph import Kind, Layer
 
@@ -21,6 +30,7 @@ RULES: Mapping[Kind, Rule] = {
     **arithmetic.RULES,
     **movement.RULES,
     **layout.RULES,
+    **regions.RULES,
     **sizes.RULES,
     **control.RULES,
 }

@@ -27,6 +27,27 @@ def _clip(operator: Operator) -> Meaning:
     return function(Kind.UNARY, "clip", **{k: v for k, v in bounds.items() if v is not None})
 
 
+def _dft(operator: Operator) -> Meaning:
+    """Its axis was an attribute until opset 19."""
+    attributes = {name: operator.flag(name.replace("_", "")) for name in ("one_sided", "inverse")}
+    axis = {} if operator.opset >= 20 else {"axis": operator.integer("axis", 1)}
+    return Meaning(Kind.FOURIER, {"style": "dft", **attributes, **axis})
+
+
+def _stft(operator: Operator) -> Meaning:
+    one_sided = operator.flag("onesided", default=True)
+    return Meaning(Kind.FOURIER, {"style": "stft", "one_sided": one_sided})
+
+
+def _roi_align(operator: Operator) -> Meaning:
+    size = tuple(operator.integer(name, 1) for name in ("output_height", "output_width"))
+    return Meaning(Kind.ROI_POOL, {"size": size})
+
+
+def _max_roi_pool(operator: Operator) -> Meaning:
+    return Meaning(Kind.ROI_POOL, {"size": operator.integers("pooled_shape") or ()})
+
+
 _UNARY = {
     "Abs": "abs", "Acos": "acos", "Acosh": "acosh", "Asin": "asin", "Asinh": "asinh",
     "Atan": "atan", "Atanh": "atanh", "Bernoulli": "random", "BitwiseNot": "bitwise_not",
@@ -53,17 +74,17 @@ _BINARY = {
 }  # fmt: skip
 #: Sizes that depend on data, and values that are no tensors.
 _SIZED_BY_DATA = (
-    "CenterCropPad", "Col2Im", "Compress", "ConcatFromSequence", "MaxRoiPool", "MaxUnpool",
-    "NonZero", "Optional", "OptionalGetElement", "OptionalHasElement", "RoiAlign", "SequenceAt",
+    "CenterCropPad", "Col2Im", "Compress", "ConcatFromSequence", "MaxUnpool",
+    "NonZero", "Optional", "OptionalGetElement", "OptionalHasElement", "SequenceAt",
     "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength",
     "SplitToSequence", "Unique",
 )  # fmt: skip
 #: No convolution, fully connected layer, matrix product, recurrent gate or attention product by
-#: macs.md, though transforms (DFT, STFT) and AffineGrid can be written as one.
+#: macs.md, though AffineGrid (and the transforms DFT and STFT) can be written as one.
 _NO_MACS = (
-    "AffineGrid", "BlackmanWindow", "DFT", "Det", "HammingWindow", "HannWindow", "ImageDecoder",
+    "AffineGrid", "BlackmanWindow", "Det", "HammingWindow", "HannWindow", "ImageDecoder",
     "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss", "NonMaxSuppression",
-    "RegexFullMatch", "STFT", "SoftmaxCrossEntropyLoss", "StringConcat", "StringNormalizer",
+    "RegexFullMatch", "SoftmaxCrossEntropyLoss", "StringConcat", "StringNormalizer",
     "StringSplit", "TfIdfVectorizer",
 )  # fmt: skip
 #: Known by name, but their multiply-accumulates depend on how they are run.
@@ -76,6 +97,10 @@ DEFAULT: Mapping[str, Translation] = {
     **dict.fromkeys(_NO_MACS, _POSTPROCESS),
     **dict.fromkeys(_UNDERSTOOD_BY_NAME_ONLY, UNKNOWN),
     "Clip": _clip,
+    "DFT": _dft,
+    "STFT": _stft,
+    "RoiAlign": _roi_align,
+    "MaxRoiPool": _max_roi_pool,
     "Where": Meaning(Kind.WHERE),
     "QuantizeLinear": Meaning(Kind.QUANTIZE),
     "DynamicQuantizeLinear": Meaning(Kind.QUANTIZE),

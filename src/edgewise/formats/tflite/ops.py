@@ -131,11 +131,10 @@ _VARIABLE = (
     "ASSIGN_VARIABLE",
 )  # fmt: skip
 
-#: No multiply-accumulate in the sense of macs.md (a Fourier transform is neither a convolution nor
-#: a matrix product), and no other kind fits.
+#: No multiply-accumulate in the sense of macs.md, and no other kind fits.
 _AS_STATED = (
     "SKIP_GRAM", "CONCAT_EMBEDDINGS", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5",
-    "MATRIX_DIAG", "RFFT2D", "BROADCAST_ARGS", "DILATE", "REDUCE_WINDOW",
+    "MATRIX_DIAG", "BROADCAST_ARGS", "DILATE", "REDUCE_WINDOW",
 )  # fmt: skip
 
 #: They may multiply-accumulate in a number that the file does not tell.
@@ -179,6 +178,7 @@ RULES: dict[str, Translator] = {
     "DEQUANTIZE": rule(Kind.DEQUANTIZE, dtype=output_dtype),
     "RESIZE_BILINEAR": rule(Kind.RESIZE, inputs=(0, None, None, 1), layout=LAST),
     "RESIZE_NEAREST_NEIGHBOR": rule(Kind.RESIZE, inputs=(0, None, None, 1), layout=LAST),
+    "RFFT2D": rule(Kind.FOURIER, style="rfft"),
     "DENSIFY": rule(Kind.IDENTITY),
     "CAST": rule(Kind.CAST, dtype=output_dtype),
     "SQUEEZE": rule(Kind.SQUEEZE, axes=lambda op: op.options.int32s(0)),
