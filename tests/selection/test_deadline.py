@@ -365,3 +365,26 @@ def test_the_grid_interpolates_as_numpy_does() -> None:
         assert grid[cell] + part * (grid[cell + 1] - grid[cell]) == pytest.approx(
             min(backlog, reach)
         )
+
+
+def test_requests_without_any_hope_do_not_dilute_the_price_in_a_good_stretch() -> None:
+    """100 requests with time, then 300 without, and so on: a good stretch is as busy as if there
+    were nothing else. Mixed at random, the same requests are a quarter of the load."""
+    busy = traffic(60, 150)
+
+    def priced(hopeful: np.ndarray) -> float:
+        n = len(hopeful)
+        policy = DeadlinePolicy(three())
+        seen = traffic(60, 150, n=n)
+        budgets_ms = np.where(hopeful, seen.budget_ms, -50.0)
+        policy.saw(Traffic(seen.gap_ms, budgets_ms, *[np.zeros(n)] * 3))
+        policy.refit()
+        return policy.price_ms(10.0, 20.0)
+
+    alone = DeadlinePolicy(three())
+    alone.saw(busy)
+    alone.refit()
+    stretches = priced(np.arange(8000) % 400 < 100)
+    mixed = priced(np.random.default_rng(3).random(8000) < 0.25)
+    assert stretches == pytest.approx(alone.price_ms(10.0, 20.0), rel=0.25)
+    assert mixed < 0.5 * stretches

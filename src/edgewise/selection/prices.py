@@ -42,6 +42,8 @@ _BEYOND = 1.2
 #: Chance per request that the queue is found empty by a miracle: what the policy would do in a
 #: backlog that never drains (all gaps seen were nearly 0) then still has a value.
 _RESTART = 1e-5
+#: Fewer requests tell nothing of the gaps between them.
+_FEW = 8
 #: Shares of the gaps after which `later` looks anew, and how many gaps it takes to do so.
 _LULLS, _ENOUGH_GAPS = (0.25, 0.5, 0.7, 0.85, 0.95), 64
 
@@ -58,6 +60,7 @@ def solve(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) 
 
     The same prices where no request has any time left, or all came at once.
     """
+    traffic = _hopeful(prices, traffic)
     reach_ms = _BEYOND * float(traffic.budget_ms.max())
     if reach_ms <= 0 or traffic.gap_ms.max() <= 0:
         return prices
@@ -78,6 +81,23 @@ def solve(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) 
     return current
 
 
+def _hopeful(prices: Prices, traffic: Traffic) -> Traffic:
+    """The traffic without requests that no model can answer in time even if none waits.
+
+    They are refused, cost nothing and bring nothing, so the chain may pass over them: the gap
+    before the next one grows by theirs. Where hopeless requests come at random nothing changes by
+    it. Where they come in stretches, as on a network that is bad for a while, the gaps that are
+    left tell how close together the requests of a good stretch are.
+    """
+    hopeful = traffic.budget_ms >= prices.quantiles_ms.min()
+    kept = np.flatnonzero(hopeful)
+    if len(kept) < _FEW or len(kept) == len(hopeful):
+        return traffic
+    rows = traffic.rows()[:, kept]
+    rows[0] = np.diff(np.cumsum(traffic.gap_ms)[kept], prepend=0.0)
+    return Traffic(*rows)
+
+
 class Later(NamedTuple):
     """What a backlog per worker is worth for requests yet to come: `value` (L, N), by how long
     none has come, `elapsed_ms` (L,) rising from 0, over the `grid_ms` (N,) of backlog."""
@@ -93,6 +113,7 @@ def later(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) 
     A gap that has lasted for `a` ends after the rest of those that are longer: in a burst the next
     request is near, after a lull it is far.
     """
+    traffic = _hopeful(prices, traffic)
     nodes = np.arange(_NODES) / (_NODES - 1)
     grid_ms = prices.reach_ms * nodes**2
     gap_ms = np.sort(traffic.gap_ms)
