@@ -91,6 +91,7 @@ class Kind(StrEnum):
     SHAPE = "shape"
     SIZE = "size"
     RANK = "rank"
+    BROADCAST_SHAPE = "broadcast_shape"
     CONSTANT = "constant"
     FILL = "fill"
     RANGE = "range"

@@ -155,6 +155,14 @@ def test_an_equation_with_labels_of_no_operand_has_no_shape(net: Any) -> None:
     assert shape_of(b, "y") is None
 
 
+def test_a_shape_to_broadcast_to_is_a_value(net: Any) -> None:
+    b = net(x=("n", 1, 4), y=(3, 1)).layer(Kind.SHAPE, ["x"], "a", dtype="int32")
+    b.layer(Kind.SHAPE, ["y"], "b", dtype="int32")
+    b.layer(Kind.BROADCAST_SHAPE, ["a", "b"], "s", dtype="int32")
+    b.layer(Kind.BROADCAST_TO, ["y", "s"], "z")
+    assert propagate(b.graph, {"x": (5, 1, 4)}).dims[b.of("z")] == (5, 3, 4)
+
+
 def test_a_transform_of_real_signals_keeps_half(net: Any) -> None:
     b = net(x=(2, 9, 1, 256))
     b.layer(Kind.FOURIER, ["x", np.array([1, 256], "i4")], "y", dtype="complex64", style="rfft")

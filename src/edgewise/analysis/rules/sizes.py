@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.analysis.rules.arithmetic import broadcast
 from edgewise.analysis.rules.movement import axis_in
 from edgewise.analysis.shapes import SMALL_ELEMENTS, CannotTell, Dims, Scope, whole
 from edgewise.analysis.symbolic import Dim, ceil_div, product
@@ -96,6 +97,18 @@ def _top_k(scope: Scope, layer: Layer) -> list[Dims | None]:
     return [(*x[:axis], whole(k[0]), *x[axis + 1 :])] * len(layer.outputs)
 
 
+def _broadcast_shape(scope: Scope, layer: Layer) -> list[Dims | None]:
+    ranks = [int(scope.shape(layer, place)[0]) for place in range(len(layer.inputs))]
+    values = [scope.value(layer, place) for place in range(len(layer.inputs))]
+    shapes = [tuple(map(whole, value)) for value in values if value is not None]
+    if len(shapes) == len(ranks):
+        dims = broadcast(*shapes)
+        value = np.empty(len(dims), dtype=object)
+        value[:] = dims
+        scope.set_value(layer, value)
+    return [(max(ranks),)]
+
+
 def _by_the_file(scope: Scope, layer: Layer) -> list[Dims | None]:
     """Sizes depend on data, or on an operator that is not understood."""
     raise CannotTell
@@ -110,6 +123,7 @@ RULES = {
     Kind.RANGE: _range,
     Kind.ONE_HOT: _one_hot,
     Kind.TOP_K: _top_k,
+    Kind.BROADCAST_SHAPE: _broadcast_shape,
     Kind.DATA_DEPENDENT: _by_the_file,
     Kind.VARIABLE: _by_the_file,
     Kind.POSTPROCESS: _by_the_file,

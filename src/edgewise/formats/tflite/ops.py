@@ -134,7 +134,7 @@ _VARIABLE = (
 #: No multiply-accumulate in the sense of macs.md, and no other kind fits.
 _AS_STATED = (
     "SKIP_GRAM", "CONCAT_EMBEDDINGS", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5",
-    "MATRIX_DIAG", "BROADCAST_ARGS", "DILATE", "REDUCE_WINDOW",
+    "MATRIX_DIAG", "DILATE", "REDUCE_WINDOW",
 )  # fmt: skip
 
 #: They may multiply-accumulate in a number that the file does not tell.
@@ -211,6 +211,7 @@ RULES: dict[str, Translator] = {
     "BATCH_TO_SPACE_ND": rule(Kind.BATCH_TO_SPACE),
     "SHAPE": rule(Kind.SHAPE),
     "RANK": rule(Kind.RANK),
+    "BROADCAST_ARGS": rule(Kind.BROADCAST_SHAPE),
     "FILL": rule(Kind.FILL, dtype=output_dtype),
     "RANDOM_UNIFORM": rule(Kind.FILL, dtype=output_dtype),
     "RANDOM_STANDARD_NORMAL": rule(Kind.FILL, dtype=output_dtype),
