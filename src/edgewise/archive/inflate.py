@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from queue import Queue
+from threading import Thread
 from typing import IO
 
 from edgewise.archive.region import Region
@@ -16,6 +18,8 @@ from edgewise.errors import MalformedArchive
 _RAW = -15
 #: Bytes put into and taken out of a stream at once.
 _FED, _TAKEN = 1 << 18, 1 << 20
+#: Pieces that hashing may be behind.
+_BEHIND = 8
 
 
 def inflate_head(compressed: memoryview, count: int) -> bytes:
@@ -59,7 +63,8 @@ def inflate_whole(compressed: memoryview, size: int, crc: int) -> Region:
 def inflate_to_spool(compressed: Region, size: int, crc: int) -> Region:
     """The same for a large stream: into a temporary file without a name, mapped.
 
-    The SHA-256 is taken on the way, so that nobody has to read the spool for it.
+    The SHA-256 is taken on the way, so that nobody has to read the spool for it, and on another
+    thread: it takes half as long as inflating.
 
     Raises:
         MalformedArchive: as `inflate_whole`.
@@ -68,10 +73,9 @@ def inflate_to_spool(compressed: Region, size: int, crc: int) -> Region:
 
     from isal import isal_zlib
 
-    digest = hashlib.sha256()
     checksum = written = 0
     stream = isal_zlib.decompressobj(_RAW)
-    with tempfile.TemporaryFile(prefix="edgewise-") as spool:
+    with tempfile.TemporaryFile(prefix="edgewise-") as spool, _Hashing() as hashing:
         try:
             for chunk in compressed.chunks(_FED):
                 pending: bytes | memoryview = chunk
@@ -80,7 +84,7 @@ def inflate_to_spool(compressed: Region, size: int, crc: int) -> Region:
                     pending = stream.unconsumed_tail
                     written += len(piece)
                     _within(written, size)
-                    digest.update(piece)
+                    hashing.update(piece)
                     checksum = isal_zlib.crc32(piece, checksum)
                     spool.write(piece)
         except isal_zlib.error as error:  # type: ignore[misc]  # the stub has an instance
@@ -88,7 +92,41 @@ def inflate_to_spool(compressed: Region, size: int, crc: int) -> Region:
         if written != size or not stream.eof:
             raise MalformedArchive(f"inflates to {written:,} bytes, not the {size:,} it states")
         check(checksum, crc)
-        return _mapped(spool, digest.hexdigest())
+        return _mapped(spool, hashing.hexdigest())
+
+
+class _Hashing:
+    """SHA-256 on another thread, at most a few pieces behind: memory stays bounded."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._pieces: Queue[bytes | None] = Queue(_BEHIND)
+        self._thread = Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> _Hashing:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._finish()
+
+    def update(self, piece: bytes) -> None:
+        """Hash a piece, later."""
+        self._pieces.put(piece)
+
+    def hexdigest(self) -> str:
+        """Of all pieces."""
+        self._finish()
+        return self._digest.hexdigest()
+
+    def _finish(self) -> None:
+        if self._thread.is_alive():
+            self._pieces.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self._digest.update(piece)
 
 
 def check(found: int, stated: int) -> None:

@@ -38,7 +38,7 @@ class Limits:
     total_bytes: int = 8 * GIB
     ratio: int = 200
     ratio_from_bytes: int = 16 * MIB
-    memory_bytes: int = 16 * MIB
+    memory_bytes: int = 32 * MIB
     download_bytes: int = 8 * GIB
 
 
