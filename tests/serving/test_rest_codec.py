@@ -226,6 +226,31 @@ def test_what_json_has_no_number_for_is_a_word_that_numpy_reads() -> None:
     assert np.array_equal(np.array(data, np.float64), values, equal_nan=True)
 
 
+def test_a_long_answer_is_the_same_in_parts() -> None:
+    values = np.arange(120_000, dtype=np.float32).reshape(2, 60_000) / 7
+    values[0, 5], values[1, 59_999] = math.nan, -math.inf
+    short = Tensor("n", "INT64", (2,), np.array([1, 2]))
+    empty = Tensor("e", "FP32", (0,), np.empty(0, np.float32))
+    outputs = (short, Tensor("y", "FP32", values.shape, values), empty)
+    length, parts = codec.encode(
+        replace(RESULT, outputs=outputs), codec.Asked((), {}, binary=frozenset("n"), wanted=("n",))
+    )
+    assert len(parts) > 5
+    text = b"".join(parts)
+    assert text[length:] == values_of(short)
+    found = json.loads(text[:length])["outputs"]
+    assert found[0]["parameters"] == {"binary_data_size": 16}
+    assert found[2]["data"] == []
+    assert np.array_equal(
+        np.array(found[1]["data"], np.float32).reshape(values.shape), values, equal_nan=True
+    )
+
+
+def values_of(tensor: Tensor) -> bytes:
+    assert isinstance(tensor.values, np.ndarray)
+    return tensor.values.tobytes()
+
+
 def test_bytes_that_are_no_text_are_not_made_up() -> None:
     result = replace(RESULT, outputs=(Tensor("y", "BYTES", (1,), (b"\xff",)),))
     with pytest.raises(BadRequest, match=r"'y'.*binary"):

@@ -207,6 +207,21 @@ def test_a_drain_answers_what_is_on_its_way() -> None:
         assert drained.result(5) == 0
 
 
+def test_a_drain_does_not_wait_for_who_has_long_been_silent() -> None:
+    with Served(grace_seconds=30) as served:
+        caller = served.connect()
+        caller.sendall(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert caller.recv(1000).startswith(b"HTTP/1.1 200")
+
+        async def drain() -> int:
+            (connection,) = served.server._state.open
+            connection._silent_since -= 40
+            return await served.server.drain(5)
+
+        assert served.run(drain()) == 0
+        assert caller.recv(1) == b""
+
+
 def test_a_drain_ends_in_time() -> None:
     with Served() as served, served.connect() as stuck:
         stuck.sendall(request(model="slow"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
@@ -32,8 +33,8 @@ from edgewise.serving.outcomes import Ran
 from edgewise.serving.pending import Pending, Teller, eligible, now_ms, wanted
 from edgewise.serving.running import Pools, note_demand
 
-#: How often the queue is searched for requests whose time has run out, while there is a queue.
-_SWEEP_S = 0.005
+#: How long after its time has run out a queued request is looked for: timers are of whole ms.
+_AFTER_MS = 1.0
 #: Answered requests whose inputs are kept for a probe on the same input.
 _KEPT = 16
 
@@ -62,6 +63,7 @@ class Service:
         self._idle = asyncio.Event()
         self._idle.set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._sweep_ms = math.inf
 
     def live(self) -> bool:
         """Whether the process works at all."""
@@ -153,6 +155,8 @@ class Service:
         self._pending[ticket.id] = pending
         self._idle.clear()
         self._pump(arrived_ms)
+        if self.scheduler.queue_length:
+            self._sweep_at(ticket.due_ms, arrived_ms)
         return pending
 
     def _cancel(self, pending: Pending) -> None:
@@ -177,12 +181,24 @@ class Service:
                     self._shed(action, at_ms)
                 else:
                     self._start(action)
-        if self.scheduler.queue_length and self._sweep is None:
-            self._sweep = asyncio.get_running_loop().call_later(_SWEEP_S, self._swept)
+
+    def _sweep_at(self, due_ms: float, at_ms: float) -> None:
+        """Look at the queue when the first request's time has run out."""
+        if due_ms >= self._sweep_ms:
+            return
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._sweep_ms = due_ms
+        seconds = (max(due_ms - at_ms, 0.0) + _AFTER_MS) / 1000
+        self._sweep = asyncio.get_running_loop().call_later(seconds, self._swept)
 
     def _swept(self) -> None:
-        self._sweep = None
-        self._pump(now_ms())
+        self._sweep, self._sweep_ms = None, math.inf
+        at_ms = now_ms()
+        self._pump(at_ms)
+        if self.scheduler.queue_length:
+            dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
+            self._sweep_at(min((due for due in dues_ms if due > at_ms), default=math.inf), at_ms)
 
     def _shed(self, shed: Shed, at_ms: float) -> None:
         pending = self._pending.pop(shed.ticket.id, None)

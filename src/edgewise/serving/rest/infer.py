@@ -80,7 +80,10 @@ class Inference:
         if version:
             self._service.model_ready(model, version)
         result = await exchange.watch(self._service.infer(request))
-        answer = answers.of_result(result, asked)
+        if codec.is_long(result, asked):
+            answer = await asyncio.to_thread(answers.of_result, result, asked)
+        else:
+            answer = answers.of_result(result, asked)
         if (encoding := compression.wanted(headers)) is not None:
             content = await compression.compressed(b"".join(answer.body), encoding)
             return Answer(

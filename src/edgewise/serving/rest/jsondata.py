@@ -24,6 +24,9 @@ from edgewise.serving.tensors import checked_shape, from_elements
 
 #: Text decoded at a time; about 1 ms.
 _SLICE_BYTES = 128 * 1024
+_SLICE_ELEMENTS = 16 * 1024
+#: By what Python calls them.
+_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _NUMERIC = b"0123456789+-.eE \t\r\n" + b"trufalse"
 _BRACKETS_TO_BLANKS = bytes.maketrans(b"[]", b"  ")
@@ -78,6 +81,21 @@ def decode(
             f"input '{name}': {flat.size} elements, its shape {shape} has {math.prod(sizes)}"
         )
     return Tensor(name, datatype, sizes, _shaped(name, flat, sizes))
+
+
+def encode(values: NDArray[Any]) -> Iterator[bytes]:
+    """The elements of an array, flat, as JSON in slices that take about 1 ms each.
+
+    What JSON has no number for is one of the strings "NaN", "Infinity" and "-Infinity".
+    """
+    flat = values.reshape(-1)
+    for at in range(0, max(flat.size, 1), _SLICE_ELEMENTS):
+        part = flat[at : at + _SLICE_ELEMENTS]
+        elements: list[Any] = part.tolist()
+        if part.dtype.kind == "f" and not np.isfinite(part).all():
+            elements = [x if math.isfinite(x) else _NO_NUMBERS[str(x)] for x in elements]
+        yield (b"," if at else b"[") + msgspec.json.encode(elements)[1:-1]
+    yield b"]"
 
 
 def _numbers(name: str, datatype: str, text: bytes, first: int) -> NDArray[Any]:

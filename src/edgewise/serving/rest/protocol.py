@@ -117,6 +117,7 @@ class Connection(HttpToolsProtocol):
         self._is_lingering = False
         self._unsent_bytes = 0
         self._socket: Any = None
+        self._silent_since = time.monotonic()
 
     # -- what the event loop tells -------------------------------------------------------------
 
@@ -244,7 +245,8 @@ class Connection(HttpToolsProtocol):
             if self._newest is not None and not self._newest.whole:
                 self.deadline = time.monotonic() + self.state.limits.body_seconds
         elif self._newest is None or self._newest.whole:
-            self.deadline = time.monotonic() + self.state.limits.idle_seconds
+            self._silent_since = time.monotonic()
+            self.deadline = self._silent_since + self.state.limits.idle_seconds
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn answers to what is no request."""
@@ -316,6 +318,10 @@ class Connection(HttpToolsProtocol):
         """Close it if it is between requests; else it closes with its answer."""
         if self.is_idle:
             self.transport.close()
+
+    def silent_s(self, now: float) -> float:
+        """How long it has been between requests."""
+        return now - self._silent_since if self.is_idle else 0.0
 
     def rtt_ms(self) -> float | None:
         """The kernel's round-trip time of this connection."""

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from edgewise.serving.settings import Settings
 
 _BACKLOG = 2048
-#: While draining, a connection between requests is kept so long for a request on its way.
-_GRACE_S = 1.0
+#: While draining, a connection is closed when it has been silent for so long, but not before what
+#: was on its way when the drain began has come.
+_GRACE_S, _ON_ITS_WAY_S = 1.0, 0.1
 _DRAIN_STEP_S = 0.02
 
 
@@ -89,16 +90,17 @@ class HttpServer:
     async def drain(self, seconds: float) -> int:
         """Stop accepting and answer everything that came; how many connections had to be cut.
 
-        A connection between requests is kept for a moment, since a request may be on its way;
-        every answer says that it is its connection's last.
+        A connection between requests is kept for a moment, since a request may be on its way, and
+        longer where one has just been; every answer says that it is its connection's last.
         """
         self._state.draining = True
         await self._stop_accepting()
         began = time.monotonic()
-        while self._state.open and time.monotonic() - began < seconds:
-            if time.monotonic() - began >= self._grace_s:
+        while self._state.open and (now := time.monotonic()) - began < seconds:
+            if now - began >= min(_ON_ITS_WAY_S, self._grace_s):
                 for connection in list(self._state.open):
-                    connection.shutdown()
+                    if connection.silent_s(now) >= self._grace_s:
+                        connection.shutdown()
             await asyncio.sleep(_DRAIN_STEP_S)
         cut = len(self._state.open)
         await self.close()
