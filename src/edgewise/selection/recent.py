@@ -17,10 +17,11 @@ _PRIOR = 10.0
 _MEMORY = 8192
 #: The first fit; from then on when as much again is known, and at last every so many requests.
 _FIRST, _LAST = 8, 16384
-#: Requests between two looks at whether the traffic has changed; the last so many that are then
-#: held against what the fit rests on (few show a jump soon, many a drift at all); and by how many
-#: standard errors gaps or budgets must differ, beyond a share of the mean that does not matter.
-_LOOK, _WINDOWS, _CHANGED, _ALIKE = 64, (64, 256, 1024), 4.5, 0.02
+#: Requests between two looks at whether the traffic has changed (four times as many once it has
+#: been the same for all that is remembered); the last so many that are then held against what the
+#: fit rests on (few show a jump soon, many a drift at all); and by how many standard errors gaps
+#: or budgets must differ, beyond a share of the mean that does not matter.
+_LOOK, _WINDOWS, _CHANGED, _ALIKE = 64, np.array([64, 256, 1024]), 4.5, 0.02
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +36,13 @@ class Traffic:
     wait_ms: Floats
     spread_ms: Floats
 
+    def columns(self) -> tuple[Floats, ...]:
+        """The five, in order."""
+        return self.gap_ms, self.budget_ms, self.backlog_ms, self.wait_ms, self.spread_ms
+
     def rows(self) -> Floats:
         """Shape (5, n)."""
-        columns = (self.gap_ms, self.budget_ms, self.backlog_ms, self.wait_ms, self.spread_ms)
-        return np.stack(columns)
+        return np.stack(self.columns())
 
 
 class RecentService:
@@ -120,10 +124,15 @@ class TrafficLog:
 
     def extend(self, traffic: Traffic) -> None:
         """Many requests."""
-        rows = traffic.rows()[:, -_MEMORY:]
         n = len(traffic.gap_ms)
-        slots = (self.count + np.arange(n - rows.shape[1], n)) % _MEMORY
-        self._rows[:, slots] = rows
+        start = self.count % _MEMORY
+        if start + n <= _MEMORY:
+            for row, column in zip(self._rows, traffic.columns(), strict=True):
+                row[start : start + n] = column
+        else:
+            rows = traffic.rows()[:, -_MEMORY:]
+            slots = (self.count + np.arange(n - rows.shape[1], n)) % _MEMORY
+            self._rows[:, slots] = rows
         self._advance(n)
 
     def latest(self) -> Traffic:
@@ -141,7 +150,11 @@ class TrafficLog:
         """A fit was made: note what it rests on, and when the next is due."""
         self._reference = _summary(self._tail(self._known)[:2])
         self._next_fit = self.count + min(max(self._known, _FIRST), _LAST)
-        self._next_look = self.count + _LOOK
+        self._next_look = self.count + self._patience
+
+    @property
+    def _patience(self) -> int:
+        return _LOOK if self._known < _MEMORY else 4 * _LOOK
 
     def _tail(self, n: int) -> Floats:
         first = self.count - min(n, _MEMORY)
@@ -155,27 +168,20 @@ class TrafficLog:
 
     def _look(self) -> None:
         """Where the last requests differ from what the fit rests on, forget all but them."""
-        self._next_look = self.count + _LOOK
+        self._next_look = self.count + self._patience
         if self._reference is None:
             return
-        for window in _WINDOWS:
-            recent = min(window, self._known)
-            if _differ(self._reference, _summary(self._tail(recent)[:2])):
-                self._known = recent
-                self._next_fit = self.count
-                return
+        from edgewise.selection import kernels
+
+        recent = kernels.changed(
+            self._rows, self.count, self._known, self._reference, _WINDOWS, _CHANGED, _ALIKE
+        )
+        if recent:
+            self._known = recent
+            self._next_fit = self.count
 
 
 def _summary(rows: Floats) -> Floats:
     """Mean and variance of each row, and how many values they are of, (rows, 3)."""
     n = rows.shape[1]
     return np.stack([rows.mean(axis=1), rows.var(axis=1), np.full(len(rows), n)], axis=1)
-
-
-def _differ(before: Floats, now: Floats) -> bool:
-    """Whether one of the means has changed. Few values of a heavy tail show too little variance,
-    so the larger of the two counts for both."""
-    variance = np.maximum(before[:, 1], now[:, 1])
-    error = np.sqrt(variance * (1 / before[:, 2] + 1 / now[:, 2]))
-    alike = _CHANGED * error + _ALIKE * np.abs(before[:, 0])
-    return bool((np.abs(now[:, 0] - before[:, 0]) > alike).any())
