@@ -86,6 +86,14 @@ def test_what_is_wrong_is_said(folder: Path, old: str, new: str, message: str) -
     assert "family.toml" in str(error.value) and "\n" not in str(error.value)
 
 
+def test_a_byte_order_mark_is_none_of_the_names(folder: Path) -> None:
+    for name in ("labels.txt", "family.toml"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text, encoding="utf-8-sig", newline="\r\n")
+    family = load_family(folder / "family.toml")
+    assert family.name == "digits" and family.label_names == ("zero", "one")
+
+
 def test_labels_are_distinct_and_there(folder: Path) -> None:
     for text in ("", "a\nb\na\n"):
         (folder / "labels.txt").write_text(text)

@@ -81,7 +81,7 @@ def load_family(path: Path) -> Family:
         InputError: not TOML, an unknown key, a missing file, a value out of range: which.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"the family {path} cannot be read: {error}") from error
     if computed := content.keys() & {"label_names", "path"}:
@@ -101,7 +101,7 @@ def _labels(path: Path, family: Family) -> tuple[str, ...]:
         return ()
     file = path.parent / family.labels
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the family {path}: its labels cannot be read: {error}") from error
     names = tuple(line.strip() for line in lines if line.strip())

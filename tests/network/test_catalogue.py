@@ -44,7 +44,7 @@ def test_two_numbers_are_mean_and_deviation() -> None:
 
 def test_users_add_files(tmp_path: File) -> None:
     file = tmp_path / "mine.toml"
-    file.write_text(MINE)
+    file.write_text(MINE, encoding="utf-8-sig")
     assert resolve(str(file)).name == "mine"
     assert link(str(file)).rtt_ms == 33
     file.write_text(MINE + MINE.replace("mine", "other") + 'radio = "wifi-2012"\n')

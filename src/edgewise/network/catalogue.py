@@ -173,7 +173,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
 def _read_links(file: File) -> dict[str, LinkProfile]:
     try:
-        content = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), _File)
+        content = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8-sig")), _File)
         found = [_link(values) for values in content.link]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"the links {file} cannot be read: {error}") from error
