@@ -225,6 +225,10 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
         (["--certificate", "x.pem"], "both a certificate and its key", 2),
         (["--policy", "best"], "best", 2),
         (["--log", "all"], "requests, errors or off", 2),
+        (["--memory", "nan"], "--memory nan", 2),
+        (["--drain", "-1"], "to drain in", 2),
+        (["--grpc-port", "99999"], "the port 99999", 2),
+        (["--state", "/proc/nowhere"], "learned times cannot be kept", 1),
         (["--profiles", "nowhere.csv"], "no profiles at", 1),
     ],
 )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgewise.serving.settings import RequestLog, Settings
 
 _MB = 1024 * 1024
+_MOST_BYTES = 1 << 60
 
 
 def register(app: typer.Typer) -> None:
@@ -82,7 +83,7 @@ def serve(
         threads=threads,
         policy=policy,
         sla_ms=sla,
-        memory_bytes=None if memory is None else int(memory * _MB),
+        memory_bytes=None if memory is None else _bytes("--memory", memory),
         batch=batch,
         state=state,
         decisions=decisions,
@@ -90,9 +91,15 @@ def serve(
         drain_seconds=drain,
         seed=seed,
         log=_log(log),
-        limits=Limits(body_bytes=int(body * _MB), connections=connections),
+        limits=Limits(body_bytes=_bytes("--body", body), connections=connections),
     )
     _run(families, settings, ray=ray, ray_address=ray_address, as_json=as_json)
+
+
+def _bytes(option: str, megabytes: float) -> int:
+    if not 0 < megabytes * _MB < _MOST_BYTES:
+        raise UsageError(f"{option} {megabytes:g}", hint="in MB, above 0")
+    return int(megabytes * _MB)
 
 
 def _log(text: str) -> RequestLog:

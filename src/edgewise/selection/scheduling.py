@@ -35,6 +35,8 @@ __all__ = ["Assignment", "Batching", "FamilyPlan", "Plan", "Scheduler", "Shed", 
 
 #: When to ask again where no worker is up.
 _DOWN_MS = 1000.0
+#: Passing a job to its worker and back takes less.
+_PASSING_MS = 100.0
 
 
 class Scheduler:
@@ -316,7 +318,10 @@ class Scheduler:
             station.relearn(lane, index)
             return
         mean_ms = lane.service.means_ms[index]
-        seen_ms = max(now_ms - job.started_ms, service_ms)
+        passing_ms = now_ms - job.started_ms - service_ms
+        if passing_ms > _PASSING_MS:  # it waited for a new worker: that tells nothing of others
+            passing_ms = 0.0
+        seen_ms = service_ms + max(passing_ms, 0.0)
         if size > 1:
             busy = lane.busy.at(job.busy)
             family.learners.batches_of(work.variant).observe(size, seen_ms / mean_ms / busy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -62,6 +63,24 @@ def measured(
             )
         )
     return table(family.family.name, profiles)
+
+
+def make_room(state: Path) -> None:
+    """The folder for what is learned: better refused now than found missing at the end.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        # Not `access`: it knows no read-only file systems of containers, and says yes to root.
+        with tempfile.TemporaryFile(dir=state):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"learned times cannot be kept in {state}: {error.strerror or error}",
+            hint="--state takes a folder that can be written",
+        ) from error
 
 
 def _of(served: Served, profile: Profile) -> Profile:

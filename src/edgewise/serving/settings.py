@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -11,6 +12,7 @@ from typing import Literal
 from edgewise.errors import UsageError
 
 MB = 1024 * 1024
+_LAST_PORT = 65535
 RequestLog = Literal["requests", "errors", "off"]
 
 
@@ -80,8 +82,15 @@ class Settings:
             raise UsageError(f"{self.workers} workers, batches of {self.batch}")
         if self.threads < 1:
             raise UsageError(f"{self.threads} threads per worker", hint="one or more")
-        if self.sla_ms is not None and not self.sla_ms > 0:
+        if self.sla_ms is not None and not 0 < self.sla_ms < math.inf:
             raise UsageError(f"a deadline of {self.sla_ms} ms", hint="it is above 0")
+        if not 0 <= self.drain_seconds < math.inf:
+            raise UsageError(f"{self.drain_seconds:g} s to drain in", hint="0 or more")
+        for port in (self.port, self.grpc_port):
+            if port is not None and not 0 <= port <= _LAST_PORT:
+                raise UsageError(f"the port {port}", hint=f"0 (any) to {_LAST_PORT}")
+        if self.grpc_port is not None and 0 != self.port == self.grpc_port:
+            raise UsageError(f"HTTP and gRPC cannot share the port {self.port}")
         if self.memory_bytes is not None and self.memory_bytes < MB:
             raise UsageError(f"a memory budget of {self.memory_bytes} bytes", hint="1 MB or more")
 

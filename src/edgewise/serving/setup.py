@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from edgewise.serving.settings import Settings
 Cluster = Callable[
     [Mapping[str, Runnable], Callable[[str, int, bool], None]], Mapping[str, AnyPool]
 ]
+
+#: Workers that die in such a row are not waited for.
+_LATELY_MS = 5000.0
 
 
 @dataclass
@@ -54,6 +58,8 @@ class Deployment:
         self.pools: Pools
         self._start_profiles: dict[str, ProfileTable] = {}
         self._resident: dict[int, frozenset[str]] = {}
+        self._awaited: int | None = None
+        self._last_lost_ms = -math.inf
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -61,11 +67,14 @@ class Deployment:
         """Bring everything up.
 
         Raises:
-            InputError: a family or its profiles cannot be read, or do not fit each other.
+            InputError: a family or its profiles cannot be read, or do not fit each other; what is
+                learned could not be kept.
             MissingExtra, RuntimeRefused, WorkerFailed: a variant does not run here.
             Unavailable: an endpoint does not answer.
         """
         read = self._reading()
+        if self.settings.state is not None:
+            priors.make_room(self.settings.state)
         self.pools = Pools(self._make_pools(read), _pool_of(read.catalogue, self._cluster))
         try:
             for pool in self.pools.by_name.values():
@@ -301,17 +310,33 @@ class Deployment:
             return
         scheduler = self.service.scheduler
         if up:
+            if pool == LOCAL:
+                awaited, self._awaited = self._awaited, None
+                if awaited is not None and awaited != worker:  # now it is the slower way
+                    scheduler.worker_lost(pool, awaited, now_ms())
             scheduler.worker_back(pool, worker, now_ms())
             self.service.teller.tell(events.WorkerBack(worker, now_ms(), pool=pool))
             self.service.pump()
         else:
-            scheduler.worker_lost(pool, worker, now_ms())
+            if not self._awaits(pool, worker):
+                scheduler.worker_lost(pool, worker, now_ms())
             lost = self.pools.by_name[pool]
             cause = lost.causes[worker] if isinstance(lost, Pool) else "does not answer"
             self.service.teller.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
             # Worker processes are back at once; nobody knows when an endpoint (a URL) is.
             if "://" in pool and not self.pools.alive(pool):
                 self.service.move(pool)
+
+    def _awaits(self, pool: str, worker: int) -> bool:
+        """Whether a lost worker process was the last, and none was lost so lately: then requests
+        go on being queued for its replacement, which is there before most deadlines."""
+        if pool != LOCAL or self._cluster is not None or self.pools.alive(LOCAL):
+            return False
+        before_ms, self._last_lost_ms = self._last_lost_ms, now_ms()
+        if self._last_lost_ms - before_ms < _LATELY_MS:
+            return False
+        self._awaited = worker
+        return True
 
 
 def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:
