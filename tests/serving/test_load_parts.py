@@ -90,7 +90,7 @@ def test_nothing_to_send(tmp_path: Path) -> None:
         inputs.read([tmp_path])
     with pytest.raises(InputError, match="no input at"):
         inputs.read([tmp_path / "absent.png"])
-    with pytest.raises(UsageError, match="needs inputs"):
+    with pytest.raises(UsageError, match="no inputs"):
         inputs.read([])
 
 
@@ -167,9 +167,14 @@ def test_addresses() -> None:
     assert (away.port, away.tls, away.authority) == (443, True, "example.org")
     assert "word" not in away.url
     assert away.infer_path("a b") == "/proxy/v2/models/a%20b/infer"
-    for wrong in ("ftp://x", "http://", "http://x:port"):
+    for wrong in ("ftp://x", "http://", "http://x:port", "http://gerät:80"):
         with pytest.raises(UsageError, match="no address"):
             target.parse(wrong)
+    with pytest.raises(UsageError, match="over HTTP"):
+        target.parse("grpc://x:8081")
+    for token in ("two\nlines", "€"):
+        with pytest.raises(UsageError, match="no header can carry"):
+            target.parse("http://x", token)
 
 
 # -- when what is sent --------------------------------------------------------------------------

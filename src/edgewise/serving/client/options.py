@@ -90,6 +90,8 @@ class Settings:
         for name in ("timeout_s", "most_answer_bytes"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}", hint="above 0")
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise UsageError("the token has characters that no header can carry")
         if not 0 < self.level < 1:
             raise UsageError(f"level is {self.level}", hint="between 0 and 1")
         if self.encoding not in ("auto", "png", "jpeg"):

@@ -48,7 +48,7 @@ def read(paths: Sequence[Path], label_file: Path | None = None) -> Inputs:
     """
     names = _label_names(label_file)
     if not paths:
-        raise UsageError("a load needs inputs", hint="--input FOLDER, FILE.npz or images")
+        raise UsageError("no inputs to send", hint="--input FOLDER, FILE.npz or images")
     archives = [path for path in paths if path.suffix.lower() == ".npz"]
     if archives and len(paths) > 1:
         raise UsageError(f"{archives[0]} with other inputs", hint="give one npz file, or images")

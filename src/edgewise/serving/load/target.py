@@ -165,10 +165,13 @@ def parse(url: str, token: str | None = None, ca: Path | None = None) -> Target:
         port = parts.port
     except ValueError:
         port = -1
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1:
+    if parts.scheme in ("grpc", "grpcs"):
+        raise UsageError(f"'{url}': a load goes over HTTP", hint="the same service's HTTP address")
+    is_plain = parts.netloc.isascii() and parts.path.isascii()
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == -1 or not is_plain:
         raise UsageError(f"'{url}' is no address of a service", hint="http://127.0.0.1:8080")
     tls = parts.scheme == "https"
-    if token and not token.isprintable():
+    if token and not (token.isascii() and token.isprintable()):
         raise UsageError("the token has characters that no header can carry")
     return Target(
         url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}",
