@@ -46,6 +46,17 @@ def test_the_fluid_bound_is_drawn_where_there_is_load() -> None:
     assert "regret" not in seen
 
 
+def test_a_policy_has_one_colour_in_all_panels() -> None:
+    rows = [row(policy, 100, 40, bound=70.0) for policy in ("mdinference", "deadline")]
+    domains = [
+        panel["encoding"]["color"]["scale"]["domain"]
+        for panel in policy_curves(rows)["vconcat"]
+        if "encoding" in panel and panel["encoding"]["y"]["field"] != "usage"
+    ]
+    policies = ["mdinference", "deadline"]
+    assert domains == [policies, policies, [*policies, "fluid bound"]]
+
+
 def test_pictures_are_written_by_their_name(tmp_path: Path) -> None:
     spec = policy_curves([row("greedy", 100, 40), row("greedy", 200, 50)])
     json.dumps(spec)

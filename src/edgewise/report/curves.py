@@ -23,7 +23,8 @@ def policy_curves(rows: Sequence[SimulationRow]) -> dict[str, Any]:
     shown = [row for row in rows if row.policy != "oracle" or _has_only_oracle(rows)]
     panels = [_metric(shown, key, title) for key, title in _METRICS]
     if regrets := _regrets(rows):
-        panels.append(_lines(regrets, "regret", "Regret against the oracle (points)"))
+        title = "Regret against the oracle (points)"
+        panels.append(_lines(regrets, "regret", title, _policies(shown)))
     panels.append(_usage(shown))
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
@@ -67,7 +68,8 @@ def _title(rows: Sequence[SimulationRow]) -> str:
 
 
 def _set(row: SimulationRow) -> str:
-    load = f", {row.arrivals}, {row.workers} workers" if row.arrivals else ""
+    workers = "1 worker" if row.workers == 1 else f"{row.workers} workers"
+    load = f", {row.arrivals}, {workers}" if row.arrivals else ""
     return f"{row.profiles} over {row.network}{load}"
 
 
@@ -83,7 +85,12 @@ def _metric(rows: Sequence[SimulationRow], key: str, title: str) -> dict[str, An
             for row in {(_set(row), row.sla_ms): row for row in rows}.values()
             if row.fluid_bound is not None
         ]
-    return _lines(values, key, title)
+    return _lines(values, key, title, _policies(rows))
+
+
+def _policies(rows: Sequence[SimulationRow]) -> list[str]:
+    """Policies as they were asked for."""
+    return list(dict.fromkeys(row.policy for row in rows))
 
 
 def _regrets(rows: Sequence[SimulationRow]) -> list[dict[str, Any]]:
@@ -102,11 +109,20 @@ def _regrets(rows: Sequence[SimulationRow]) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(values: list[dict[str, Any]], key: str, title: str) -> dict[str, Any]:
+def _lines(
+    values: list[dict[str, Any]], key: str, title: str, policies: list[str]
+) -> dict[str, Any]:
+    """A panel. What is no policy comes after them, so that each has one colour in all panels."""
+    others = sorted({value["policy"] for value in values} - set(policies))
     encoding: dict[str, Any] = {
         "x": {"field": "sla_ms", "type": "quantitative", "title": "Deadline (ms)"},
         "y": {"field": key, "type": "quantitative", "title": title},
-        "color": {"field": "policy", "type": "nominal", "title": "Policy"},
+        "color": {
+            "field": "policy",
+            "type": "nominal",
+            "title": "Policy",
+            "scale": {"domain": [*policies, *others]},
+        },
         "strokeDash": {
             "condition": {"test": "datum.policy === 'fluid bound'", "value": [6, 4]},
             "value": [1, 0],
