@@ -10,6 +10,7 @@ machine. Below 1: scan is faster.
     scan       scan_package(): hash, directory, manifest, every entry's head, every model
     needed     zlib inflates what scan has to inflate whole (manifest, resources, models, nested
                archives) and the heads of all others; nothing is parsed or hashed
+    + hash     the same, and the SHA-256 of the package, by which a record names it
     all        zlib inflates every deflated entry
     androguard androguard's APK() and reading every entry (where it can be imported)
 """
@@ -17,6 +18,7 @@ machine. Below 1: scan is faster.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import random
 import statistics
 import subprocess
@@ -54,7 +56,8 @@ def main() -> None:
         synthetic = Path(folder) / f"synthetic-{options.mib}MiB.apk"
         build(synthetic, options.mib * MIB)
         print(f"{'package':46} {'MB':>6} {'entries':>7} {'scan ms':>8}  scan / "
-              f"{'needed':>6} {'all':>6} {'androguard':>10}  {'peak MiB':>8}")  # fmt: skip
+              f"{'needed':>6} {'+ hash':>6} {'all':>6} "
+              f"{'androguard':>10}  {'peak MiB':>8}")  # fmt: skip
         for package in (*packages, synthetic):
             print(line(package, options.rounds), flush=True)
         whole_command(packages[0] if packages else synthetic, options.rounds)
@@ -71,6 +74,7 @@ def line(package: Path, rounds: int) -> str:
     contenders: dict[str, Contender] = {
         "scan": lambda: scan_package(str(package)),
         "needed": zlib_needed(package, archive),
+        "hashed": zlib_needed(package, archive, hashed=True),
         "all": zlib_all(package),
     }
     other = androguard(package)
@@ -79,11 +83,12 @@ def line(package: Path, rounds: int) -> str:
     medians = interleaved(contenders, rounds)
     ratios = {
         name: f"{medians['scan'] / medians[name]:.2f}" if medians.get(name) else "–"
-        for name in ("needed", "all", "androguard")
+        for name in ("needed", "hashed", "all", "androguard")
     }
     return (
         f"{package.name[:46]:46} {package.stat().st_size / 1e6:6.1f} {len(archive):7} "
-        f"{medians['scan'] * 1e3:8.2f}         {ratios['needed']:>6} {ratios['all']:>6} "
+        f"{medians['scan'] * 1e3:8.2f}         {ratios['needed']:>6} "
+        f"{ratios['hashed']:>6} {ratios['all']:>6} "
         f"{ratios['androguard']:>10}  {peak_mib(package):8.0f}"
     )
 
@@ -100,7 +105,7 @@ def interleaved(contenders: dict[str, Contender], rounds: int) -> dict[str, floa
     return {name: statistics.median(found) for name, found in samples.items()}
 
 
-def zlib_needed(package: Path, archive: Archive) -> Contender:
+def zlib_needed(package: Path, archive: Archive, *, hashed: bool = False) -> Contender:
     """Inflating, with zlib, what scan reads: whole where it must, else heads."""
     whole = {ANDROID, "resources.arsc"}
     whole |= {e.entry_name for e in archive if is_candidate(e) or opens_as_archive(e.head(4))}
@@ -112,6 +117,9 @@ def zlib_needed(package: Path, archive: Archive) -> Contender:
                 zlib.decompress(data, -15)
             else:
                 zlib.decompressobj(-15).decompress(data[: 2 * HEAD], HEAD)
+        if hashed:
+            with package.open("rb") as stream:
+                hashlib.file_digest(stream, "sha256")
 
     return run
 
