@@ -1,12 +1,15 @@
 """MLPerf LoadGen's Server scenario against the running service.
 
-    python benchmarks/bench_loadgen.py [--qps 50] [--latency-ms 100] [--url URL --model M --input F]
+    python benchmarks/bench_loadgen.py [--qps 40,60,75] [--latency-ms 300] [--computed]
+                                       [--url URL --model M --input F]
 
 LoadGen decides when queries come (Poisson) and judges: valid if the 99th percentile of all
-latencies stays below the bound. Needs `mlcommons-loadgen` (see requirements-peers.txt). Without
---url a family of slow variants is served for the run. Queries state the bound as their deadline; a
-refusal is an answer without a result for LoadGen, so refusals are counted beside its summary: read
-them together.
+latencies stays below the bound. Needs `mlcommons-loadgen` (requirements-peers.txt), here or in
+`.venv-peers`. Without --url a family is served for the runs: of variants that wait for a drawn time
+(`paced_family.py`, about 90 per second at most), or with --computed of ones that compute
+(`slow_family.py`). A few seconds at the first rate come before, not judged: MLPerf lets a system
+warm up. Queries state the bound as their deadline. A refusal is an answer without a result for
+LoadGen, so a run counts here only if refusals and late answers together are at most 1 % as well.
 """
 
 from __future__ import annotations
@@ -14,27 +17,33 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import paced_family
+import slow_family
 from edgewise.serving.load import links, run
 from edgewise.serving.load.device import Device
 from edgewise.serving.load.exchange import Exchange, now_ms
 from edgewise.serving.load.settings import LoadSettings
 from served import serving
-from slow_family import NAME, build, inputs
+
+#: Of all queries, those without an answer in time.
+MOST_MISSED = 0.01
 
 
 class Caller:
     """The system under test: an event loop in a thread that sends what LoadGen issues."""
 
-    def __init__(self, prepared: run.Prepared, loadgen: Any) -> None:
-        self._loadgen = loadgen
+    def __init__(self, prepared: run.Prepared, loadgen: Any, bound_ms: float) -> None:
+        self._loadgen, self._bound_ms = loadgen, bound_ms
         self._bodies = prepared.bodies
         self.outcomes: Counter[str] = Counter()
+        self.accuracy: list[float] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         address = links.Address(prepared.target.address, prepared.target.port, None)
@@ -51,6 +60,19 @@ class Caller:
         self._thread.join()
         self._loop.close()
 
+    def verdict(self, summary: dict[str, str]) -> str:
+        """LoadGen's word, and ours beside it."""
+        said = next((value for name, value in summary.items() if name.startswith("Result is")), "?")
+        p99_ms = float(summary.get("99.00 percentile latency (ns)", "nan")) / 1e6
+        asked = sum(self.outcomes.values())
+        missed = 1 - self.outcomes["in time"] / max(asked, 1)
+        counts = said == "VALID" and missed <= MOST_MISSED
+        mean = sum(self.accuracy) / max(len(self.accuracy), 1)
+        return (
+            f"{said} (LoadGen), p99 {p99_ms:.0f} ms, {dict(self.outcomes)}: {100 * missed:.2f} % "
+            f"missed, {'valid' if counts else 'NOT VALID'}, mean accuracy {mean:.1f} %"
+        )
+
     def issue(self, samples: Any) -> None:
         """Called by LoadGen's thread, which must not be kept."""
         at_ms = now_ms()
@@ -64,52 +86,79 @@ class Caller:
 
     def _finished(self, exchange: Exchange) -> None:
         refused = exchange.error is None and exchange.status != 200
-        self.outcomes[exchange.error or ("refused" if refused else "answered")] += 1
+        late = not refused and exchange.last_ms - exchange.due_ms > self._bound_ms
+        kind = exchange.error or ("refused" if refused else "late" if late else "in time")
+        self.outcomes[kind] += 1
+        if exchange.said is not None:
+            self.accuracy.append(exchange.said.accuracy or 0.0)
         done = self._loadgen.QuerySampleResponse(exchange.number, 0, 0)
         self._loadgen.QuerySamplesComplete([done])
 
 
+def loadgen() -> Any:
+    """LoadGen's module, None where it is not installed."""
+    with contextlib.suppress(ImportError):
+        import mlperf_loadgen
+
+        return mlperf_loadgen
+    peers = Path(__file__).parents[1] / ".venv-peers"
+    for file in peers.glob("lib/python3*/site-packages/mlperf_loadgen*.so"):
+        spec = importlib.util.spec_from_file_location("mlperf_loadgen", file)
+        if spec is not None and spec.loader is not None:
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            return module
+    return None
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--qps", type=float, default=50.0)
-    arguments.add_argument("--latency-ms", type=float, default=100.0)
-    arguments.add_argument("--seconds", type=float, default=20.0)
+    arguments.add_argument("--qps", default="40,60,75")
+    arguments.add_argument("--latency-ms", type=float, default=300.0)
+    arguments.add_argument("--seconds", type=float, default=8.0)
+    arguments.add_argument("--warmup", type=float, default=4.0)
     arguments.add_argument("--workers", type=int, default=1)
     arguments.add_argument("--policy", default="deadline")
+    arguments.add_argument("--computed", action="store_true")
     arguments.add_argument("--url")
-    arguments.add_argument("--model", default=NAME)
+    arguments.add_argument("--model")
     arguments.add_argument("--input", type=Path)
     given = arguments.parse_args()
-    try:
-        import mlperf_loadgen
-    except ImportError:
+    judging = loadgen()
+    if judging is None:
         print("skipped: mlcommons-loadgen is not installed (requirements-peers.txt)")
         return
+    family = slow_family if given.computed else paced_family
+    rates = [float(word) for word in given.qps.split(",")]
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        family = build(folder)
+        path = family.build(folder)
+        environment = {} if given.computed else paced_family.environment(path)
         url = given.url or stack.enter_context(
-            serving(family, workers=given.workers, policy=given.policy)
+            serving(path, workers=given.workers, policy=given.policy, environment=environment)
         )
-        prepared = run.prepare(
-            LoadSettings(
-                url=url, model=given.model, inputs=(given.input or inputs(folder),), requests=1,
-                sla_ms=given.latency_ms,
-            )
+        settings = LoadSettings(
+            url=url, model=given.model or family.NAME,
+            inputs=(given.input or family.inputs(folder),), sla_ms=given.latency_ms,
+            arrivals=f"poisson:{rates[0]:g}", seconds=given.warmup,
         )  # fmt: skip
-        caller = stack.enter_context(Caller(prepared, mlperf_loadgen))
-        judge(mlperf_loadgen, caller, given, len(prepared.bodies), folder)
-        print(f"\nQueries by outcome: {dict(caller.outcomes)}")
+        run.drive(settings)
+        for rate in rates:
+            prepared = run.prepare(settings)
+            with Caller(prepared, judging, given.latency_ms) as caller:
+                verdict = judge(judging, caller, given, rate, len(prepared.bodies), folder)
+            print(f"{rate:g} per s, bound {given.latency_ms:g} ms: {caller.verdict(verdict)}",
+                  flush=True)  # fmt: skip
 
 
 def judge(
-    loadgen: Any, caller: Caller, given: argparse.Namespace, samples: int, folder: Path
-) -> None:
-    """One run in LoadGen's Server scenario; prints LoadGen's own summary."""
+    loadgen: Any, caller: Caller, given: argparse.Namespace, qps: float, samples: int, folder: Path
+) -> dict[str, str]:
+    """One run in LoadGen's Server scenario: LoadGen's own summary, by the names of its lines."""
     settings = loadgen.TestSettings()
     settings.scenario = loadgen.TestScenario.Server
     settings.mode = loadgen.TestMode.PerformanceOnly
-    settings.server_target_qps = given.qps
+    settings.server_target_qps = qps
     settings.server_target_latency_ns = int(given.latency_ms * 1e6)
     settings.server_target_latency_percentile = 0.99
     settings.min_duration_ms = int(given.seconds * 1000)
@@ -131,7 +180,9 @@ def judge(
     finally:
         loadgen.DestroyQSL(library)
         loadgen.DestroySUT(system)
-    print((folder / "mlperf_log_summary.txt").read_text())
+    lines = (folder / "mlperf_log_summary.txt").read_text().splitlines()
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    return {name.strip(" *"): value.strip() for name, value in pairs}
 
 
 if __name__ == "__main__":
