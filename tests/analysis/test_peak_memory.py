@@ -59,3 +59,11 @@ def test_a_copy_of_weights_is_no_activation(net: Any) -> None:
     b.layer(Kind.DENSE, ["x", "w"], "y")
     b.done("y")
     assert peak(b) == (100 + 50) * 4
+
+
+def test_a_handle_of_a_variable_is_no_activation(net: Any) -> None:
+    b = net(x=(1, 10)).layer(Kind.VARIABLE, [], "handle", dtype="resource")
+    b.layer(Kind.UNARY, ["x"], "y")
+    b.layer(Kind.VARIABLE, ["handle", "y"], "written", dtype="resource")
+    b.done("y")
+    assert peak_activation_bytes(b.graph, propagate(b.graph)) == 80

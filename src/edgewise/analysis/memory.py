@@ -14,7 +14,12 @@ from edgewise.graph import DTYPE_BITS, Graph
 
 
 def tensor_bytes(dims: Dims | None, dtype: str) -> int | None:
-    """Bytes of a tensor, sub-byte types packed; None for an unknown shape or a type of no size."""
+    """Bytes of a tensor, sub-byte types packed; None for an unknown shape or a type of no size.
+
+    A handle of a variable holds nothing itself: what is read through it is another tensor.
+    """
+    if dtype == "resource":
+        return 0
     bits = DTYPE_BITS.get(dtype)
     if dims is None or bits is None:
         return None
