@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Outcomes of a file that the user named which count as not processed.
 _NOT_PROCESSED = ("rejected", "not_examined")
+#: Signs of a formula that people are shown.
+_READABLE = 120
 #: Fields of a parsed model that a file may leave out, and those that nothing fills yet.
 _STATED = ("name", "producer")
 _LATER = ("architecture", "modality", "task", "task_confidence")
@@ -160,6 +162,11 @@ def _print_report(model: Model) -> None:
     console.print()
 
 
+def _is_short(formula: str | None) -> bool:
+    """Whether a person would read it; `--json` has all of it."""
+    return formula is not None and len(formula) <= _READABLE
+
+
 def _facts(model: Model) -> list[tuple[str, str]]:
     ops = ", ".join(f"{op} {n}" for op, n in list((model.ops or {}).items())[:12])
     dtypes = ", ".join(f"{t} {output.size(n)}" for t, n in (model.weight_dtypes or {}).items())
@@ -174,7 +181,7 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         *(("output", f"{p.name}  {output.shape(p.shape)}  {p.dtype}") for p in model.outputs or ()),
         ("layers", f"{model.layers}: {ops}"),
         ("parameters", f"{output.count(model.parameters)} ({dtypes or 'none'})"),
-        ("MACs", macs + (f" = {model.macs_formula}" if model.macs_formula else "")),
+        ("MACs", macs + (f" = {model.macs_formula}" if _is_short(model.macs_formula) else "")),
         ("FLOPs", output.count(model.flops)),
         ("peak activations", output.size(model.peak_activation_bytes)),
         ("quantisation", model.quantization or "–"),
