@@ -26,12 +26,15 @@ def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         assert verb in text
 
 
-@pytest.mark.parametrize("arguments", [["nonsense"], ["scan"], ["scan", "--nonsense", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["nonsense"], ["scan"], ["scan", "--nonsense", "x"], ["bench", "m", "--seed", "x"]],
+)
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err
+    assert captured.err.startswith("edgewise: ") and captured.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("verb", ["--help", "--version"])

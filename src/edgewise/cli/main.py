@@ -82,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
         status = app(args=list(arguments), standalone_mode=False) or 0
         sys.stdout.flush()
     except _WRONG_USAGE as error:
-        error.show()
+        _show(error)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         status = _INTERRUPTED
@@ -107,6 +107,16 @@ def run(arguments: Sequence[str]) -> int:
     if status == _INTERRUPTED:
         typer.echo("edgewise: interrupted", err=True)
     return int(status)
+
+
+def _show(error: typer.BadParameter) -> None:
+    """Wrong usage as one line. `edgewise` alone is no mistake: it shows the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return
+    command = error.ctx.command_path if error.ctx is not None else "edgewise"
+    message = error.format_message().removesuffix(".")
+    typer.echo(f"edgewise: {message} (see {command} --help)", err=True)
 
 
 def _reader_left() -> int:
