@@ -23,6 +23,7 @@ from edgewise.serving.endpoints.address import parse
 from edgewise.serving.endpoints.pool import EndpointPool
 from edgewise.serving.messages import (
     BadRequest,
+    Down,
     InferenceFailed,
     ServingError,
     Tensor,
@@ -394,6 +395,28 @@ def test_a_dead_endpoint_is_noticed_without_a_request(monkeypatch):
         async with Pool(f"{server.base}/echo?slots=1") as pool:
             await asyncio.to_thread(server.close)
             await pool.until((0, True), (0, False))
+
+    asyncio.run(use())
+
+
+def test_an_endpoint_that_hangs_holds_nobody(door, monkeypatch):
+    monkeypatch.setattr("edgewise.serving.endpoints.pool._CHECK_S", 0.05)
+    monkeypatch.setattr("edgewise.serving.endpoints.pool._ANSWER_S", 0.2)
+
+    async def use():
+        async with Pool(f"{door.base}/slow?slots=1", timeout_s=60) as at:
+            running = asyncio.create_task(at.run((X,)))
+            await asyncio.to_thread(door.service.started.wait, 20)
+            hanging = threading.Event()
+            door.loop.call_soon_threadsafe(hanging.wait, 20)
+            try:
+                outcome = await asyncio.wait_for(running, 10)
+                assert isinstance(outcome, Down)
+                assert "did not answer within" in outcome.message
+                assert at.told[-1] == (0, False)
+            finally:
+                hanging.set()
+            await at.until((0, False), (0, True))
 
     asyncio.run(use())
 

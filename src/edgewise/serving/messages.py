@@ -192,6 +192,10 @@ class Down(Unavailable):
     """Where it would have run does not answer as a whole: not this request's fault."""
 
 
+class Silent(Down):
+    """It did not say anything within the time that it had."""
+
+
 class InferenceFailed(ServingError):
     """The runtime refused or crashed on this input; the message is its own, shortened."""
 

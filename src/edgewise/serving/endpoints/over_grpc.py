@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 
 from edgewise.serving.catalogue import TensorMetadata
 from edgewise.serving.endpoints.address import Address
-from edgewise.serving.endpoints.transport import NO_TOKEN, Described, Down
+from edgewise.serving.endpoints.transport import NO_TOKEN, Described, Down, Silent
 from edgewise.serving.messages import InferenceFailed, ServingError, Tensor, Unavailable
 from edgewise.serving.rpc import codec
 from edgewise.serving.rpc.fields import METHODS, SERVICE
@@ -97,7 +97,7 @@ class GrpcTransport:
         if any(key == RETRY_AFTER for key, _ in error.trailing_metadata() or ()):
             return Unavailable(f"the endpoint {url} refuses: {details}")
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return Down(f"the endpoint {url} did not answer within {timeout_s:g} s")
+            return Silent(f"the endpoint {url} did not answer within {timeout_s:g} s")
         if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
             return InferenceFailed(f"the endpoint {url} refuses: {details}", hint=NO_TOKEN)
         if code in _DOWN:

@@ -13,7 +13,7 @@ from edgewise.serving.catalogue import TensorMetadata
 from edgewise.serving.client import wire
 from edgewise.serving.client.errors import MalformedAnswer
 from edgewise.serving.endpoints.address import Address
-from edgewise.serving.endpoints.transport import NO_TOKEN, Described, Down
+from edgewise.serving.endpoints.transport import NO_TOKEN, Described, Down, Silent
 from edgewise.serving.messages import InferenceFailed, ServingError, Tensor, Unavailable
 from edgewise.serving.tensors import to_elements, to_raw
 
@@ -68,6 +68,8 @@ class HttpTransport:
         """Return if its model is ready."""
         try:
             await self._call("GET", f"{self._model}/ready", timeout_s)
+        except Silent:
+            raise
         except (InferenceFailed, Unavailable) as error:
             raise Down(
                 f"the endpoint {self._address.url} is not ready: {error.message}", hint=error.hint
@@ -135,7 +137,7 @@ class HttpTransport:
                 method, url, headers=headers, content=content, timeout=timeout_s
             )
         except httpx.TimeoutException as error:
-            raise Down(
+            raise Silent(
                 f"the endpoint {self._address.url} did not answer within {timeout_s:g} s"
             ) from error
         except httpx.HTTPError as error:

@@ -20,7 +20,7 @@ from edgewise.records import Port
 from edgewise.serving.calibration import Calibration, busy_counts
 from edgewise.serving.endpoints import address
 from edgewise.serving.endpoints.model import RemoteModel
-from edgewise.serving.endpoints.transport import Described, Down, Transport, connect
+from edgewise.serving.endpoints.transport import Described, Down, Silent, Transport, connect
 from edgewise.serving.messages import ServingError, Tensor, Unavailable
 from edgewise.serving.outcomes import Ran
 
@@ -197,6 +197,9 @@ class EndpointPool:
             outcome = await self._ran(self._model(key), inputs)
         except EdgewiseError as error:
             outcome = error
+        except asyncio.CancelledError:
+            outcome = self._cause or outcome
+            raise
         finally:
             self._jobs[worker] = None
             if self._cause is not None:
@@ -310,6 +313,12 @@ class EndpointPool:
         """Whether it is still there, though nobody may ask it anything just now."""
         try:
             await self._transport.check(_ANSWER_S)
+        except Silent as error:
+            self._fall(error)
+            # One that says that it is not ready may still end what it has begun; this one hangs.
+            for job in self._jobs:
+                if job is not None:
+                    job.cancel()
         except Down as error:
             self._fall(error)
         except ServingError as error:

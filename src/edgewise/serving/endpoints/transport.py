@@ -8,9 +8,9 @@ from typing import Protocol
 
 from edgewise.serving.catalogue import TensorMetadata
 from edgewise.serving.endpoints.address import Address
-from edgewise.serving.messages import Down, Tensor
+from edgewise.serving.messages import Down, Silent, Tensor
 
-__all__ = ["NO_TOKEN", "Described", "Down", "Transport", "connect"]
+__all__ = ["NO_TOKEN", "Described", "Down", "Silent", "Transport", "connect"]
 
 #: What to do where an endpoint asks for a token.
 NO_TOKEN = "its URL names the environment variable that has the token: ?token_env=NAME"
