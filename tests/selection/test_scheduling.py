@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -251,6 +252,33 @@ def test_work_that_costs_others_more_than_it_brings_is_refused() -> None:
             s.refit()
     assert reasons["price"] > 100
     assert chosen["good"] > 3 * chosen["poor"]
+
+
+def test_prices_are_found_beside_the_service_and_hold_once_they_are_taken() -> None:
+    """A search that lasts some requests changes nothing before it ends, and is not begun twice."""
+    verdicts: list[list[Plan | Shed]] = []
+    for beside in (False, True):
+        s = scheduler(profiles=three(std=4.0))
+        random = Random(5)
+        now = 0.0
+        found = None
+        told: list[Plan | Shed] = []
+        for number in range(9):
+            now += random.expovariate(1 / 8.0)
+            told.append(s.arrive(ticket(number, now + 150, now), now))
+            if beside and number == 8:
+                found = s.fitting()
+        assert s.refit_due is not beside
+        if not beside:
+            s.refit()
+        else:
+            assert found is not None and s.fitting() is None
+            find, take = found
+            with ThreadPoolExecutor(1) as elsewhere:
+                take(elsewhere.submit(find).result())
+        told += [s.arrive(ticket(100 + n, now + 40 + 30 * n, now), now) for n in range(6)]
+        verdicts.append(told)
+    assert [str(each) for each in verdicts[0]] == [str(each) for each in verdicts[1]]
 
 
 def _run(s: Scheduler, now: float) -> tuple[Assignment, float] | None:

@@ -139,6 +139,7 @@ def test_the_budget_decides_between_variants(tmp_path: Path) -> None:
         assert tight.basis == "client"
         assert tight.budget_ms == pytest.approx(10.0)
         assert roomy.parameters()["policy"]
+        await asyncio.sleep(0)  # listeners are told after the caller
         assert served.kinds() == ["Arrived", "Answered", "Arrived", "Answered"]
 
     run(work)

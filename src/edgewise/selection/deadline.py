@@ -12,6 +12,7 @@ requests (`prices.py`), refitted from the traffic lately seen. Without load the 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -261,16 +262,24 @@ class DeadlinePolicy:
         Services last `slowdown` times what was observed of them; a job that runs has `left_ms`
         left in the mean, where that is known (`prices.solve`).
         """
-        self._reprofile(slowdown)
-        if self._traffic.count:
-            self.prices = self._pricing.solve(
-                self.prices, self._traffic.latest(), self.workers, left_ms
-            )
-            self._traffic.fitted()
+        self.prices = self.fitting(slowdown, left_ms)()
 
-    def later(self, left_ms: float = 0.0) -> prices.Later:
-        """What a backlog is worth for requests yet to come, by how long none has come."""
-        return self._pricing.later(self.prices, self._traffic.latest(), self.workers, left_ms)
+    def fitting(self, slowdown: float, left_ms: float) -> Callable[[], Prices]:
+        """`refit` in two: what this returns does the work, in any thread, without touching the
+        policy; its result is to be kept in `prices`."""
+        self._reprofile(slowdown)
+        before, workers, solve = self.prices, self.workers, self._pricing.solve
+        if not self._traffic.count:
+            return lambda: before
+        traffic = self._traffic.latest()
+        self._traffic.fitted()
+        return lambda: solve(before, traffic, workers, left_ms)
+
+    def later(self, left_ms: float = 0.0) -> Callable[[Prices], prices.Later]:
+        """Tells what a backlog is worth for requests yet to come under prices, by how long none has
+        come; in any thread."""
+        traffic, workers, later = self._traffic.latest(), self.workers, self._pricing.later
+        return lambda fitted: later(fitted, traffic, workers, left_ms)
 
     @property
     def service(self) -> RecentService:

@@ -13,7 +13,7 @@ import numpy as np
 from edgewise.selection import boards
 from edgewise.selection.boards import FACTOR, IDLE, LOST, MODEL, STAGES, START, Desk, undominated
 from edgewise.selection.jobs import Assignment
-from edgewise.selection.lanes import Lane
+from edgewise.selection.lanes import Fitted, Lane
 from edgewise.selection.profiles import Floats
 from edgewise.selection.waiting import Waiting
 
@@ -137,6 +137,11 @@ class Station:
         for row, mean_ms in enumerate(desk.mean_ms):
             boards.shifts(grid_ms, mean_ms * factor * share, desk.cells, desk.parts, row)
         self._rekind(None)
+
+    def reprice(self, lane: Lane, fitted: Fitted) -> None:
+        """Go by new prices of a lane."""
+        lane.take(fitted)
+        self.relay()
 
     def reach(self, budget_ms: float) -> None:
         """See as far as a budget, while no prices say how far that is."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Callable
 
 import numpy as np
 
+from edgewise.selection.arrays import Prices
 from edgewise.selection.busy import Factors
 from edgewise.selection.deadline import Deadline, DeadlinePolicy
 from edgewise.selection.prices import Later
@@ -19,6 +21,9 @@ _FOLLOW = 0.02
 #: be given less when more arrive, so that what new ones lack of time is borne by both, about one
 #: half each, as far as jobs are longer than they have to be.
 _SHARED = 0.5
+
+#: Prices, and what they say of a backlog.
+Fitted = tuple[Prices, Later]
 
 
 class Lane:
@@ -79,13 +84,23 @@ class Lane:
 
     # -- prices -----------------------------------------------------------------------------------
 
-    def refit(self) -> None:
-        """Prices for the traffic lately seen."""
+    def fitting(self) -> Callable[[], Fitted]:
+        """Finds prices for the traffic lately seen, in any thread."""
         assert self.policy is not None
         # What is left of a job, seen at any moment of it: long jobs are seen more often.
         left_ms = self._square / (2 * self._mean_ms) if self._mean_ms > 0 else 0.0
-        self.policy.refit(self.slowdown, left_ms)
-        self.later = self.policy.later(left_ms)
+        later, fit = self.policy.later(left_ms), self.policy.fitting(self.slowdown, left_ms)
+
+        def find() -> Fitted:
+            prices = fit()
+            return prices, later(prices)
+
+        return find
+
+    def take(self, fitted: Fitted) -> None:
+        """Go by prices that were found."""
+        assert self.policy is not None
+        self.policy.prices, self.later = fitted
 
     def lay_out(self, grid_ms: Floats) -> None:
         """Bring the values of a backlog onto the pool's grid."""

@@ -19,14 +19,15 @@ what `next` says. The same calls in the same order give the same answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from edgewise.errors import UsageError
 from edgewise.selection.desk import Job, Station
 from edgewise.selection.families import Bound, Family, learned_file
 from edgewise.selection.jobs import Assignment, Batching, FamilyPlan, Plan, Shed, Ticket
-from edgewise.selection.lanes import Lane
+from edgewise.selection.lanes import Fitted, Lane
 from edgewise.selection.placing import Admitted, Refusal, offer, place_bound, start_of
 from edgewise.selection.profiles import ProfileTable
 from edgewise.selection.starting import Starter
@@ -232,6 +233,13 @@ class Scheduler:
     def refit(self) -> None:
         """Fit the prices of one family in one pool to its traffic (2 to 7 ms), and rebuild the
         choosers of families that have learned enough. Repeat while `refit_due`."""
+        if (found := self.fitting()) is not None:
+            find, take = found
+            take(find())
+
+    def fitting(self) -> tuple[Callable[[], Fitted], Callable[[Fitted], None]] | None:
+        """`refit` in two: a search for prices, which touches nothing and may be done in another
+        thread, and who takes what it finds. None where no prices are due."""
         for family in self._families.values():
             if not family.due:
                 continue
@@ -239,9 +247,8 @@ class Scheduler:
                 family.renew()
             for pool, lane in family.lanes.items():
                 if lane.policy is not None and lane.policy.due:
-                    lane.refit()
-                    self._stations[pool].relay()
-                    return
+                    return lane.fitting(), partial(self._stations[pool].reprice, lane)
+        return None
 
     def save(self, folder: Path) -> None:
         """Keep what was learned: a file per family; an interrupted save leaves the old one."""

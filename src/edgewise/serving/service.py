@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 from edgewise.errors import EdgewiseError
+from edgewise.selection.lanes import Fitted
 from edgewise.selection.scheduling import Assignment, Scheduler, Shed, Ticket
 from edgewise.serving import events
 from edgewise.serving.budget import Budget, resolve
@@ -32,11 +34,12 @@ from edgewise.serving.messages import (
 from edgewise.serving.outcomes import Ran
 from edgewise.serving.pending import Pending, Teller, eligible, now_ms, wanted
 from edgewise.serving.running import Pools, note_demand
+from edgewise.serving.sweep import Sweep
 
-#: How long after its time has run out a queued request is looked for: timers are of whole ms.
-_AFTER_MS = 1.0
 #: Answered requests whose inputs are kept for a probe on the same input.
 _KEPT = 16
+
+_Answer = tuple[Pending, InferResult]
 
 
 class Service:
@@ -59,11 +62,11 @@ class Service:
         self._at_work: dict[int, Assignment] = {}
         self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
         self._ids = count(1)
-        self._running, self._held = 0, False
+        self._running, self._held, self._fitting = 0, False, False
+        self._ended: deque[tuple[Assignment, Ran | EdgewiseError, list[_Answer], float]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._sweep: asyncio.TimerHandle | None = None
-        self._sweep_ms = math.inf
+        self._sweeper = Sweep(self._sweep)
 
     def live(self) -> bool:
         """Whether the process works at all."""
@@ -125,6 +128,7 @@ class Service:
             raise
 
     def _admit(self, request: InferRequest) -> Pending:
+        self._catch_up()
         arrived_ms = now_ms()
         family_name = ""
         budget: Budget | None = None
@@ -156,7 +160,7 @@ class Service:
         self._idle.clear()
         self._pump(arrived_ms)
         if self.scheduler.queue_length:
-            self._sweep_at(ticket.due_ms, arrived_ms)
+            self._sweeper.at(ticket.due_ms, arrived_ms)
         return pending
 
     def _cancel(self, pending: Pending) -> None:
@@ -182,23 +186,14 @@ class Service:
                 else:
                     self._start(action)
 
-    def _sweep_at(self, due_ms: float, at_ms: float) -> None:
-        """Look at the queue when the first request's time has run out."""
-        if due_ms >= self._sweep_ms:
-            return
-        if self._sweep is not None:
-            self._sweep.cancel()
-        self._sweep_ms = due_ms
-        seconds = (max(due_ms - at_ms, 0.0) + _AFTER_MS) / 1000
-        self._sweep = asyncio.get_running_loop().call_later(seconds, self._swept)
-
-    def _swept(self) -> None:
-        self._sweep, self._sweep_ms = None, math.inf
+    def _sweep(self) -> float:
+        """Refuse whose time has run out; when the next one's does."""
         at_ms = now_ms()
         self._pump(at_ms)
-        if self.scheduler.queue_length:
-            dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
-            self._sweep_at(min((due for due in dues_ms if due > at_ms), default=math.inf), at_ms)
+        if not self.scheduler.queue_length:
+            return math.inf
+        dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
+        return min((due for due in dues_ms if due > at_ms), default=math.inf)
 
     def _shed(self, shed: Shed, at_ms: float) -> None:
         pending = self._pending.pop(shed.ticket.id, None)
@@ -240,15 +235,43 @@ class Service:
     def _done(
         self, work: Assignment, served: Served, started_ms: float, outcome: Ran | EdgewiseError
     ) -> None:
-        """On the loop, once for every start."""
+        """On the loop, once for every start.
+
+        Where others wait, their work starts before anything else is done; where nobody does, the
+        answer is on its way (its caller is woken before) when the service learns from it.
+        """
         at_ms = now_ms()
-        self._running -= 1
-        for ticket in work.tickets:
+        answered: list[_Answer] = []
+        for index, ticket in enumerate(() if work.probe else work.tickets):
             self._at_work.pop(ticket.id, None)
+            failure = outcome if isinstance(outcome, EdgewiseError) else outcome.failed.get(index)
+            if failure is not None:
+                self._fail(work, ticket, served, failure, at_ms)
+            elif isinstance(outcome, Ran):
+                outputs = outcome.outputs[index]
+                answered += self._answer(work, ticket, served, outcome, outputs, started_ms, at_ms)
+        if self.scheduler.queue_length:
+            self._over(work, outcome, answered, at_ms)
+        else:
+            self._ended.append((work, outcome, answered, at_ms))
+            asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        while self._ended:
+            self._over(*self._ended.popleft())
+
+    def _over(
+        self,
+        work: Assignment,
+        outcome: Ran | EdgewiseError,
+        answered: list[_Answer],
+        at_ms: float,
+    ) -> None:
+        """A worker is free: it takes the next; what it did is learned from and told."""
+        self._running -= 1
+        queued = self.scheduler.queue_length
         if isinstance(outcome, EdgewiseError):
             self.scheduler.failed(work, at_ms)
-            for ticket in work.tickets:
-                self._fail(work, ticket, served, outcome, at_ms)
         else:
             self.scheduler.done(
                 work,
@@ -257,20 +280,26 @@ class Service:
                 service_ms=outcome.service_ms,
                 cold_ms=outcome.cold_ms,
             )
-            for index, ticket in enumerate(() if work.probe else work.tickets):
-                if (failure := outcome.failed.get(index)) is not None:
-                    self._fail(work, ticket, served, failure, at_ms)
-                else:
-                    outputs = outcome.outputs[index]
-                    self._answer(work, ticket, served, outcome, outputs, started_ms, at_ms)
         self._pump(at_ms)
+        for pending, result in answered:
+            self.teller.answered(pending, work, result, queued, at_ms)
         if self.scheduler.refit_due:
-            asyncio.get_running_loop().call_soon(self._refit)
+            self._refit()
         self._settle()
 
     def _refit(self) -> None:
-        if self.scheduler.refit_due:
-            self.scheduler.refit()
+        """Beside the loop, one at a time: it takes some ms."""
+        if self._fitting or (found := self.scheduler.fitting()) is None:
+            return
+        find, take = found
+        self._fitting = True
+        search = asyncio.get_running_loop().run_in_executor(None, find)
+        search.add_done_callback(partial(self._fitted, take))
+
+    def _fitted(self, take: Callable[[Fitted], None], search: asyncio.Future[Fitted]) -> None:
+        self._fitting = False
+        if not search.cancelled():
+            take(search.result())
 
     def _answer(
         self,
@@ -281,10 +310,10 @@ class Service:
         outputs: tuple[Tensor, ...],
         started_ms: float,
         at_ms: float,
-    ) -> None:
+    ) -> list[_Answer]:
         pending = self._pending.pop(ticket.id, None)
         if pending is None or pending.future.done():
-            return
+            return []
         self._answered[ticket.id] = (pending.family, pending.inputs)
         if len(self._answered) > _KEPT:
             self._answered.popitem(last=False)
@@ -309,7 +338,7 @@ class Service:
             id=request.id,
         )
         pending.future.set_result(result)
-        self.teller.answered(pending, work, result, self.scheduler.queue_length, at_ms)
+        return [(pending, result)]
 
     def _fail(
         self, work: Assignment, ticket: Ticket, served: Served, error: EdgewiseError, at_ms: float
