@@ -7,12 +7,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from edgewise import sandbox
+from edgewise.family import Preprocess
 from edgewise.network.catalogue import links
+from edgewise.placement import device
 from edgewise.placement.cloud import Sample, Samples, mean_total_ms
+from edgewise.placement.device import Answered, Device, Job, Report
 from edgewise.placement.line import Silence
 from edgewise.placement.phases import InCloud, in_cloud
 from edgewise.placement.questions import Sending
+from edgewise.placement.subjects import Question, Subject
 from edgewise.records import CloudPhases, LinkProfile
+from edgewise.serving.frames import Runnable
 from edgewise.serving.load.wire import Said
 
 SENDING = Sending("cloud", as_tensor=False, port=None, binary=True)
@@ -116,6 +122,33 @@ def test_slow_start_is_what_no_handshake_and_no_waking_explains() -> None:
     slept = found([sample()], fresh, link(), waking).phases
     assert slept.slow_start_ms == pytest.approx(25.0)
     assert slept.promotion_ms == 260.0
+
+
+def test_a_new_connection_costs_at_least_its_handshake() -> None:
+    """Fresh ones happened to be sooner: no phase is below zero, and a note says why."""
+    result = found([sample(wait_ms=150.0)], [sample(wait_ms=120.0, connect_ms=0.4)], rtt_ms=0.2)
+    assert result.phases.connect_ms == pytest.approx(0.4)
+    assert result.phases.slow_start_ms == pytest.approx(0.0)
+    assert result.phases.first_total_ms == pytest.approx(154.5 + 0.4)
+    assert any("the handshake alone" in note for note in result.notes)
+
+
+def test_loading_takes_at_least_the_load() -> None:
+    """Hot answers happened to be slower than the first one."""
+
+    def run(job: Job, limits: sandbox.Limits) -> Report:
+        return Report(2.0, Answered(0, 1, 1.0, 3.0, 1.0), (Answered(0, 1, 5.0, 9.0, 2.0),))
+
+    here = device.measure(
+        Device("phone", run), subject(), requests=1, processes=2, seconds=1.0
+    ).phases
+    assert (here.load_ms, here.warmup_ms) == (2.0, 0.0)
+    assert here.first_total_ms == pytest.approx(16.0 + 2.0)
+
+
+def subject() -> Subject:
+    runnable = Runnable("m", "m.tflite", "litert", None, 1, Preprocess(), "image")
+    return Subject("m", "m", "", runnable, (), (), None, (Question(image=b""),))
 
 
 def test_every_phase_has_a_distribution() -> None:

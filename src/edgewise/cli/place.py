@@ -327,7 +327,7 @@ def _all_failed(path: str, rows: Sequence[Placement]) -> bool:
     mine = [row for row in rows if row.model == path or row.model.startswith(below)]
     if path.lower().endswith(".toml"):
         mine = [row for row in rows if row.family is not None] or mine
-    return all(row.faster is None for row in mine)
+    return all(row.faster is None for row in mine or rows)
 
 
 @contextmanager

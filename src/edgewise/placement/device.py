@@ -167,17 +167,20 @@ def measure(
 
 
 def _summary(reports: Sequence[Report], notes: Sequence[str]) -> OnDevice:
-    """Means and distributions. All that a first answer takes longer than a hot one is loading."""
+    """Means and distributions. All that a first answer takes longer than a hot one is loading: at
+    least the load itself, where hot answers vary by more than a first one is slower."""
     hot = [answer for report in reports for answer in report.hot]
     first_ms = fmean(report.load_ms + report.first.total_ms for report in reports)
     total_ms = fmean(answer.total_ms for answer in hot)
+    bare_ms = fmean(report.load_ms for report in reports)
+    load_ms = max(first_ms - total_ms, bare_ms)
     phases = summed_device(
         DevicePhases(
-            load_ms=first_ms - total_ms,
+            load_ms=load_ms,
             preprocess_ms=fmean(answer.preprocess_ms for answer in hot),
             inference_ms=fmean(answer.inference_ms for answer in hot),
             postprocess_ms=fmean(answer.postprocess_ms for answer in hot),
-            warmup_ms=first_ms - total_ms - fmean(report.load_ms for report in reports),
+            warmup_ms=load_ms - bare_ms,
         )
     )
     per_process = [report for report in reports if report.hot]

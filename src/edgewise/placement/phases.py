@@ -56,12 +56,14 @@ class InCloud(NamedTuple):
 
 def in_cloud(samples: Samples, link: LinkProfile | None, silence: Silence) -> InCloud:
     """Means and distributions; needs samples of both kinds. The sum of the phases is the mean of
-    the totals, exactly."""
+    the totals, exactly; but a new connection costs at least its handshake, where fresh and open
+    ones differ by less than chance."""
     warm, fresh = samples.warm, samples.fresh
     half_ms = (link.rtt_ms if link else samples.rtt_ms or 0.0) / 2
     doubt = _doubt([*warm, *fresh])
     parts = [_parts(sample, half_ms, link, believed=doubt is None) for sample in warm]
-    connect_ms = mean_total_ms(fresh) - mean_total_ms(warm)
+    handshake_ms = fmean(sample.connect_ms for sample in fresh)
+    connect_ms = max(mean_total_ms(fresh) - mean_total_ms(warm), handshake_ms)
     server_ms = _mean(part.preprocess_ms for part in parts)
     client_ms = fmean(sample.preprocess_ms for sample in warm)
     phases = summed_cloud(
@@ -92,7 +94,7 @@ def in_cloud(samples: Samples, link: LinkProfile | None, silence: Silence) -> In
         own_ms=client_ms + own + (phases.postprocess_ms or 0.0),
         awake_ms=fmean(sample.wait_ms for sample in warm),
         first_awake_ms=fmean(sample.connect_ms + sample.wait_ms for sample in fresh),
-        notes=(*_notes(samples, link, doubt, connect_ms), *silence.notes),
+        notes=(*_notes(samples, link, doubt, connect_ms <= handshake_ms), *silence.notes),
     )
 
 
@@ -153,7 +155,7 @@ def _silent_parts(sample: Sample, half_ms: float, link: LinkProfile | None) -> P
 
 def _slow_start_ms(
     fresh: Sequence[Sample], connect_ms: float, link: LinkProfile | None, silence: Silence
-) -> float | None:
+) -> float:
     """What of a new connection's cost is neither handshake nor a radio that only then wakes. A
     shaped connection's handshake is paid with its first bytes: there it is the link's."""
     if link is not None:
@@ -162,7 +164,7 @@ def _slow_start_ms(
             handshake_ms += link.promotion_ms
     else:
         handshake_ms = fmean(sample.connect_ms for sample in fresh)
-    return max(connect_ms - handshake_ms, 0.0) if connect_ms > 0 else None
+    return max(connect_ms - handshake_ms, 0.0)
 
 
 def _distributions(
@@ -202,7 +204,7 @@ def _methods(phases: CloudPhases, doubt: str | None) -> dict[str, Method]:
 
 
 def _notes(
-    samples: Samples, link: LinkProfile | None, doubt: str | None, connect_ms: float
+    samples: Samples, link: LinkProfile | None, doubt: str | None, only_handshake: bool
 ) -> Iterable[str]:
     if doubt is None:
         yield _SPLIT.format(origin=" of the link" if link else " of a small request")
@@ -211,8 +213,11 @@ def _notes(
         yield _SILENT.format(reason=doubt, network=network)
     if any(sample.said.cold_ms for sample in samples.warm):
         yield "cloud: some answers waited for the server to load the model: that is in queue_ms"
-    if connect_ms <= 0:
-        yield "cloud: a new connection costs less than these requests vary: connect_ms is below 0"
+    if only_handshake:
+        yield (
+            "cloud: a new connection costs less than these requests vary: connect_ms is the "
+            "handshake alone"
+        )
     if samples.failures:
         done, failed = len(samples.warm) + len(samples.fresh), len(samples.failures)
         yield f"cloud: {failed} of {done + failed} requests failed: {samples.failures[0]}"
