@@ -73,14 +73,18 @@ def report(server: Server, model: Path, given: argparse.Namespace, floor_ms: flo
     if not installed(server):
         print(f"{server.name:12} not installed ({server.module})")
         return
+    failed: list[str] = []
     with started(server, model) as port:
         asyncio.run(load(server, port, 1, 1.0))
         alone = np.concatenate(
-            [asyncio.run(load(server, port, 1, given.seconds / 2)) for _ in range(given.rounds)]
+            [
+                asyncio.run(load(server, port, 1, given.seconds / 2, failed))
+                for _ in range(given.rounds)
+            ]
         )
         rates, tails = [], []
         for _ in range(given.rounds):
-            taken = asyncio.run(load(server, port, CALLERS, given.seconds))
+            taken = asyncio.run(load(server, port, CALLERS, given.seconds, failed))
             rates.append(len(taken) / given.seconds)
             tails.append(float(np.quantile(taken, 0.99)))
     rate = float(np.median(rates))
@@ -90,6 +94,8 @@ def report(server: Server, model: Path, given: argparse.Namespace, floor_ms: flo
         f"{np.median(tails):9.1f}",
         flush=True,
     )
+    if failed:
+        print(f"  {len(failed)} were not answered, as: {failed[0].splitlines()[0]}")
 
 
 # -- the model -------------------------------------------------------------------------------------
@@ -284,8 +290,11 @@ def free_port() -> int:
 # -- the load --------------------------------------------------------------------------------------
 
 
-async def load(server: Server, port: int, callers: int, seconds: float) -> np.ndarray:
-    """Latencies in ms of callers that each wait for an answer before asking again."""
+async def load(
+    server: Server, port: int, callers: int, seconds: float, failed: list[str] | None = None
+) -> np.ndarray:
+    """Latencies in ms of callers that each wait for an answer before asking again. What is not
+    answered goes to `failed`, or is raised where that is missing."""
     head = f"POST {server.path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {len(server.body)}\r\n"  # fmt: skip  # noqa: E501
     head += "".join(f"{name}: {value}\r\n" for name, value in server.headers.items()) + "\r\n"
     request = head.encode() + server.body
@@ -297,8 +306,13 @@ async def load(server: Server, port: int, callers: int, seconds: float) -> np.nd
         try:
             while (began := time.perf_counter()) < end:
                 writer.write(request)
-                await answer(reader)
-                taken.append(1e3 * (time.perf_counter() - began))
+                told = await answer(reader)
+                if told is None:
+                    taken.append(1e3 * (time.perf_counter() - began))
+                elif failed is None:
+                    raise RuntimeError(told)
+                else:
+                    failed.append(told)
         finally:
             writer.close()
 
@@ -306,14 +320,14 @@ async def load(server: Server, port: int, callers: int, seconds: float) -> np.nd
     return np.array(taken)
 
 
-async def answer(reader: asyncio.StreamReader) -> None:
+async def answer(reader: asyncio.StreamReader) -> str | None:
+    """None for an answer, else its head and what it says."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    if not head.startswith(b"http/1.1 200"):
-        raise RuntimeError(head[:300].decode())
     for line in head.split(b"\r\n"):
         if line.startswith(b"content-length:"):
-            await reader.readexactly(int(line.split(b":")[1]))
-            return
+            body = await reader.readexactly(int(line.split(b":")[1]))
+            is_good = head.startswith(b"http/1.1 200")
+            return None if is_good else f"{head[:20].decode()} {body[:200]!r}"
     raise ValueError("an answer without its length")
 
 

@@ -31,6 +31,7 @@ KEPT_BYTES = 16 * 1024 * 1024
 AREA_BYTES = 4 * 1024**3
 _START_BYTES = 256 * 1024
 _LENGTH_BYTES = 4
+_DTYPES = {name: np.dtype(numpy) for name, numpy in DATATYPES.items()}
 
 
 class Area:
@@ -162,9 +163,9 @@ def _get(area: Area, head: Head, copy: bool) -> Tensor:
         if len(values) != math.prod(head.shape):
             raise ValueError(f"the tensor {head.name!r} has {len(values)} elements")
     else:
-        if head.datatype not in DATATYPES:
+        dtype = _DTYPES.get(head.datatype)
+        if dtype is None:
             raise ValueError(f"the tensor {head.name!r} is {head.datatype!r}")
-        dtype = np.dtype(DATATYPES[head.datatype])
         count = math.prod(head.shape)
         if count * dtype.itemsize != head.size:
             raise ValueError(f"the tensor {head.name!r} has {head.size} bytes")

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import math
 import time
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -185,14 +186,10 @@ class Connection(HttpToolsProtocol):
 
     def _inference(self, exchange: Incoming) -> _Inference | None:
         """A request for an inference whose address is plain; all others go the long way."""
-        url = self.url
-        if not url.endswith(b"/infer") or b"%" in url or b"?" in url or not url.isascii():
+        found = _addressed(self.url)
+        if found is None or self.parser.get_method() != b"POST":
             return None
-        path = url.decode()
-        model = model_of(path)
-        if model is None or self.parser.get_method() != b"POST":
-            return None
-        return _Inference(self, exchange, path, *model)
+        return _Inference(self, exchange, *found)
 
     def _hand_to_asgi(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
@@ -362,6 +359,16 @@ class Connection(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
+
+
+@lru_cache(256)
+def _addressed(url: bytes) -> tuple[str, str, str] | None:
+    """Path, model and version of an inference's address, where nothing in it is escaped."""
+    if not url.endswith(b"/infer") or b"%" in url or b"?" in url or not url.isascii():
+        return None
+    path = url.decode()
+    model = model_of(path)
+    return None if model is None else (path, *model)
 
 
 def _declared_bytes(headers: list[tuple[bytes, bytes]]) -> int | None:
