@@ -46,7 +46,7 @@ CALIBRATION_LINK = "ethernet"
 #: How busy a worker is kept while its variants are measured: an idle core is slow to wake.
 BUSY = 0.6
 CALIBRATION_S = 3.0
-#: A run in which jobs took longer than they were told to, at the 99th percentile, is void as well.
+#: A run in which jobs took longer than they were told to, at the 95th percentile, is void as well.
 MOST_BEYOND_MS = 1.0
 #: Within this the prediction has to be, and where it has to.
 TARGET_POINTS, FROM, TO = 3.0, 0.20, 0.95
@@ -64,6 +64,7 @@ class HeldOut:
     links: tuple[str, ...]
     bursts: float = 1.0
     seed: int = 11
+    longer: float = 1.0
 
     def arrivals(self, fastest_ms: float) -> str:
         """As `--arrivals`."""
@@ -77,8 +78,8 @@ RUNS = (
     HeldOut("bursts", "deadline", 0.9, 15, ("wifi",), bursts=4, seed=13),
     HeldOut("jitter", "deadline", 1.2, 8, ("campus",), seed=14),
     HeldOut("mixed", "deadline", 1.3, 20, ("campus", "wifi"), seed=15),
-    HeldOut("unaware", "mdinference", 0.12, 22, ("ethernet",), seed=16),
-    HeldOut("greedy", "greedy", 0.10, 20, ("wifi",), seed=17),
+    HeldOut("unaware", "mdinference", 0.12, 22, ("ethernet",), seed=16, longer=4),
+    HeldOut("greedy", "greedy", 0.10, 20, ("wifi",), seed=17, longer=4),
     HeldOut("static", "static:{second}", 0.52, 10, ("wifi",), seed=18),
 )
 
@@ -223,7 +224,7 @@ def compare(bench: Bench, known: Calibrated, each: HeldOut) -> float | None:
     policy = each.policy.format(second=bench.family.variants[1])
     with bench.serving(policy, "--profiles", str(profiles)) as url:
         settings = bench.settings(
-            url, arrivals=each.arrivals(known.fastest_ms), seconds=bench.seconds,
+            url, arrivals=each.arrivals(known.fastest_ms), seconds=bench.seconds * each.longer,
             sla_ms=round(each.sla * known.fastest_ms), links=each.links, seed=each.seed,
             warmup_s=WARMUP_S,
         )  # fmt: skip
@@ -238,13 +239,14 @@ def compare(bench: Bench, known: Calibrated, each: HeldOut) -> float | None:
     beyond_ms = _beyond_ms(run, known)
     counts = FROM <= found.attainment <= TO and run.status == "ok" and beyond_ms <= MOST_BEYOND_MS
     _report(each, run, found, predicted, points, counts=counts)
+    _say(f"  jobs took up to {beyond_ms:.2f} ms longer than they were told to (p95)")
     if bench.family.by_input is None:
         _drift(run, known)
     return points if counts else None
 
 
 def _beyond_ms(run: LoadRun, known: Calibrated) -> float:
-    """By how much jobs took longer than their inputs say, 99th percentile: more than a little, and
+    """By how much jobs took longer than their inputs say, 95th percentile: more than a little, and
     the machine has kept the worker from its core, as it may have kept the service and the links."""
     if known.by_input is None:
         return 0.0
@@ -252,7 +254,7 @@ def _beyond_ms(run: LoadRun, known: Calibrated) -> float:
         _service_ms(s) - known.by_input[s.variant][s.input]
         for s in run.samples if s.variant is not None and s.inference_ms is not None
     ]  # fmt: skip
-    return float(np.quantile(beyond, 0.99)) if beyond else 0.0
+    return float(np.quantile(beyond, 0.95)) if beyond else 0.0
 
 
 def _drift(run: LoadRun, known: Calibrated) -> None:

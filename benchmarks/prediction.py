@@ -7,6 +7,7 @@ known is anything of the run itself.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,10 +114,7 @@ def predict(
 ) -> Delivered:  # fmt: skip
     """The mean over several draws of networks and service times; the schedule is the run's."""
     schedule = plan(settings, inputs)
-    each = [
-        _once(settings, schedule, sizes, known, policy, workers, np.random.default_rng([7, seed]))
-        for seed in range(seeds)
-    ]
+    each = [_once(settings, schedule, sizes, known, policy, workers, seed) for seed in range(seeds)]
     p99s = [one.p99_ms for one in each if one.p99_ms is not None]
     return Delivered(
         float(np.mean([one.attainment for one in each])),
@@ -128,12 +126,26 @@ def predict(
 
 def _once(
     settings: LoadSettings, schedule: Schedule, sizes: Sizes, known: Calibrated,
-    policy: str, workers: int, rng: np.random.Generator,
+    policy: str, workers: int, seed: int,
 ) -> Delivered:  # fmt: skip
+    """When replies leave decides whether radios sleep, and depends on the network itself: twice
+    with the same draws, the second time with the first one's stays."""
+    stay_ms = np.zeros(len(schedule))
+    for _ in range(2):
+        rng = np.random.default_rng([7, seed])
+        found, stay_ms = _through(settings, schedule, sizes, known, policy, workers, stay_ms, rng)
+    return found
+
+
+def _through(
+    settings: LoadSettings, schedule: Schedule, sizes: Sizes, known: Calibrated,
+    policy: str, workers: int, stay_ms: Floats, rng: np.random.Generator,
+) -> tuple[Delivered, Floats]:  # fmt: skip
+    """There, through the scheduler and back; and how long each request stayed."""
     n, sla_ms = len(schedule), settings.sla_ms
     assert sla_ms is not None
-    up_ms, down_ms = _network(schedule, settings, known, sizes, rng)
-    expected_ms = _expected(schedule, up_ms + down_ms, settings.clients)
+    up_ms, down_ms = _network(schedule, settings, known, sizes, stay_ms, rng)
+    expected_ms = _expected(schedule, up_ms + down_ms, stay_ms, settings.clients)
     arrival_ms = schedule.due_ms + up_ms
     # The service counts back from when the request is there: what it is told of the upload and the
     # download is a guess, what the upload really took is not known to it.
@@ -161,7 +173,9 @@ def _once(
     model[order] = out.model
     latency_ms -= schedule.due_ms
     accuracy = np.array([*(known.accuracy[variant] for variant in out.variants), 0.0])
-    return _counted(schedule, latency_ms, model, accuracy, out.variants, sla_ms)
+    stayed_ms = np.zeros(n)
+    stayed_ms[order] = np.where(out.model >= 0, out.sojourn_ms, 0.0)
+    return _counted(schedule, latency_ms, model, accuracy, out.variants, sla_ms), stayed_ms
 
 
 def _counted(
@@ -185,30 +199,37 @@ def _network(
     settings: LoadSettings,
     known: Calibrated,
     sizes: Sizes,
+    stay_ms: Floats,
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
-    """Up and down of every request, (n,); half of what the service adds goes to either."""
+    """Up and down of every request, (n,), that stays with the service so long; half of what the
+    service adds goes to either."""
     n = len(schedule)
     up_ms, down_ms = np.zeros(n), np.zeros(n)
     for client in range(settings.clients if settings.links else 0):
         mine = np.flatnonzero(schedule.client == client)
         link = settings.links[client % len(settings.links)]
         shape = shape_of(f"link:{link}", seed=int(rng.integers(1 << 30)))
-        up_ms[mine], down_ms[mine] = _moved(shape, schedule.due_ms[mine], sizes)
+        up_ms[mine], down_ms[mine] = _moved(shape, schedule.due_ms[mine], stay_ms[mine], sizes)
     half_ms = rng.choice(known.overhead_ms, n) / 2
     return up_ms + half_ms, down_ms + half_ms
 
 
-def _moved(shape: Shape, due_ms: Floats, sizes: Sizes) -> tuple[Floats, Floats]:
-    """One client's requests through the shaper's rules: its radio sleeps, its rate is shared. The
-    reply leaves when the payload is there: what the service takes shifts when the radio sleeps,
-    which is less than its tail."""
+def _moved(shape: Shape, due_ms: Floats, stay_ms: Floats, sizes: Sizes) -> tuple[Floats, Floats]:
+    """One client's requests through the shaper's rules, in the order in which things happen: its
+    radio sleeps, its rate is shared. A reply leaves when the payload was there and has stayed."""
     wire = Pacer(shape).connect(0.0)
     up_ms, down_ms = np.zeros(len(due_ms)), np.zeros(len(due_ms))
-    for i, at_ms in enumerate(due_ms.tolist()):
+    events = [(at_ms, number, False) for number, at_ms in enumerate(due_ms.tolist())]
+    heapq.heapify(events)
+    while events:
+        at_ms, number, is_reply = heapq.heappop(events)
+        if is_reply:
+            down_ms[number] = _pass(wire.down, at_ms, int(sizes.reply_bytes)) - at_ms
+            continue
         there_ms = _pass(wire.up, at_ms, int(sizes.payload_bytes))
-        up_ms[i] = there_ms - at_ms
-        down_ms[i] = _pass(wire.down, there_ms, int(sizes.reply_bytes)) - there_ms
+        up_ms[number] = there_ms - at_ms
+        heapq.heappush(events, (there_ms + stay_ms[number], number, True))
     return up_ms, down_ms
 
 
@@ -223,7 +244,7 @@ def _pass(flow: Flow, at_ms: float, left: int) -> float:
     return there_ms
 
 
-def _expected(schedule: Schedule, total_ms: Floats, clients: int) -> Floats:
+def _expected(schedule: Schedule, total_ms: Floats, stay_ms: Floats, clients: int) -> Floats:
     """What each client would say of its network with each request: a weighted mean of those of its
     earlier ones that are answered by then. Its first requests say nothing: 0."""
     expected_ms = np.zeros(len(schedule))
@@ -236,5 +257,5 @@ def _expected(schedule: Schedule, total_ms: Floats, clients: int) -> Floats:
                 _, seen_ms = waiting.popleft()
                 mean_ms = seen_ms if mean_ms is None else mean_ms + _ALPHA * (seen_ms - mean_ms)
             expected_ms[i] = mean_ms or 0.0
-            waiting.append((now_ms + total_ms[i], total_ms[i]))
+            waiting.append((now_ms + total_ms[i] + stay_ms[i], total_ms[i]))
     return expected_ms
