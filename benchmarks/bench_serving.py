@@ -1,11 +1,15 @@
 """The service against the bare runtime, bare Starlette and other servers, one model, one run.
 
-    .venv/bin/python benchmarks/bench_serving.py [--seconds 10] [--only edgewise,starlette]
+    .venv/bin/python benchmarks/bench_serving.py [--seconds 10] [--rounds 3]
+        [--only edgewise,starlette] [--together]
 
-The servers have one core, the load generator the other. Three numbers for each: median and p99 of
-one caller that waits for each answer, and requests per second with eight such callers. The floor is
-the runtime called in a loop on the servers' core. Peers that are not installed in `.venv-peers`
-(`make peers`) are left out and said so. Compare within a run, not between runs.
+The servers have one core, the load generator the other. For each: median and p99 of one caller that
+waits for each answer; requests per second, p99 and the server's CPU time per request with eight
+such callers. The floor is the runtime called in a loop on the servers' core, in every round.
+Servers run one after the other, or `--together`: all are up at once and asked by turns, which shows
+small differences also where the machine's speed changes (but a peer that polls takes from others).
+Peers that are not installed in `.venv-peers` (`make peers`) are left out and said so. Compare
+within a run, not between runs.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -54,48 +58,86 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--layers", type=int, default=12)
     arguments.add_argument("--only", default="")
+    arguments.add_argument("--together", action="store_true")
     given = arguments.parse_args()
     wanted = [name for name in given.only.split(",") if name]
     with tempfile.TemporaryDirectory() as folder:
         model = build(Path(folder), given.layers)
-        # A session's threads inherit its core, also the runtime's own.
-        floor_ms = [bare(model) for _ in range(given.rounds)]
         os.sched_setaffinity(0, {LOAD_CORE})
-        print(f"bare runtime on one core: median {np.median(floor_ms):.3f} ms, "
-              f"{1000 / np.median(floor_ms):.0f}/s")  # fmt: skip
-        print(f"{'server':12} {'p50 ms':>8} {'p99 ms':>8} {'over bare':>10} {'req/s':>8} {'of bare':>8} {'p99 at 8':>9}")  # fmt: skip  # noqa: E501
-        for server in servers(Path(folder)):
-            if not wanted or server.name in wanted:
-                report(server, model, given, float(np.median(floor_ms)))
+        print(f"{'server':12} {'p50 ms':>8} {'p99 ms':>8} {'over bare':>10} {'req/s':>8} {'of bare':>8} {'p99 at 8':>9} {'CPU ms':>7}")  # fmt: skip  # noqa: E501
+        chosen = [each for each in servers(Path(folder)) if not wanted or each.name in wanted]
+        for group in [chosen] if given.together else [[each] for each in chosen]:
+            compare(group, model, given)
 
 
-def report(server: Server, model: Path, given: argparse.Namespace, floor_ms: float) -> None:
-    if not installed(server):
-        print(f"{server.name:12} not installed ({server.module})")
-        return
-    failed: list[str] = []
-    with started(server, model) as port:
-        asyncio.run(load(server, port, 1, 1.0))
-        alone = np.concatenate(
-            [
-                asyncio.run(load(server, port, 1, given.seconds / 2, failed))
-                for _ in range(given.rounds)
-            ]
-        )
-        rates, tails = [], []
+@dataclass
+class Seen:
+    """What was measured of one server, by rounds; the floor is the runtime's in the same round."""
+
+    floor_ms: list[float] = field(default_factory=list)
+    alone_ms: list[np.ndarray] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    tails_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def compare(group: list[Server], model: Path, given: argparse.Namespace) -> None:
+    """Servers that are up at once and loaded by turns, so that the machine's mood hits all."""
+    seen: dict[str, Seen] = {}
+    with contextlib.ExitStack() as stack:
+        up = []
+        for server in group:
+            if not installed(server):
+                print(f"{server.name:12} not installed ({server.module})")
+                continue
+            pid, port = stack.enter_context(started(server, model))
+            asyncio.run(load(server, port, CALLERS, 1.0))
+            up.append((server, pid, port))
+            seen[server.name] = Seen()
         for _ in range(given.rounds):
-            taken = asyncio.run(load(server, port, CALLERS, given.seconds, failed))
-            rates.append(len(taken) / given.seconds)
-            tails.append(float(np.quantile(taken, 0.99)))
-    rate = float(np.median(rates))
+            floor_ms = bare(model)
+            for server, pid, port in up:
+                measure(server, pid, port, seen[server.name], given.seconds)
+                seen[server.name].floor_ms.append(floor_ms)
+    for name, each in seen.items():
+        report(name, each)
+
+
+def measure(server: Server, pid: int, port: int, seen: Seen, seconds: float) -> None:
+    """One round: a caller alone, then several."""
+    seen.alone_ms.append(asyncio.run(load(server, port, 1, seconds / 2, seen.failed)))
+    before_ms = cpu_ms(pid)
+    taken = asyncio.run(load(server, port, CALLERS, seconds, seen.failed))
+    seen.cpu_ms.append((cpu_ms(pid) - before_ms) / len(taken))
+    seen.rates.append(len(taken) / seconds)
+    seen.tails_ms.append(float(np.quantile(taken, 0.99)))
+
+
+def report(name: str, seen: Seen) -> None:
+    floor_ms, rates = np.array(seen.floor_ms), np.array(seen.rates)
+    medians_ms = np.array([np.median(each) for each in seen.alone_ms])
+    alone_ms = np.concatenate(seen.alone_ms)
     print(
-        f"{server.name:12} {np.median(alone):8.3f} {np.quantile(alone, 0.99):8.3f} "
-        f"{np.median(alone) - floor_ms:+10.3f} {rate:8.0f} {rate * floor_ms / 1000:8.1%} "
-        f"{np.median(tails):9.1f}",
+        f"{name:12} {np.median(alone_ms):8.3f} {np.quantile(alone_ms, 0.99):8.3f} "
+        f"{np.median(medians_ms - floor_ms):+10.3f} {np.median(rates):8.0f} "
+        f"{np.median(rates * floor_ms / 1000):8.1%} {np.median(seen.tails_ms):9.1f} "
+        f"{np.median(seen.cpu_ms):7.3f}",
         flush=True,
     )
-    if failed:
-        print(f"  {len(failed)} were not answered, as: {failed[0].splitlines()[0]}")
+    if seen.failed:
+        print(f"  {len(seen.failed)} were not answered, as: {seen.failed[0]}")
+
+
+def cpu_ms(pid: int) -> float:
+    """CPU time of a process and all its descendants so far; NaN where the system does not say."""
+    total_ms = 0.0
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError):
+            total_ms += int((task / "schedstat").read_text().split()[0]) / 1e6
+            for child in (task / "children").read_text().split():
+                total_ms += cpu_ms(int(child))
+    return total_ms or float("nan")
 
 
 # -- the model -------------------------------------------------------------------------------------
@@ -147,7 +189,7 @@ def bare(model: Path) -> float:
         "import session\nmodel = session.load()\n"
         "x = np.random.default_rng(0).normal(size=session.SHAPE).astype(np.float32)\n"
         "taken = []\n"
-        "end = time.perf_counter() + 3\n"
+        "end = time.perf_counter() + 2\n"
         "while time.perf_counter() < end:\n"
         "    t = time.perf_counter(); model.run(None, {'x': x})\n"
         "    taken.append(time.perf_counter() - t)\n"
@@ -250,8 +292,8 @@ def environment(model: Path, port: int) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def started(server: Server, model: Path) -> Iterator[int]:
-    """The server on its core, once it answers."""
+def started(server: Server, model: Path) -> Iterator[tuple[int, int]]:
+    """The server on its core, once it answers: its process and port."""
     port = free_port()
     process = subprocess.Popen(
         [server.python, *server.command(port, model)],
@@ -260,7 +302,7 @@ def started(server: Server, model: Path) -> Iterator[int]:
     )  # fmt: skip
     try:
         wait_for(server, port, process)
-        yield port
+        yield process.pid, port
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
