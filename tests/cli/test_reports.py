@@ -89,3 +89,9 @@ def test_report_writes_where_it_is_told(
     assert run(["report", store, "-o", str(out)]) == 0
     assert str(out) in capfd.readouterr().out
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_a_time_with_a_zone_is_shown(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sql = "select timestamptz '2026-01-02 03:04:05+00' as t"
+    assert run(["query", store, sql, "--json"]) == 0
+    assert "2026-01-02T03:04:05" in capsys.readouterr().out

@@ -19,6 +19,18 @@ _ASKED = (
     "apps", "models", "measurements", "simulations", "loads", "placements", "placement_mixes",
 )  # fmt: skip
 
+#: Of a package or a file that a newer version analysed again, what the newer one found. In this
+#: order: a model inside an app goes with its app.
+_NEWEST = {
+    "apps": """
+        from main.apps qualify analysis_version = max(analysis_version)
+            over (partition by coalesce(sha256, path))""",
+    "models": """
+        from main.models where app_key in (select key from apps) or (app_key is null and key in (
+            select arg_max(key, stored_at) from main.models where app_key is null
+            group by coalesce(sha256, path), parse_filename(path)))""",
+}
+
 Spec = dict[str, Any]
 
 
@@ -93,7 +105,8 @@ class Ask:
         self._url = store.url
         self._connection = store.connect()
         for name in _ASKED:
-            answer(self._connection, f"create temp table {name} as from main.{name}", self._url)
+            rows = _NEWEST.get(name, f"from main.{name}")
+            answer(self._connection, f"create temp table {name} as {rows}", self._url)
 
     def __enter__(self) -> Ask:
         return self
