@@ -48,14 +48,15 @@ def test_the_other_radios_by_hand(
 
 
 @pytest.mark.parametrize("uplink_mbps", [4.0, 100.0])
-def test_beyond_its_rates_wifi_takes_no_more_than_a_maker_states(uplink_mbps: float) -> None:
-    """The row reaches 1.295 W (350 mA at 3.7 V) at 4.1 Mbps."""
-    found = transfer_energy(
-        radio("wifi-2012"), payload_bytes=500_000, reply_bytes=0, uplink_mbps=uplink_mbps,
-        downlink_mbps=150.0, busy_ms=0.0,
-    )  # fmt: skip
-    power_w = min(0.28317 * uplink_mbps + 0.133, 0.350 * 3.7)
-    assert found.transfer_j == pytest.approx(4.0 / uplink_mbps * power_w)
+def test_energies_follow_the_row_unless_capped(uplink_mbps: float) -> None:
+    """The row reaches the maker's 1.295 W (350 mA at 3.7 V) at 4.1 Mbps."""
+    by_row_w = 0.28317 * uplink_mbps + 0.133
+    for capped, power_w in ((False, by_row_w), (True, min(by_row_w, 0.350 * 3.7))):
+        found = transfer_energy(
+            radio("wifi-2012"), payload_bytes=500_000, reply_bytes=0, uplink_mbps=uplink_mbps,
+            downlink_mbps=150.0, busy_ms=0.0, capped=capped,
+        )  # fmt: skip
+        assert found.transfer_j == pytest.approx(4.0 / uplink_mbps * power_w)
     assert radio("lte-2012").transfer_max_mw is None
 
 

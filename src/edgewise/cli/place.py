@@ -46,6 +46,9 @@ def place(
     ),
     connection: str = typer.Option("both", "--connection", help="fresh, warm or both."),
     radio: str = typer.Option("active", "--radio", help="active or idle before the first request."),
+    cap_radio: bool = typer.Option(
+        False, "--cap-radio", help="While bytes pass, count no more power than a maker states."
+    ),
     gap: float = typer.Option(0.0, "--gap", help="Seconds of silence before each request."),
     requests: int | None = typer.Option(
         None, "--requests", help="In a row, sharing the radio's tail.  [10; computed: 100]"
@@ -181,7 +184,7 @@ def place(
                 recipe, models=models, device=device, server=server,
                 links=() if link == "direct" else parse_words(link), inputs=inputs,
                 requests=requests or (3 if quick else None),
-                processes=processes or (3 if quick else None), cache=cache,
+                processes=processes or (3 if quick else None), capped=cap_radio, cache=cache,
             ),
             store, as_json=as_json, quiet=quiet, named=models,
             after=place_recipe.show, shown=place_recipe.with_finding,
@@ -205,6 +208,7 @@ def place(
             processes=processes or (3 if quick else 10),
             radio=_radio(radio),
             gap_ms=gap * 1000,
+            capped=cap_radio,
             prepared_by=by,
             how=parse_preprocess(mean, scale, colour),
             threads=threads or 1,
@@ -224,7 +228,9 @@ def place(
         server=server,
         server_target=server_target,
         links=parse_words(link),
-        usages=tuple(Usage(kind, _radio(radio), requests or 100, gap * 1000) for kind in kinds),
+        usages=tuple(
+            Usage(kind, _radio(radio), requests or 100, gap * 1000, cap_radio) for kind in kinds
+        ),
         sent=place_computed.sent(photo, payload, reply, input_size, by),
         power=power,
         slowdown=slowdown,

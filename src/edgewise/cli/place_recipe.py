@@ -26,6 +26,7 @@ def source(
     inputs: Sequence[Path],
     requests: int | None,
     processes: int | None,
+    capped: bool,
     cache: Path | None,
 ) -> Callable[[Callable[[str], None]], Iterator[Placement]]:
     """The experiment's rows, given somebody to tell of its progress.
@@ -41,7 +42,7 @@ def source(
         raise UsageError(f"--recipe with --device {device}", hint=f"like {device_name(0.1)}")
     return lambda step: recipes.run(
         name, models=models, links=links, input=inputs, requests=requests, processes=processes,
-        share=share, server=server, cache=cache, progress=step,
+        share=share, server=server, capped=capped, cache=cache, progress=step,
     )  # fmt: skip
 
 

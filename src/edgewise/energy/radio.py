@@ -4,8 +4,8 @@ The model of Huang et al. (MobiSys 2012), with the rows of `network/data/radio.c
 
 - a radio that slept is promoted: `promotion_ms` at `promotion_mw`;
 - while bytes pass it takes `slope · Mbps + base_mw`, over a whole transfer `slope · Mbit +
-  base_mw · duration`; but no more than `energy/data/radio_limits.toml` knows of the radio: the rows
-  are lines that were fitted at a few Mbps;
+  base_mw · duration`; where that is wished no more than `energy/data/radio_limits.toml` states of
+  the radio, since the rows are lines that were fitted at a few Mbps;
 - the rest of a request (round trips, the server's work) it is awake without data, and after the
   last byte for `tail_ms` more: both at `tail_mw`.
 
@@ -56,10 +56,10 @@ class Radio:
         """Power while it sends at a rate, by the row alone."""
         return (self.uplink_mw_per_mbps * uplink_mbps + self.base_mw) / 1e3
 
-    def transfer_j(self, mbit: float, mbps: float, mw_per_mbps: float) -> float:
-        """Energy of so many Mbit at a rate, by a direction's slope and the limit."""
+    def transfer_j(self, mbit: float, mbps: float, mw_per_mbps: float, capped: bool) -> float:
+        """Energy of so many Mbit at a rate, by a direction's slope; `capped`: and by the limit."""
         power_mw = mw_per_mbps * mbps + self.base_mw
-        if self.transfer_max_mw is not None:
+        if capped and self.transfer_max_mw is not None:
             power_mw = min(power_mw, self.transfer_max_mw)
         return power_mw * mbit / mbps / 1e3
 
@@ -129,6 +129,7 @@ def transfer_energy(
     state: RadioState = "idle",
     requests: int = 1,
     gap_ms: float = 0.0,
+    capped: bool = False,
 ) -> RadioEnergy:
     """Energy of one request, the mean of a run of them.
 
@@ -138,6 +139,7 @@ def transfer_energy(
         state: how the run's first request finds the radio.
         requests: how many follow each other, and
         gap_ms: the silence between one's last byte and the next one's first.
+        capped: while bytes pass, no more power than the radio's maker states.
 
     Raises:
         UsageError: a run without a request, a gap below zero, or a rate that is not positive.
@@ -149,8 +151,8 @@ def transfer_energy(
         )
     up_mbit, down_mbit = payload_bytes * 8e-6, reply_bytes * 8e-6
     sending_ms = 1000 * (up_mbit / uplink_mbps + down_mbit / downlink_mbps)
-    sending_j = of.transfer_j(up_mbit, uplink_mbps, of.uplink_mw_per_mbps)
-    receiving_j = of.transfer_j(down_mbit, downlink_mbps, of.downlink_mw_per_mbps)
+    sending_j = of.transfer_j(up_mbit, uplink_mbps, of.uplink_mw_per_mbps, capped)
+    receiving_j = of.transfer_j(down_mbit, downlink_mbps, of.downlink_mw_per_mbps, capped)
     return RadioEnergy(
         _promotion_j(of, state, requests, gap_ms),
         sending_j + receiving_j,

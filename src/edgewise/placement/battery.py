@@ -48,9 +48,10 @@ def in_cloud(
 ) -> CloudPhases:
     """With its energy, where the radio's row and the power model are known."""
     busy_ms = work.first_ms if usage.connection == "fresh" else work.later_ms
-    radio_j = _radio_j(link, work, busy_ms, usage.radio, usage.requests, usage.gap_ms)
+    radio_j = _radio_j(link, work, busy_ms, usage)
     alone: RadioState = "idle" if work.all_asleep else usage.radio
-    first_radio_j = _radio_j(link, work, work.first_ms, alone, 1, 0.0)
+    by_itself = Usage(usage.connection, alone, requests=1, capped=usage.capped)
+    first_radio_j = _radio_j(link, work, work.first_ms, by_itself)
     if power is None:
         return replace(phases, radio_j=radio_j)
     compute_j = compute_energy(power, work.own_ms)
@@ -63,7 +64,9 @@ def in_cloud(
     )
 
 
-def notes(link: LinkProfile, power: PowerModel | None, device: str) -> tuple[str, ...]:
+def notes(
+    link: LinkProfile, power: PowerModel | None, device: str, *, capped: bool = False
+) -> tuple[str, ...]:
     """What an energy leaves out, and why one is missing."""
     said = [LEFT_OUT]
     if power is None:
@@ -80,15 +83,13 @@ def notes(link: LinkProfile, power: PowerModel | None, device: str) -> tuple[str
         if by_row_w > limit_mw / 1e3:
             said.append(
                 f"energy: at {link.uplink_mbps:g} Mbps {radio.name} would take {by_row_w:.0f} W by "
-                "its row, which was fitted at lower rates; counted are "
-                f"{limit_mw / 1e3:.2g} W, the most that a maker states"
+                "its row, which was fitted at lower rates; a maker states at most "
+                f"{limit_mw / 1e3:.2g} W, {'counted here' if capped else 'see --cap-radio'}"
             )
     return tuple(said)
 
 
-def _radio_j(
-    link: LinkProfile, work: Work, busy_ms: float, state: RadioState, requests: int, gap_ms: float
-) -> float | None:
+def _radio_j(link: LinkProfile, work: Work, busy_ms: float, usage: Usage) -> float | None:
     radio = radio_of(link)
     if radio is None:
         return NO_RADIO.total_j
@@ -99,7 +100,8 @@ def _radio_j(
         uplink_mbps=link.uplink_mbps,
         downlink_mbps=link.downlink_mbps,
         busy_ms=busy_ms,
-        state=state,
-        requests=requests,
-        gap_ms=gap_ms,
+        state=usage.radio,
+        requests=usage.requests,
+        gap_ms=usage.gap_ms,
+        capped=usage.capped,
     ).total_j

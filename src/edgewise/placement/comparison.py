@@ -33,8 +33,8 @@ class Comparison:
     of photos, images, or an npz file; without them they are made up. `links` by name, as a file,
     or `direct`. `prepared_by` None: photos are sent resized and as they are, and the sooner way
     counts. `how` prepares photos for models that no family speaks for. `processes` load the model,
-    `requests` are answered in each way. `radio`, `gap_ms`: as in `Placement`. `power` names a
-    declared power model.
+    `requests` are answered in each way. `radio`, `gap_ms`: as in `Placement`, `capped` as in
+    `Usage`. `power` names a declared power model.
 
     Raises:
         UsageError: nothing to do, or a value that is none.
@@ -50,6 +50,7 @@ class Comparison:
     processes: int = 10
     radio: RadioState = "active"
     gap_ms: float = 0.0
+    capped: bool = False
     prepared_by: Way | None = None
     how: Preprocess = field(default_factory=Preprocess)
     threads: int = 1
@@ -70,4 +71,4 @@ class Comparison:
 
     def usage(self, connection: Kind) -> Usage:
         """How requests follow each other."""
-        return Usage(connection, self.radio, self.requests, self.gap_ms)
+        return Usage(connection, self.radio, self.requests, self.gap_ms, self.capped)

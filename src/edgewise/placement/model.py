@@ -248,7 +248,10 @@ def _row(case: Case, link: LinkProfile, usage: Usage) -> Placement:
         uplink_mbps=link.uplink_mbps,
         downlink_mbps=link.downlink_mbps,
         rtt_ms=link.rtt_ms,
-        notes=(*battery.notes(link, case.device.power, case.device.name), *case.notes),
+        notes=(
+            *battery.notes(link, case.device.power, case.device.name, capped=usage.capped),
+            *case.notes,
+        ),
     )
 
 

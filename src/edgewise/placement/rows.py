@@ -63,7 +63,7 @@ def judged(
             sha256=subject.sha256,
             family=subject.family,
             reason="; ".join(reasons) or None,
-            notes=(*subject.notes, *_energy_notes(over.profile, model, of.on.name)),
+            notes=(*subject.notes, *_energy_notes(over.profile, model, of.on.name, of.capped)),
         )
         if not isinstance(here, str):
             row = _with_device(row, here, model, of.threads)
@@ -183,10 +183,12 @@ def _with_energy(
     return battery.in_cloud(found.phases, work, model, link, usage)
 
 
-def _energy_notes(link: LinkProfile | None, model: PowerModel | None, on: str) -> tuple[str, ...]:
+def _energy_notes(
+    link: LinkProfile | None, model: PowerModel | None, on: str, capped: bool
+) -> tuple[str, ...]:
     if link is None:
         return (f"energy: {_NO_LINK}, and with it the radio",)
-    return battery.notes(link, model, on)
+    return battery.notes(link, model, on, capped=capped)
 
 
 def _compared(row: Placement, here: OnDevice, best: Sent) -> Placement:

@@ -25,12 +25,14 @@ class Usage:
 
     `connection`: they find one open (warm) or each opens its own (fresh). `radio`: how the first
     one finds it. `requests` of them share a tail, `gap_ms` of silence before each later one.
+    `capped`: the radio takes no more power than its maker states.
     """
 
     connection: Literal["warm", "fresh"] = "warm"
     radio: RadioState = "active"
     requests: int = 100
     gap_ms: float = 0.0
+    capped: bool = False
 
     def __post_init__(self) -> None:
         if self.requests < 1 or not 0 <= self.gap_ms < np.inf:

@@ -26,6 +26,7 @@ def run(
     processes: int | None = None,
     share: float | None = None,
     server: str | None = None,
+    capped: bool = False,
     cache: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Placement]:
@@ -40,7 +41,7 @@ def run(
     given = {
         "models": tuple(models), "links": tuple(links), "inputs": tuple(input),
         "requests": requests, "processes": processes, "share": share, "server": server,
-        "cache": cache,
+        "capped": capped, "cache": cache,
     }  # fmt: skip
     settings = Settings(**{key: value for key, value in given.items() if value not in (None, ())})  # type: ignore[arg-type]
     return _guo2018(settings, progress)

@@ -60,8 +60,8 @@ class Settings:
 
     `models` of the paper's. `inputs` are photos of one's own; empty: made up. `processes` load a
     model, `requests` are answered in each way. `share` is the emulated device's of one core.
-    `server` is a URL of a service that has the models, or `local`. `cache` keeps models and photos
-    (280 MB); None: a temporary folder.
+    `server` is a URL of a service that has the models, or `local`. `capped`: as in `Usage`. `cache`
+    keeps models and photos (280 MB); None: a temporary folder.
 
     Raises:
         UsageError: a model that is not the paper's.
@@ -74,6 +74,7 @@ class Settings:
     processes: int = 5
     share: float = SHARE
     server: str = LOCAL
+    capped: bool = False
     cache: Path | None = None
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ def _rows(settings: Settings, folder: Path, progress: Callable[[str], None]) -> 
         on=device.device(device_name(settings.share)),
         requests=settings.requests,
         processes=settings.processes,
+        capped=settings.capped,
         timeout_s=_TIMEOUT_S,
     )
     notes = _NOTES if settings.inputs else (*_NOTES, "photos are made up")

@@ -1,0 +1,34 @@
+"""`--cap-radio`: the table by default, a maker's limit on request, and the notes that tell."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from edgewise.cli.main import run
+
+
+def placed(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, object]:
+    arguments = ["place", "inception_v3", "--profiles", "pixel3", "--server", "p2", "--json"]
+    assert run([*arguments, "--connection", "warm", *options]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert isinstance(row, dict)
+    return row
+
+
+def test_over_fast_wifi_the_cap_lowers_the_cloud_s_energy_and_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table, capped = (
+        placed(capsys, "--link", "wifi"),
+        placed(capsys, "--link", "wifi", "--cap-radio"),
+    )
+    assert capped["cloud"]["energy_j"] < table["cloud"]["energy_j"]  # type: ignore[index]
+    assert capped["on_device"] == table["on_device"]
+    assert any("see --cap-radio" in note for note in table["notes"])  # type: ignore[attr-defined]
+    assert any("counted here" in note for note in capped["notes"])  # type: ignore[attr-defined]
+
+
+def test_over_lte_there_is_nothing_to_cap(capsys: pytest.CaptureFixture[str]) -> None:
+    assert placed(capsys, "--link", "lte") == placed(capsys, "--link", "lte", "--cap-radio")
