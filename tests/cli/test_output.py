@@ -26,7 +26,15 @@ def test_counts(value: float | None, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "–"), (0.0123, "12.3 µs"), (1.5, "1.5 ms"), (2500, "2.5 s")]
+    ("value", "text"),
+    [
+        (None, "–"),
+        (0.0123, "12.3 µs"),
+        (0.99996, "1 ms"),
+        (1.5, "1.5 ms"),
+        (999.7, "1 s"),
+        (2500, "2.5 s"),
+    ],
 )
 def test_times(value: float | None, text: str) -> None:
     assert output.milliseconds(value) == text

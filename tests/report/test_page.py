@@ -183,7 +183,7 @@ def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
 
 def test_an_empty_store_says_so_kindly(tmp_path: Path) -> None:
     text = made(Store.open(str(tmp_path / "store"), create=True), tmp_path)
-    assert "Nothing yet: this store is empty" in text
+    assert "No app, model or measurement is in this store" in text
     assert "edgewise scan app.apk --store" in text
     assert "<figure" not in text
     assert len(text) < 20_000  # nothing to draw, nothing to draw it with

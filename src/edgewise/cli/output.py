@@ -132,9 +132,9 @@ def milliseconds(value: float | None) -> str:
     """0.0123 → '12.3 µs'; 1234 → '1.23 s'; None → '–'."""
     if value is None:
         return "–"
-    if value < 1:
+    if value < 0.9995:  # what three digits round up to the next unit is told in it
         return f"{value * 1000:.3g} µs"
-    if value < 1000:
+    if value < 999.5:
         return f"{value:.3g} ms"
     return f"{value / 1000:.3g} s"
 

@@ -57,9 +57,9 @@ def section(ask: Ask) -> Section:
 def _lead(counts: dict[str, int]) -> str:
     if not counts["apps"] and not counts["candidates"] and not counts["measurements"]:
         return (
-            "Nothing yet: this store is empty. Fill it with `edgewise scan app.apk --store …`, "
-            "`edgewise inspect model.tflite --store …` or `edgewise bench model.tflite --store …` "
-            "and make the report again."
+            "No app, model or measurement is in this store. Add some with "
+            "`edgewise scan app.apk --store …`, `edgewise inspect model.tflite --store …` or "
+            "`edgewise bench model.tflite --store …` and make the report again."
         )
     return (
         "Every file that may be a model ends in one of four outcomes: parsed, opaque (only its "

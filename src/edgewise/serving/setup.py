@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +27,10 @@ from edgewise.serving.settings import Settings
 Cluster = Callable[
     [Mapping[str, Runnable], Callable[[str, int, bool], None]], Mapping[str, AnyPool]
 ]
+
+_log = logging.getLogger("edgewise.serving")
+#: Compiled code that is kept loads sooner.
+_COMPILING_AFTER_S = 3.0
 
 #: Workers that die in such a row are not waited for.
 _LATELY_MS = 5000.0
@@ -377,7 +383,19 @@ def _pool_of(of: Catalogue, cluster: Cluster | None) -> dict[str, str]:
 
 def _warm_up(scheduler: Scheduler, of: Catalogue) -> None:
     """Have everything compiled that choosing needs, on a scheduler that is then thrown away: the
-    first request would pay for it."""
+    first request would pay for it. The first start after an installation takes some ten seconds for
+    that, and says so."""
+    compiling = "compiling what chooses variants: some ten seconds, once after an installation"
+    said = threading.Timer(_COMPILING_AFTER_S, _log.warning, (compiling,))
+    said.daemon = True
+    said.start()
+    try:
+        _choose_once(scheduler, of)
+    finally:
+        said.cancel()
+
+
+def _choose_once(scheduler: Scheduler, of: Catalogue) -> None:
     for number, name in enumerate(of.families):
         scheduler.arrive(
             Ticket(id=number, family=name, arrived_ms=0.0, due_ms=1e6, sla_ms=1e6), 0.0
