@@ -186,13 +186,13 @@ def test_a_job_without_room_is_told_or_runs_when_there_is_some(
 
     async def work() -> None:
         of = runnables(digits, "digits-xl", "digits-l")
-        async with Pooled(of, workers=2, timeout_s=1.0, memory_bytes=None) as pooled:
+        async with Pooled(of, workers=2, timeout_s=10.0, memory_bytes=None) as pooled:
             sizes = {}
             for each in of:
                 await pooled.pool.describe(each.key)
                 sizes[each.key] = pooled.pool.resident_bytes(each.key)
         budget = sizes["digits/digits-xl"] + sizes["digits/digits-l"] // 2
-        async with Pooled(of, workers=2, timeout_s=1.0, memory_bytes=budget) as pooled:
+        async with Pooled(of, workers=2, timeout_s=2.0, memory_bytes=budget) as pooled:
             await pooled.pool.preload(0, "digits/digits-xl")
             pooled.stop(0)
             hanging = pooled.job("digits/digits-xl", [picture], worker=0)
