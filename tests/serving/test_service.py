@@ -31,6 +31,7 @@ from edgewise.serving.messages import (
 from edgewise.serving.outcomes import Ran
 from edgewise.serving.running import Pools
 from edgewise.serving.service import Service
+from edgewise.serving.warming import warm_up
 
 _PORTS = (
     (Port(name="x", shape=(1, 4), dtype="float32"),),
@@ -103,6 +104,8 @@ class Served:
 
     def __init__(self, folder: Path, policy: str = "deadline", workers: int = 1) -> None:
         self.catalogue = _catalogue(folder)
+        # As `setup` does it: no request pays for what is compiled once after an installation.
+        warm_up(_scheduler(self.catalogue, policy, workers), self.catalogue.families)
         self.workers = Workers(workers)
         pools: Any = Pools({LOCAL: self.workers}, dict.fromkeys(self.catalogue.variants, LOCAL))
         for worker in range(workers):

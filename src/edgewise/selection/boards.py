@@ -99,18 +99,19 @@ def value_at(grid_ms: Floats, values: Floats, place_ms: float) -> float:
     return float(values[cell] + part * (values[cell + 1] - values[cell]))
 
 
-@njit()
-def share_in_time(rows: Floats, model: int, limit_ms: float) -> float:
-    """P(service ≤ limit) from the empirical quantiles, rows (M, Q)."""
-    count = rows.shape[1]
-    if limit_ms >= rows[model, count - 1]:
+@njit(inline="always")
+def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
+    """Share of a row's sorted values that are at most the limit."""
+    # The row is not sliced off: a view costs more here than the comparisons.
+    count = sorted_ms.shape[1]
+    if limit_ms >= sorted_ms[row, count - 1]:
         return 1.0
-    if limit_ms < rows[model, 0]:
+    if limit_ms < sorted_ms[row, 0]:
         return 0.0
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        if rows[model, middle] <= limit_ms:
+        if sorted_ms[row, middle] <= limit_ms:
             low = middle + 1
         else:
             high = middle

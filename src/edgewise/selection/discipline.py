@@ -26,7 +26,7 @@ from edgewise.selection.boards import (
     STAGES,
     Desk,
     Queue,
-    share_in_time,
+    share_below,
     unfinished,
     value_at,
 )
@@ -147,7 +147,7 @@ def foresee(
                 if limit_ms < rows[model, 0]:
                     first += place == first
                     continue
-                likely = share_in_time(rows, model, limit_ms)
+                likely = share_below(rows, model, limit_ms)
                 cell, part = cells[model, node], parts[model, node]
                 low = future[stage + 1, cell]
                 score = low + part * (future[stage + 1, cell + 1] - low)
@@ -181,7 +181,7 @@ def _best(
         limit_ms = (left_ms - load_ms) / factor
         if limit_ms < rows[model, 0]:
             continue
-        likely = share_in_time(rows, model, limit_ms)
+        likely = share_below(rows, model, limit_ms)
         work_ms = (desk.mean_ms[model] * factor + load_ms) * desk.share
         score = value_at(grid_ms, then, place_ms + work_ms)
         score += (desk.gain[model] - refusal) * likely + refusal
@@ -289,7 +289,7 @@ def pick_first(
         if model < 0:
             break
         load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
-        likely = share_in_time(desk.quantiles_ms, model, (left_ms - load_ms) / factor)
+        likely = share_below(desk.quantiles_ms, model, (left_ms - load_ms) / factor)
         if likely <= floor:
             continue
         job_ms = desk.mean_ms[model] * factor + load_ms

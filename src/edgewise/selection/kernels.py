@@ -24,6 +24,7 @@ from edgewise.selection.arrays import (
     Servers,
     Services,
 )
+from edgewise.selection.boards import share_below
 from edgewise.selection.compiled import njit
 from edgewise.selection.profiles import Floats
 from edgewise.selection.protocol import Indices
@@ -44,25 +45,6 @@ def position(backlog_ms: float, reach_ms: float, nodes: int) -> tuple[int, float
     cell = min(int(np.sqrt(backlog_ms / scale)), last - 1)
     start = cell * cell * scale
     return cell, (backlog_ms - start) / ((2 * cell + 1) * scale)
-
-
-@njit(inline="always")
-def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
-    """Share of a row's sorted values that are at most the limit."""
-    # The row is not sliced off: a view costs more here than the comparisons.
-    count = sorted_ms.shape[1]
-    if limit_ms >= sorted_ms[row, count - 1]:
-        return 1.0
-    if limit_ms < sorted_ms[row, 0]:
-        return 0.0
-    low, high = 0, count
-    while low < high:
-        middle = (low + high) // 2
-        if sorted_ms[row, middle] <= limit_ms:
-            low = middle + 1
-        else:
-            high = middle
-    return float(low / count)
 
 
 @njit(inline="always")

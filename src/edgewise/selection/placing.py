@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from edgewise.selection import discipline
-from edgewise.selection.boards import share_in_time
+from edgewise.selection.boards import share_below
 from edgewise.selection.desk import Allowed, State, Station
 from edgewise.selection.families import Bound
 from edgewise.selection.jobs import Plan, Reason, Ticket
@@ -81,7 +81,7 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
         kinds = desk.kinds[entry.kind]
         model = int(kinds[0] if budget_ms == math.inf else kinds[kinds >= 0][-1])
         left_ms = (budget_ms - wait_ms) / desk.factor
-        chance = share_in_time(desk.quantiles_ms, model, left_ms)
+        chance = share_below(desk.quantiles_ms, model, left_ms)
     load_ms = float(loads_ms[model]) if len(loads_ms) else 0.0
     total_ms = wait_ms + load_ms + float(desk.mean_ms[model]) * desk.factor
     plan = Plan(lane.models[model - lane.offset], wait_ms, total_ms, chance)
@@ -111,7 +111,7 @@ def place_bound(
     station.waiting.insert(place, entry)
     desk = station.desk
     service_ms = float(desk.mean_ms[row]) * desk.factor
-    chance = share_in_time(desk.quantiles_ms, row, (budget_ms - start_ms) / desk.factor)
+    chance = share_below(desk.quantiles_ms, row, (budget_ms - start_ms) / desk.factor)
     plan = Plan(bound.variant, start_ms, start_ms + service_ms, chance)
     points = float(desk.gain[row]) * chance
     seen = (budget_ms, start_ms, start_ms, 0.0)

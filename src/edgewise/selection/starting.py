@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgewise.selection import discipline
-from edgewise.selection.boards import share_in_time
+from edgewise.selection.boards import share_below
 from edgewise.selection.desk import Job, Station
 from edgewise.selection.families import Family
 from edgewise.selection.jobs import Assignment, Batching, Shed, Ticket
@@ -95,7 +95,7 @@ class Starter:
             row = self._again(station, entry, factor, now_ms)
         load_ms = float(loads_ms[row]) if len(loads_ms) else 0.0
         left_ms = (entry.ticket.due_ms - now_ms - load_ms) / factor
-        return row if share_in_time(station.desk.quantiles_ms, row, left_ms) > 0 else -1
+        return row if share_below(station.desk.quantiles_ms, row, left_ms) > 0 else -1
 
     def _again(self, station: Station, entry: Entry, factor: float, now_ms: float) -> int:
         """What a policy that knows the queue chooses now; as before where that makes one late."""

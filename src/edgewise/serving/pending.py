@@ -17,6 +17,7 @@ from edgewise.serving.messages import (
     ServingError,
     Tensor,
 )
+from edgewise.serving.outcomes import Ran
 
 _WHY = {
     "late": "it could not be answered in time",
@@ -204,3 +205,35 @@ def eligible(
         return family.eligible(request.inputs, request.wanted)
     pinned.check(request.inputs, request.wanted, images=family.family.input.kind == "image")
     return None
+
+
+def result_of(
+    pending: Pending,
+    work: Assignment,
+    served: Served,
+    ran: Ran,
+    outputs: tuple[Tensor, ...],
+    started_ms: float,
+    at_ms: float,
+) -> InferResult:
+    """A request's answer, from what its work gave; it began and ended at these times."""
+    request, budget = pending.request, pending.budget
+    return InferResult(
+        model=request.model,
+        family=pending.ticket.family,
+        variant=work.variant,
+        accuracy=served.variant.accuracy,
+        outputs=wanted(pending, served, outputs),
+        budget_ms=budget.budget_ms,
+        basis=budget.basis,
+        predicted_queue_ms=pending.plan.predicted_queue_ms,
+        queue_ms=started_ms - pending.ticket.arrived_ms,
+        predicted_ms=work.predicted_ms,
+        preprocess_ms=ran.preprocess_ms,
+        inference_ms=ran.inference_ms,
+        cold_ms=ran.cold_ms,
+        policy=work.why,
+        probability=work.probability,
+        in_time=None if budget.budget_ms is None else at_ms <= budget.due_ms,
+        id=request.id,
+    )

@@ -32,7 +32,7 @@ from edgewise.serving.messages import (
     Unavailable,
 )
 from edgewise.serving.outcomes import Ran
-from edgewise.serving.pending import Pending, Teller, eligible, now_ms, wanted
+from edgewise.serving.pending import Pending, Teller, eligible, now_ms, result_of
 from edgewise.serving.running import Pools, note_demand
 from edgewise.serving.sweep import Sweep
 
@@ -317,26 +317,7 @@ class Service:
         self._answered[ticket.id] = (pending.family, pending.inputs)
         if len(self._answered) > _KEPT:
             self._answered.popitem(last=False)
-        request, budget = pending.request, pending.budget
-        result = InferResult(
-            model=request.model,
-            family=ticket.family,
-            variant=work.variant,
-            accuracy=served.variant.accuracy,
-            outputs=wanted(pending, served, outputs),
-            budget_ms=budget.budget_ms,
-            basis=budget.basis,
-            predicted_queue_ms=pending.plan.predicted_queue_ms,
-            queue_ms=started_ms - ticket.arrived_ms,
-            predicted_ms=work.predicted_ms,
-            preprocess_ms=ran.preprocess_ms,
-            inference_ms=ran.inference_ms,
-            cold_ms=ran.cold_ms,
-            policy=work.why,
-            probability=work.probability,
-            in_time=None if budget.budget_ms is None else at_ms <= budget.due_ms,
-            id=request.id,
-        )
+        result = result_of(pending, work, served, ran, outputs, started_ms, at_ms)
         pending.future.set_result(result)
         return [(pending, result)]
 

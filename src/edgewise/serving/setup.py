@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 from edgewise.errors import InputError
 from edgewise.selection import queueing
 from edgewise.selection.profiles import ProfileTable
-from edgewise.selection.scheduling import Assignment, Batching, FamilyPlan, Scheduler, Ticket
+from edgewise.selection.scheduling import Batching, FamilyPlan, Scheduler
 from edgewise.serving import catalogue, events, priors
 from edgewise.serving.catalogue import LOCAL, Catalogue, Served, ServedFamily
 from edgewise.serving.frames import Runnable
@@ -22,15 +20,12 @@ from edgewise.serving.pool import Pool
 from edgewise.serving.running import AnyPool, Pools, Up
 from edgewise.serving.service import Service
 from edgewise.serving.settings import Settings
+from edgewise.serving.warming import warm_up
 
 #: Makes a pool for the variants of the given keys, told of workers that come and go.
 Cluster = Callable[
     [Mapping[str, Runnable], Callable[[str, int, bool], None]], Mapping[str, AnyPool]
 ]
-
-_log = logging.getLogger("edgewise.serving")
-#: Compiled code that is kept loads sooner.
-_COMPILING_AFTER_S = 3.0
 
 #: Workers that die in such a row are not waited for.
 _LATELY_MS = 5000.0
@@ -88,7 +83,7 @@ class Deployment:
             read.catalogue = await self._described(read.catalogue)
             profiles = await self._profiles(read, {})
             scheduler = self._scheduler(read.catalogue, profiles)
-            _warm_up(self._scheduler(read.catalogue, profiles), read.catalogue)
+            warm_up(self._scheduler(read.catalogue, profiles), read.catalogue.families)
         except BaseException:
             await self.pools.close()
             raise
@@ -379,28 +374,3 @@ def _pool_of(of: Catalogue, cluster: Cluster | None) -> dict[str, str]:
         key: key if cluster is not None and served.pool == LOCAL else served.pool
         for key, served in of.variants.items()
     }
-
-
-def _warm_up(scheduler: Scheduler, of: Catalogue) -> None:
-    """Have everything compiled that choosing needs, on a scheduler that is then thrown away: the
-    first request would pay for it. The first start after an installation takes some ten seconds for
-    that, and says so."""
-    compiling = "compiling what chooses variants: some ten seconds, once after an installation"
-    said = threading.Timer(_COMPILING_AFTER_S, _log.warning, (compiling,))
-    said.daemon = True
-    said.start()
-    try:
-        _choose_once(scheduler, of)
-    finally:
-        said.cancel()
-
-
-def _choose_once(scheduler: Scheduler, of: Catalogue) -> None:
-    for number, name in enumerate(of.families):
-        scheduler.arrive(
-            Ticket(id=number, family=name, arrived_ms=0.0, due_ms=1e6, sla_ms=1e6), 0.0
-        )
-    for action in scheduler.next(0.0):
-        if isinstance(action, Assignment):
-            scheduler.done(action, 1.0, inference_ms=1.0, service_ms=1.0, cold_ms=0.0)
-    scheduler.refit()
