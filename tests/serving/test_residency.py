@@ -247,7 +247,9 @@ def test_growth_beyond_the_guess_is_taken_back() -> None:
     of.demand("a", 0)
     assert of.admit(0, "b", 0, NOBODY) == (True, [])
     of.loaded(0, "b", 25, 100)
-    assert of.decide(0, [0], NOBODY) == [Evict(0, "b")]
+    assert of.shed(0, frozenset({(0, "a"), (0, "b")})) == []
+    assert of.shed(0, NOBODY) == [Evict(0, "b")]
+    assert of.shed(0, NOBODY) == []
 
 
 def test_larger_than_everything_is_an_error_with_its_name() -> None:

@@ -68,3 +68,5 @@ class Admission:
                 return
             self._waiting.popleft()
             first.go()
+        for each in self._residency.shed(self._clock(), self._running()):
+            self._evict(each)

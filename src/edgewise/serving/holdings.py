@@ -69,7 +69,6 @@ class Holdings:
         self._quarantine.release(key)
         for evict in self.residency.forget(key):
             self._evict(evict)
-            self._changed(evict.worker)
 
     def __contains__(self, key: str) -> bool:
         return key in self._runnables
@@ -153,13 +152,11 @@ class Holdings:
         """Have a worker forget a variant, whatever it has of it."""
         self.residency.leave(worker, key)
         self._evict(Evict(worker, key))
-        self._changed(worker)
 
     async def evict(self, worker: int, key: str) -> None:
         """Drop a variant; returns when its memory is free."""
         gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.residency.leave(worker, key)
-        self._changed(worker)
 
         def done() -> None:
             if not gone.done():
@@ -176,6 +173,7 @@ class Holdings:
 
         command = frames.Evict(evict.key)
         self._crew.ask(evict.worker, command, answered, seconds=COMMAND_S)
+        self._changed(evict.worker)
 
     async def rehearse(
         self, worker: int, key: str, runs: int, seconds: float, seed: int
@@ -233,7 +231,6 @@ class Holdings:
         for action in self.residency.decide(_now_s(), idle, self._running(), self._quarantine.keys):
             match action:
                 case Evict():
-                    self._changed(action.worker)
                     self._evict(action)
                 case Load(worker, key):
                     self.begin_load(worker, key)

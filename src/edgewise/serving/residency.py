@@ -213,6 +213,11 @@ class Residency:
         variant.held[worker] = "loading"
         return True
 
+    def shed(self, now_s: float, running: Set[tuple[int, str]]) -> list[Evict]:
+        """Back under the budget: a load may turn out larger than it was thought to be. What is
+        `running` stays, so ask again when it ends."""
+        return self._leave(self._victims(self._excess(0), now_s, exclude=running))
+
     def decide(
         self,
         now_s: float,
@@ -225,8 +230,8 @@ class Residency:
         At most one load for each worker. Room is filled with the most useful first; a resident
         gives way only to what is worth clearly more.
         """
-        if (excess := self._excess(0)) > 0:
-            return list(self._leave(self._victims(excess, now_s, exclude=running)))
+        if self._excess(0) > 0:
+            return list(self.shed(now_s, running))
         actions: list[Load | Evict] = []
         for worker in sorted(idle):
             if action := self._improve(worker, now_s, idle, barred):
