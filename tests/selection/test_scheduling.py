@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from edgewise.errors import InputError, UsageError
 from edgewise.records import Profile
 from edgewise.selection.profiles import ProfileTable, table
 from edgewise.selection.queueing import parse
+from edgewise.selection.replay import Requests, replay
 from edgewise.selection.scheduling import (
     Assignment,
     Batching,
@@ -28,6 +31,7 @@ from edgewise.selection.scheduling import (
     Shed,
     Ticket,
 )
+from edgewise.selection.slippage import Slippage
 
 
 def three(name: str = "f", cold_ms: float | None = None, std: float = 0.0) -> ProfileTable:
@@ -143,6 +147,40 @@ def _next(
         assert end <= dues[work.tickets[0].id] + 1e-6
         return work, end, now
     return None
+
+
+def kept_promises(slow: float, requests: int = 5000) -> tuple[list[bool], float]:
+    """At one and a half times the capacity, of all that were answered, in order, whether each was
+    in time, and what the last plan kept free; for 12 of 150 jobs the machine is `slow` times
+    slower."""
+    s, rng, jobs = scheduler("static:small", profiles=three(std=0.05)), Random(3), count()
+    arrival_ms = np.cumsum([rng.expovariate(1.5 / 5) for _ in range(requests)])
+    due_ms = arrival_ms + 150
+
+    def service_ms(number: int, variant: str, busy: int) -> float:
+        return 5 * rng.gauss(1, 0.05) * (slow if next(jobs) % 150 < 12 else 1)
+
+    out = replay(s, "f", Requests(arrival_ms, due_ms, np.full(requests, 150.0)), service_ms)
+    in_time = (arrival_ms + out.sojourn_ms <= due_ms)[out.model >= 0]
+    return in_time.tolist(), s._stations["local"].desk.slip
+
+
+def test_a_machine_that_is_slow_now_and_then_makes_the_queue_shorter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_time, kept = kept_promises(slow=1.5)
+    assert in_time[-1000:].count(False) <= 5  # 99.5 %
+    assert 0.05 < kept <= 0.25
+    monkeypatch.setattr(Slippage, "add", lambda *what: False)
+    without, _ = kept_promises(slow=1.5)
+    assert without[-1000:].count(False) >= 15
+    assert sum(in_time) >= sum(without) - 20  # and no work is lost
+
+
+def test_services_that_deviate_each_on_its_own_keep_nothing_free() -> None:
+    in_time, kept = kept_promises(slow=1.0)
+    assert in_time.count(False) <= len(in_time) * 0.005
+    assert kept < 0.01
 
 
 def test_a_wide_spread_is_held_to_its_quantile() -> None:

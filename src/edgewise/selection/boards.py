@@ -31,7 +31,8 @@ class Desk(NamedTuple):
     time. `kinds` (K, L): variants of each kind, most accurate first, −1 ends. `fast_ms`,
     `fast_tail_ms` (K,): of the fastest of a kind. `grid_ms` (N,): nodes, quadratic. `cells`,
     `parts` (M, N): where a node comes to lie when a job of the model is added. `share` is the part
-    of a job that each worker bears, `factor` the slow-down when all are busy.
+    of a job that each worker bears, `factor` the slow-down when all are busy, `slip` the share of a
+    wait by which requests come later than planned (`slippage.py`).
     """
 
     quantiles_ms: Floats
@@ -46,6 +47,7 @@ class Desk(NamedTuple):
     parts: Floats
     share: float
     factor: float
+    slip: float
 
 
 class Queue(NamedTuple):

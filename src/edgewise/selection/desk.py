@@ -12,9 +12,10 @@ import numpy as np
 
 from edgewise.selection import boards
 from edgewise.selection.boards import FACTOR, IDLE, LOST, MODEL, STAGES, START, Desk, undominated
-from edgewise.selection.jobs import Assignment
+from edgewise.selection.jobs import Assignment, Ticket
 from edgewise.selection.lanes import Fitted, Lane
 from edgewise.selection.profiles import Floats
+from edgewise.selection.slippage import Slippage
 from edgewise.selection.waiting import Waiting
 
 #: Nodes of backlog, and how far beyond the largest budget they reach before prices are fitted.
@@ -29,8 +30,8 @@ Allowed = frozenset[str] | str | None
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
-    """What runs on a worker: its model's row on the desk, and how much slower it is for the other
-    workers and for the size of its batch."""
+    """What runs on a worker: its model's row on the desk, the workers busy with it, and the share
+    of its wait that was kept free for each of its tickets."""
 
     work: Assignment
     lane: Lane
@@ -38,6 +39,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     busy: int
     cold: bool
     started_ms: float
+    kept: tuple[float, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -71,6 +73,7 @@ class Station:
         self._kind_of: dict[tuple[int, Allowed], int] = {}
         self._error_ms = self._cold_ms = NOTHING
         self._reach_ms = 1.0
+        self._slippage = Slippage()
         self.desk: Desk
 
     # -- what is known of variants ----------------------------------------------------------------
@@ -97,6 +100,7 @@ class Station:
             parts=np.zeros((models, _NODES)),
             share=1.0 / max(self.live, 1),
             factor=1.0,
+            slip=0.0,
         )
         for lane in self.lanes:
             for index in range(len(lane.models)):
@@ -158,6 +162,14 @@ class Station:
         """Whether plans rest on a slow-down that is no longer true."""
         now = self.factor_at(self.live)
         return abs(now - self.desk.factor) > _ALIKE * self.desk.factor
+
+    def ended(self, ticket: Ticket, kept: float, now_ms: float) -> None:
+        """A ticket that had to wait is done, or will not be: plans learn how late that was."""
+        waited_ms = now_ms - ticket.arrived_ms
+        if waited_ms <= 0 or ticket.due_ms == math.inf:
+            return
+        if self._slippage.add(kept, now_ms - ticket.due_ms, waited_ms):
+            self.desk = self.desk._replace(slip=self._slippage.share)
 
     # -- kinds of tickets -------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ variants that it may get. Whoever is queued was promised an answer in time, so t
 - `late` schedules the queue on the workers with each ticket's fastest variant, to see whether all
   promises hold. A finish counts as the sum of the means plus the root of the sum of the squares of
   what each service may exceed its mean by at the promised level. One service alone is thus held
-  to its own quantile, many to what their errors add up to.
+  to its own quantile, many to what their errors add up to. What makes all of them longer together
+  comes on top, as far as it was seen (`slippage.py`).
 - `foresee` is backward induction over the queue: future[j] is the most points that ticket j and
   all behind it can still bring, over the pool's work done until then, the last of them followed by
   what that backlog is worth for requests yet to come (`prices.py`). Those beyond the tickets that
@@ -67,13 +68,14 @@ def late(
     """
     free_ms, square = free_ms.copy(), square.copy()
     new_is_late, others, start_ms = False, 0, 0.0
+    longer = 1.0 + desk.slip
     for i in range(queue.first, queue.last + 1):
         if i == at and kind >= 0:
             worker = _first_free(free_ms)
             start_ms = free_ms[worker]
             free_ms[worker] += desk.fast_ms[kind] * desk.factor
             square[worker] += (desk.fast_tail_ms[kind] * desk.factor) ** 2
-            finish_ms = free_ms[worker] + np.sqrt(square[worker])
+            finish_ms = free_ms[worker] * longer + np.sqrt(square[worker])
             new_is_late = finish_ms > due_ms - now_ms + _EPSILON_MS
         if i == queue.last or (queue.due_ms[i] == np.inf and i >= at):
             break
@@ -81,7 +83,7 @@ def late(
         worker = _first_free(free_ms)
         free_ms[worker] += desk.fast_ms[one] * desk.factor
         square[worker] += (desk.fast_tail_ms[one] * desk.factor) ** 2
-        finish_ms = free_ms[worker] + np.sqrt(square[worker])
+        finish_ms = free_ms[worker] * longer + np.sqrt(square[worker])
         if finish_ms > queue.due_ms[i] - now_ms + _EPSILON_MS:
             others += 1
     return new_is_late, others, start_ms

@@ -60,6 +60,7 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
     station.reach(budget_ms)
     entry = Entry(ticket, lane, station.kind(lane, allowed(ticket, lane)))
     waiting, desk = station.waiting, station.desk
+    entry.kept = desk.slip
     place = waiting.place(ticket.due_ms)
     loads_ms = station.loads_ms(station.idle() or range(station.size))
     fits, start_ms, spread_ms, work_ms, model, wait_ms, chance, points, backlog_ms = (
@@ -103,6 +104,7 @@ def place_bound(
         bound.probability,
         bound.probabilities,
         tentative,
+        station.desk.slip,
     )
     place = station.waiting.place(ticket.due_ms)
     fits, start_ms = _fits(station, state, place, entry, now_ms)

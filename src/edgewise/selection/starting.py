@@ -68,7 +68,10 @@ class Starter:
         return work
 
     def _expire(self, station: Station, now_ms: float) -> Shed:
-        ticket = station.waiting.remove(0).ticket
+        entry = station.waiting.remove(0)
+        ticket = entry.ticket
+        if station.live:  # else nothing was planned wrongly
+            station.ended(ticket, entry.kept, now_ms + float(station.desk.fast_ms[entry.kind]))
         return Shed(ticket, "expired", max(station.wait_ms(now_ms), 1.0))
 
     def _choose(
@@ -138,7 +141,8 @@ class Starter:
             factor *= family.learners.batches_of(variant).at(size)
         if entry.model < 0 and first.pinned is None:
             lane.started(float(station.desk.mean_ms[row]), float(station.desk.fast_ms[entry.kind]))
-        tickets = tuple(station.waiting.remove(0).ticket for _ in range(size))
+        entries = [station.waiting.remove(0) for _ in range(size)]
+        tickets = tuple(each.ticket for each in entries)
         work = Assignment(
             tickets=tickets,
             variant=variant,
@@ -150,7 +154,8 @@ class Starter:
             predicted_ms=load_ms + float(station.desk.mean_ms[row]) * factor,
             why=_why(family, entry, len(station.waiting), size),
         )
-        job = Job(work, lane, row, station.busy + 1, cold, now_ms)
+        kept = tuple(each.kept for each in entries)
+        job = Job(work, lane, row, station.busy + 1, cold, now_ms, kept)
         station.start(worker, job, now_ms, load_ms, factor)
         return work
 
