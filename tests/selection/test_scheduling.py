@@ -155,13 +155,13 @@ def kept_promises(slow: float, requests: int = 5000) -> tuple[list[bool], float]
     slower."""
     s, rng, jobs = scheduler("static:small", profiles=three(std=0.05)), Random(3), count()
     arrival_ms = np.cumsum([rng.expovariate(1.5 / 5) for _ in range(requests)])
-    due_ms = arrival_ms + 150
+    requested = Requests(arrival_ms, arrival_ms + 150, np.full(requests, 150.0))
 
     def service_ms(number: int, variant: str, busy: int) -> float:
         return 5 * rng.gauss(1, 0.05) * (slow if next(jobs) % 150 < 12 else 1)
 
-    out = replay(s, "f", Requests(arrival_ms, due_ms, np.full(requests, 150.0)), service_ms)
-    in_time = (arrival_ms + out.sojourn_ms <= due_ms)[out.model >= 0]
+    out = replay(s, "f", requested, service_ms)
+    in_time = out.sojourn_ms[out.model >= 0] <= 150
     return in_time.tolist(), s._stations["local"].desk.slip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,9 @@ def test_wrong_usage_is_2(
     assert capsys.readouterr().out == ""
 
 
-def test_tls_with_a_certificate_of_ones_own(tensors: str, tmp_path: Path) -> None:
+def test_tls_with_a_certificate_of_ones_own(
+    tensors: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     trustme = pytest.importorskip("trustme")
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
@@ -105,3 +108,36 @@ def test_tls_with_a_certificate_of_ones_own(tensors: str, tmp_path: Path) -> Non
         assert call(server, tensors, "--ca", str(ca), "--connection", "fresh") == 0
         assert len(server.seen) == 20
         assert call(server, tensors) == 1, "nobody vouches for it"
+        told = capsys.readouterr().err
+        assert "its certificate cannot be trusted" in told
+        assert "--ca FILE" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "more", "told"),
+    [
+        (["other.example"], {}, "a name or an address that its certificate is made out to"),
+        (["127.0.0.1"], {"not_after": datetime(2020, 1, 1, tzinfo=UTC)}, "renew the service's"),
+    ],
+)
+def test_a_certificate_that_is_wrong_in_itself_is_told_so(
+    tensors: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    names: list[str], more: dict[str, object], told: str,
+) -> None:  # fmt: skip
+    trustme = pytest.importorskip("trustme")
+    authority = trustme.CA()
+    pem, ca = tmp_path / "server.pem", tmp_path / "ca.pem"
+    authority.issue_cert(*names, **more).private_key_and_cert_chain_pem.write_to_path(pem)
+    authority.cert_pem.write_to_path(ca)
+    with running(Server(), ssl_certfile=str(pem), ssl_version=ssl.PROTOCOL_TLS_SERVER) as server:
+        assert call(server, tensors, "--ca", str(ca)) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_port_without_tls_is_told_so(tensors: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with running(Server()) as server:
+        server.url = server.url.replace("http://", "https://")
+        assert call(server, tensors) == 1
+    told = capsys.readouterr().err
+    assert "no TLS connection" in told
+    assert "http://" in told

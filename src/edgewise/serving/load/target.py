@@ -16,6 +16,9 @@ from edgewise.errors import InputError, UsageError
 from edgewise.serving.load.wire import Port
 
 _ASK_S = 10.0
+#: OpenSSL's X509_V_ERR_… (x509_vfy.h): not yet valid or expired; made out to another name or
+#: address.
+_OUT_OF_DATE, _OTHER_NAME = (9, 10), (62, 64)
 A = TypeVar("A")
 
 
@@ -96,9 +99,31 @@ class Target:
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: Exception) -> InputError:
+        if isinstance(error, ssl.SSLError):
+            return self._untrusted(error)
         return InputError(
             f"nobody answers at {self.url}: {error or type(error).__name__}",
             hint="is the service running, and is that its address?",
+        )
+
+    def _untrusted(self, error: ssl.SSLError) -> InputError:
+        """Somebody is there, but TLS does not come about."""
+        if not isinstance(error, ssl.SSLCertVerificationError):
+            return InputError(
+                f"{self.url}: no TLS connection: {error.reason or error}",
+                hint="does that port speak TLS? a service without certificates is at http://",
+            )
+        if error.verify_code in _OUT_OF_DATE:
+            hint = "renew the service's certificate, or set this machine's clock"
+        elif error.verify_code in _OTHER_NAME:
+            hint = "use a name or an address that its certificate is made out to"
+        else:
+            hint = (
+                "--ca FILE names the certificate that signed the service's (its own where it "
+                "signed itself)"
+            )
+        return InputError(
+            f"{self.url}: its certificate cannot be trusted: {error.verify_message}", hint=hint
         )
 
     def server(self) -> ServerAbout:
