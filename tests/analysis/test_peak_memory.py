@@ -67,3 +67,38 @@ def test_a_handle_of_a_variable_is_no_activation(net: Any) -> None:
     b.layer(Kind.VARIABLE, ["handle", "y"], "written", dtype="resource")
     b.done("y")
     assert peak_activation_bytes(b.graph, propagate(b.graph)) == 80
+
+
+def captured(net: Any, weights: Any) -> Any:
+    """A body that multiplies what its caller has, by weights that its caller has."""
+    body = net(x=(1, 100))
+    body.graph.inputs.clear()
+    body.layer(Kind.CONSTANT, [], "w")
+    body.graph.layers.clear()
+    body.graph.captures.update({0: 0, 1: 1})
+    body.layer(Kind.UNARY, ["w"], "cast", function="neg")
+    body.layer(Kind.MATMUL, ["x", "cast"], "y").done("y")
+    return body.graph
+
+
+def test_weights_that_a_body_captures_are_no_activation(net: Any) -> None:
+    b = net(x=(1, 100))
+    b.layer(Kind.IDENTITY, [np.zeros((100, 50), "f4")], "w")
+    (index,) = b.graph.layers[0].inputs
+    b.graph.layers.clear()
+    bodies = tuple(captured(net, index) for _ in range(2))
+    for body in bodies:
+        body.captures[1] = index
+    b.layer(Kind.CONSTANT, [], "which", dtype="bool")
+    b.graph.layers[-1].attributes["value"] = [True]
+    b.layer(Kind.IF, ["which"], "y", bodies=bodies).done("y")
+    assert peak(b) == 1 + (100 + 50 + 50) * 4
+
+
+def test_a_function_costs_no_more_memory_than_its_layers(net: Any) -> None:
+    """What goes in and comes out is its caller's: neither is there twice, nor are weights live."""
+    body = net(x=(1, 100), w=(50, 100))
+    body.layer(Kind.DENSE, ["x", "w"], "y").done("y")
+    b = net(x=(1, 100))
+    b.layer(Kind.CALL, ["x", np.zeros((50, 100), "f4")], "y", bodies=(body.graph,)).done("y")
+    assert peak(b) == (100 + 50) * 4

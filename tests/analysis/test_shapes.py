@@ -6,8 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from edgewise.analysis.rules.movement import strided_length
 from edgewise.analysis.shapes import propagate
+from edgewise.analysis.symbolic import Symbols, formula
 from edgewise.errors import UsageError
 from edgewise.graph import FreeDim, Kind
 
@@ -174,3 +178,71 @@ def test_pooled_regions_are_as_many_as_there_are_regions(net: Any) -> None:
         Kind.ROI_POOL, ["x", "regions"], "y", size=(7, 5)
     )
     assert propagate(b.graph).dims[b.of("y")] == (6, 8, 7, 5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "weights", "more", "expected"),
+    [
+        (("N", "F"), Kind.MATMUL, [np.zeros((7, 5), "f4")], {}, (1, 5)),
+        (("N", "F"), Kind.DENSE, [np.zeros((5, 7), "f4")], {}, (1, 5)),
+        (("T", 1, "F"), Kind.RECURRENT, [np.zeros((1, 20, 7), "f4"), np.zeros((1, 20, 5), "f4")],
+         {"cell": "lstm", "hidden": 5, "input_size": 7, "time_axis": 0, "batch_axis": 1,
+          "outputs": ("onnx_sequence",)}, (1, 1, 1, 5)),
+        (("N", "F", 9), Kind.CONV, [np.zeros((5, 7, 3), "f4")],
+         {"layout": "channels_first", "weight_layout": "OI*", "groups": 1}, (1, 5, 7)),
+    ],
+)  # fmt: skip
+def test_a_free_size_is_what_its_weights_take(
+    net: Any, shape: Any, kind: Kind, weights: Any, more: Any, expected: Any
+) -> None:
+    """Through a layer that keeps it, too; what a user says stays."""
+    b = net(x=shape).layer(Kind.UNARY, ["x"], "same", function="relu")
+    b.layer(kind, ["same", *weights], "y", **more)
+    found = propagate(b.graph)
+    at = shape.index("F")
+    assert (found.dims[b.of("x")] or ())[at] == 7
+    assert found.dims[b.of("y")] == expected
+    assert any("F is 7" in note for note in found.notes)
+    said = tuple(3 if size == "F" else 1 if isinstance(size, str) else size for size in shape)
+    assert shape_of(b, "x", x=said) == said
+
+
+@given(
+    st.integers(0, 7), st.none() | st.integers(-9, 9), st.none() | st.integers(-9, 9),
+    st.sampled_from((1, 2, 3, -1, -2, -3)),
+)  # fmt: skip
+def test_a_slice_takes_what_pythons_takes(
+    size: int, begin: int | None, end: int | None, step: int
+) -> None:
+    assert strided_length(size, begin, end, step) == len(range(size)[begin:end:step])
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "step", "text"),
+    [(None, None, -1, "N"), (-1, -(2**63), -1, "N"), (1, 2**63 - 1, 1, "N - 1"),
+     (-1, None, 1, None), (0, 1, 1, None)],
+)  # fmt: skip
+def test_a_slice_of_a_free_size_keeps_its_formula(
+    begin: int | None, end: int | None, step: int, text: str | None
+) -> None:
+    assert formula(strided_length(Symbols().dim("N", 9), begin, end, step)) == text
+
+
+def test_a_branch_that_no_runtime_could_run_is_left_out(net: Any) -> None:
+    """As files have one branch for each sample rate: the condition is an input."""
+    fits, does_not = net(), net()
+    for body, depth in ((fits, 8), (does_not, 9)):
+        body.layer(Kind.CONSTANT, [], "x")
+        body.graph.layers.clear()
+        body.graph.captures[0] = 0
+        body.layer(Kind.MATMUL, ["x", np.zeros((depth, 5), "f4")], "y").done("y")
+    b = net(x=(2, 8), rate=())
+    b.graph.tensors[1].dtype = "bool"
+    b.layer(Kind.IF, ["rate"], "z", bodies=(does_not.graph, fits.graph))
+    found = propagate(b.graph)
+    assert found.dims[b.of("z")] == (2, 5) and found.taken == {0: 1}
+    assert any("left out" in note for note in found.notes)
+    neither = net(x=(2, 7), rate=())
+    neither.layer(Kind.IF, ["rate"], "z", bodies=(does_not.graph, fits.graph))
+    found = propagate(neither.graph)
+    assert found.dims[neither.of("z")] is None and found.impossible

@@ -119,7 +119,7 @@ def test_a_size_that_is_said_counts_for_all_inputs_that_share_it(tmp_path: Path)
 
 
 def test_reasons_that_are_alike_are_one_note(squeezed: Path) -> None:
-    notes = summary(squeezed).notes
+    notes = summary(squeezed, shapes={"x": (3, 1, 9)}).notes  # the weights take 8
     assert [note for note in notes if "MACs need" in note] == [
         "MatMul: MACs need a shape that is not known"
     ]
@@ -187,3 +187,27 @@ def test_every_model_of_the_corpus_has_an_outcome(corpus: Path) -> None:
     assert outcomes["hed_lite_model_quantize.tflite"].quantization == "weights"
     # 28 steps of 4·(28·20 + 20·20), then 20·28 features to 10 classes.
     assert outcomes["trained_lstm.tflite"].macs == 28 * 4 * (28 * 20 + 20 * 20) + 20 * 28 * 10
+
+
+def test_a_network_too_deep_for_sizes_of_one_tells_its_formula(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    weights = np.ones((4, 3, 3, 3), np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MaxPool", ["x"], ["p"], kernel_shape=[2, 2], strides=[2, 2]),
+         helper.make_node("Conv", ["p", "w"], ["y"])],
+        "g", [helper.make_tensor_value_info("x", 1, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(weights, "w")],
+    )  # fmt: skip
+    path = tmp_path / "m.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    model = summary(path, layers=True)
+    assert model.macs is None and model.macs_formula is not None
+    (row,) = [row for row in model.layer_table or () if row.macs_formula]
+    assert row.macs is None and row.macs_formula == model.macs_formula
+    for size in (9, 64):
+        counted = summary(path, shapes={"x": (2, 3, size, 33)}).macs
+        assert eval(model.macs_formula, {"N": 2, "H": size, "W": 33}) == counted
+    assert any("H and W of 64 it is 97,200 MACs" in note for note in model.notes)
+    assert summary(path, shapes={"x": (2, 3, 64, 64)}).macs == 2 * 97_200

@@ -30,6 +30,14 @@ def test_exact_quotients_leave_no_floor() -> None:
     assert formula(6 * n // n) is None
 
 
+def test_a_quotient_of_a_quotient_is_one() -> None:
+    n = Symbols().dim("N", 90)
+    half = (n - 1) // 2
+    assert formula(3 * (half // 2 // 4)) == "3*((N - 1)//16)"
+    assert formula((half + 1) // 2) == "((((N - 1)//2) + 1)//2)"
+    assert half // 2 // 4 == 89 // 16
+
+
 def test_what_cancels_is_a_plain_number() -> None:
     n = Symbols().dim("N", 4)
     assert type(n - n + 7) is int

@@ -8,9 +8,11 @@ throughout. A control-flow layer adds the peak of its costlier body.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from edgewise.analysis.shapes import Dims, Shapes
 from edgewise.analysis.symbolic import product
-from edgewise.graph import DTYPE_BITS, Graph
+from edgewise.graph import DTYPE_BITS, Graph, Kind
 
 
 def tensor_bytes(dims: Dims | None, dtype: str) -> int | None:
@@ -26,9 +28,22 @@ def tensor_bytes(dims: Dims | None, dtype: str) -> int | None:
     return (int(product(int(size) for size in dims)) * bits + 7) // 8
 
 
-def peak_activation_bytes(graph: Graph, shapes: Shapes) -> int | None:
-    """The peak, in bytes; None where the size of a live tensor is not known."""
-    sizes = _activation_sizes(graph, shapes)
+def peak_activation_bytes(
+    graph: Graph,
+    shapes: Shapes,
+    constants: frozenset[int] = frozenset(),
+    arguments: frozenset[int] = frozenset(),
+) -> int | None:
+    """The peak, in bytes; None where the size of a live tensor is not known.
+
+    Args:
+        graph: the network, or a body of control flow.
+        shapes: its shapes.
+        constants: tensors of a body that follow from weights alone outside it.
+        arguments: tensors of a body that are those of its caller, which counts them.
+    """
+    constant = _constants(graph, constants)
+    sizes = _activation_sizes(graph, shapes, constant | arguments)
     last = _last_uses(graph)
     produced = {index for layer in graph.layers for index in layer.outputs if index is not None}
     live = {index for index in last if index in sizes and index not in produced}
@@ -38,6 +53,7 @@ def peak_activation_bytes(graph: Graph, shapes: Shapes) -> int | None:
     now = sum(sizes[index] or 0 for index in live)
     peak = now
     for step, layer in enumerate(graph.layers):
+        before = now
         for index in layer.outputs:
             if index is None or index in live or index not in sizes:
                 continue
@@ -46,10 +62,11 @@ def peak_activation_bytes(graph: Graph, shapes: Shapes) -> int | None:
                 return None
             live.add(index)
             now += size
-        inner = _bodies_peak(graph, shapes, step)
+        inner = _bodies_peak(graph, shapes, step, constant)
         if inner is None:
             return None
-        peak = max(peak, now + inner)
+        # What a function makes is what it returns: its results are not there twice.
+        peak = max(peak, now, inner + (before if layer.kind is Kind.CALL else now))
         for index in {*layer.inputs, *layer.outputs}:
             if index in live and last.get(index, step) <= step:
                 live.discard(index)
@@ -57,18 +74,17 @@ def peak_activation_bytes(graph: Graph, shapes: Shapes) -> int | None:
     return peak
 
 
-def _activation_sizes(graph: Graph, shapes: Shapes) -> dict[int, int | None]:
-    constant = _constants(graph)
+def _activation_sizes(graph: Graph, shapes: Shapes, without: set[int]) -> dict[int, int | None]:
     return {
         index: tensor_bytes(dims, tensor.dtype)
         for index, (tensor, dims) in enumerate(zip(graph.tensors, shapes.dims, strict=True))
-        if index not in constant and index not in graph.captures
+        if index not in without and index not in graph.captures
     }
 
 
-def _constants(graph: Graph) -> set[int]:
-    """Stored tensors, and those that are computed from stored ones alone."""
-    constant = {i for i, tensor in enumerate(graph.tensors) if tensor.weights is not None}
+def _constants(graph: Graph, given: frozenset[int]) -> set[int]:
+    """Stored tensors, those given, and those that are computed from such alone."""
+    constant = {i for i, tensor in enumerate(graph.tensors) if tensor.weights is not None} | given
     for layer in graph.layers:
         sources = [index for index in layer.inputs if index is not None]
         if sources and not layer.bodies and constant.issuperset(sources):
@@ -95,14 +111,33 @@ def _last_uses(graph: Graph) -> dict[int, int]:
     return last
 
 
-def _bodies_peak(graph: Graph, shapes: Shapes, step: int) -> int | None:
-    bodies = graph.layers[step].bodies
+def _bodies_peak(graph: Graph, shapes: Shapes, step: int, constant: set[int]) -> int | None:
+    layer = graph.layers[step]
+    bodies = layer.bodies
     if not bodies:
         return 0
     found = shapes.bodies.get(step)
     if found is None:
         return None
-    peaks = [peak_activation_bytes(b, s) for b, s in zip(bodies, found, strict=True)]
+    arguments = layer.inputs if layer.kind is Kind.CALL else ()
+    peaks = [
+        _body_peak(body, inner, arguments, constant)
+        for body, inner in zip(bodies, found, strict=True)
+    ]
     if (taken := shapes.taken.get(step)) is not None and peaks[taken] is not None:
         peaks = [peak for peak in peaks if peak is not None]
     return None if None in peaks else max(p for p in peaks if p is not None)
+
+
+def _body_peak(
+    body: Graph, shapes: Shapes, arguments: Sequence[int | None], constant: set[int]
+) -> int | None:
+    """The peak of one body; `arguments` are the caller's tensors that its inputs stand for."""
+    outside = dict(body.captures)
+    outside.update(
+        (inside, index)
+        for inside, index in zip(body.inputs, arguments, strict=False)
+        if index is not None
+    )
+    weights = frozenset(inside for inside, index in outside.items() if index in constant)
+    return peak_activation_bytes(body, shapes, weights, frozenset(outside))

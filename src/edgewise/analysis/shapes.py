@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.analysis.symbolic import Symbols, product
+from edgewise.analysis.symbolic import Dim, Symbols, product
 from edgewise.errors import InputError, UsageError
 from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
 
@@ -30,8 +30,16 @@ SMALL_ELEMENTS = 4096
 DEEPEST = 32
 
 
+#: Times that a network is walked through again with sizes learnt from its weights.
+LEARNT_AT_MOST = 4
+
+
 class CannotTell(Exception):
     """A rule lacks what it needs to tell a shape, or the layer contradicts itself."""
+
+
+class Impossible(CannotTell):
+    """No runtime could run the layer: the sizes of its inputs, all known, do not fit."""
 
 
 #: What a rule meets in a layer whose parts do not fit together.
@@ -53,7 +61,7 @@ class Shapes:
     `dims` has a shape or None per tensor; `values` the known small values; `bodies` the same for
     each control-flow layer (by its index), in the order of `Layer.bodies`; `trips` how often a
     loop's body runs, None where that is not constant; `taken` which body of an `if` runs, where
-    that follows from the sizes.
+    that follows from the sizes. `impossible`: a layer cannot run with these sizes.
     """
 
     dims: list[Dims | None]
@@ -62,25 +70,47 @@ class Shapes:
     trips: dict[int, int | None] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    impossible: bool = False
 
 
-def propagate(graph: Graph, overrides: Mapping[str, Sequence[int]] | None = None) -> Shapes:
+def propagate(
+    graph: Graph,
+    overrides: Mapping[str, Sequence[int]] | None = None,
+    supposed: Mapping[str, int] = MappingProxyType({}),
+) -> Shapes:
     """Shapes of all tensors of a network.
+
+    A free dimension whose size is told by the weights that it meets (features, channels) takes
+    that size: then the network is walked through once more.
 
     Args:
         graph: the network.
         overrides: shapes of inputs by name, instead of what the file states.
+        supposed: sizes of free dimensions by name, where nothing else says them.
 
     Raises:
         UsageError: an override names no input, or has another number of dimensions.
     """
-    scope = Scope(graph, Symbols(), [], 0)
-    _set_inputs(scope, dict(overrides or {}))
-    return scope.run()
+    said = _said(graph, overrides or {})
+    learnt: dict[str, int] = {}
+    for _ in range(LEARNT_AT_MOST + 1):
+        scope = Scope(graph, Symbols(), [], 0)
+        scope.learnt, scope.supposed = learnt, supposed
+        for index in graph.inputs:
+            tensor = graph.tensors[index]
+            scope.dims[index] = scope.opened(tensor, (overrides or {}).get(tensor.name), said)
+        shapes = scope.run()
+        batches = {d.name for d in map(open_batch, scope.inputs()) if d is not None}
+        known = said.keys() | learnt.keys() | batches
+        more = {n: size for n, size in scope.symbols.fits.items() if n not in known}
+        if not more:
+            break
+        learnt = {**learnt, **more}
+    return shapes
 
 
-def _set_inputs(scope: Scope, overrides: dict[str, Sequence[int]]) -> None:
-    graph = scope.graph
+def _said(graph: Graph, overrides: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """The sizes of free dimensions that overrides give: one said is that of all that share it."""
     names = [graph.tensors[index].name for index in graph.inputs]
     for name in overrides:
         if name not in names:
@@ -96,10 +126,13 @@ def _set_inputs(scope: Scope, overrides: dict[str, Sequence[int]]) -> None:
         for stated, size in zip(tensor.shape or (), wanted or (), strict=False):
             if isinstance(stated, FreeDim):
                 said.setdefault(stated.name, int(size))
-    # A size said for one input is that of all that share the dimension.
-    for index in graph.inputs:
-        tensor = graph.tensors[index]
-        scope.dims[index] = scope.opened(tensor, overrides.get(tensor.name), said)
+    return said
+
+
+def open_batch(tensor: Tensor) -> FreeDim | None:
+    """The first of several dimensions, where it is free: a batch, which is 1."""
+    first = tensor.shape[0] if tensor.shape and len(tensor.shape) > 1 else None
+    return first if isinstance(first, FreeDim) else None
 
 
 class Scope:
@@ -115,6 +148,9 @@ class Scope:
         self.bodies: dict[int, list[Shapes]] = {}
         self.trips: dict[int, int | None] = {}
         self.taken: dict[int, int] = {}
+        self.impossible = False
+        self.learnt: Mapping[str, int] = {}
+        self.supposed: Mapping[str, int] = {}
         self._at = 0
         for index, tensor in enumerate(graph.tensors):
             if tensor.weights is not None and tensor.shape is not None:
@@ -128,12 +164,19 @@ class Scope:
         for index, layer in enumerate(self.graph.layers):
             self._at = index
             self._apply(RULES[layer.kind], layer)
-        return Shapes(self.dims, self.values, self.bodies, self.trips, self.taken, self.notes)
+        return Shapes(
+            self.dims, self.values, self.bodies, self.trips, self.taken, self.notes, self.impossible
+        )
+
+    def inputs(self) -> list[Tensor]:
+        """The inputs of the graph."""
+        return [self.graph.tensors[index] for index in self.graph.inputs]
 
     def _apply(self, rule: Callable[[Scope, Layer], list[Dims | None]], layer: Layer) -> None:
         try:
             found = rule(self, layer)
-        except _CONTRADICTIONS:
+        except _CONTRADICTIONS as error:
+            self.impossible |= isinstance(error, Impossible)
             # A layer that contradicts itself (axes out of range, sizes that do not fit) has no
             # shape of its own: the file's word is taken below, or the cost becomes unknown.
             found = []
@@ -179,16 +222,27 @@ class Scope:
             if not isinstance(stated, FreeDim):
                 dims.append(stated if wanted is None else int(wanted[axis]))
                 continue
-            batch = axis == 0 and len(tensor.shape) > 1
-            value = 1 if batch or stated.default is None else stated.default
             if wanted is not None:
                 value = int(wanted[axis])
             elif stated.name in said:
                 value = said[stated.name]
-            elif not batch:
-                self.note(f"{tensor.name}: free dimension {stated} counted as {value}")
+            elif stated.name in self.learnt:
+                size = self.learnt[stated.name]
+                self.note(f"{tensor.name}: free dimension {stated} is {size}, its weights say")
+                dims.append(size)
+                continue
+            else:
+                value = self._assumed(tensor, stated, open_batch(tensor) is stated)
             dims.append(self.symbols.dim(stated.name, value))
         return tuple(dims)
+
+    def _assumed(self, tensor: Tensor, dim: FreeDim, batch: bool) -> int:
+        """The size that a free dimension is counted as (macs.md), where nothing says one."""
+        if batch:
+            return 1
+        size = self.supposed.get(dim.name, 1 if dim.default is None else dim.default)
+        self.note(f"{tensor.name}: free dimension {dim} counted as {size}")
+        return size
 
     def note(self, text: str) -> None:
         """Tell the user once."""
@@ -262,12 +316,18 @@ class Scope:
         if self.depth >= DEEPEST:
             raise CannotTell
         inner = Scope(body, self.symbols, self.notes, self.depth + 1)
+        inner.learnt, inner.supposed = self.learnt, self.supposed
         for inside, outside in body.captures.items():
             inner.dims[inside] = self.dims[outside]
             value = self.value_of(outside)
             if value is not None:
                 inner.values[inside] = value
         return inner
+
+    def fit(self, size: int, wanted: int) -> None:
+        """Learn what a free dimension has to be for the weights that it meets."""
+        if isinstance(size, Dim) and not isinstance(wanted, Dim):
+            size.fit(wanted)
 
     def small(self, dims: Dims) -> bool:
         """Whether a value of this shape is worth computing (and safe: files state any size)."""

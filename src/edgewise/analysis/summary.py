@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgewise.analysis.cost import Cost, layer_costs, total
+from edgewise.analysis.larger import Larger, at_larger_sizes
 from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.shapes import Shapes, propagate
 from edgewise.analysis.symbolic import formula, plain
@@ -92,6 +93,7 @@ def _parsed(
     parameters = parameters_by_layer(graph)
     sums = stored(parameters)
     peak = peak_activation_bytes(graph, found)
+    larger = at_larger_sizes(graph, overrides, cost)
     statistics: dict[str, Any] = {}
     if weights:
         from edgewise.analysis.values import weight_statistics
@@ -111,7 +113,7 @@ def _parsed(
         parameters=sums.parameters,
         macs=_int(cost.macs),
         macs_known=int(cost.known),
-        macs_formula=formula(cost.macs),
+        macs_formula=formula(larger.macs if larger else cost.macs),
         flops=_int(cost.flops),
         weight_bytes=sums.size_bytes,
         peak_activation_bytes=peak,
@@ -124,9 +126,9 @@ def _parsed(
             *found.notes,
             *_together(cost.why),
             *_gaps(graph, found, peak),
-            *_hints(graph, cost),
+            *_hints(graph, cost, larger),
         ),
-        layer_table=_layer_table(graph, found, costs, parameters) if layers else None,
+        layer_table=_layer_table(graph, found, costs, parameters, larger) if layers else None,
         **statistics,
     )
 
@@ -154,8 +156,15 @@ def _gaps(graph: Graph, shapes: Shapes, peak: int | None) -> list[str]:
     return gaps
 
 
-def _hints(graph: Graph, cost: Cost) -> list[str]:
+def _hints(graph: Graph, cost: Cost, larger: Larger | None) -> list[str]:
     """What a user can do about an unknown cost."""
+    hints = []
+    if larger is not None:
+        sizes = " and ".join((", ".join(larger.names[:-1]), larger.names[-1])[-len(larger.names) :])
+        hints.append(
+            f"a size of 1 is too small to run with; with {sizes} of {larger.size:,} "
+            f"it is {int(larger.macs):,} MACs"
+        )
     open_inputs = [
         tensor.name
         for tensor in (graph.tensors[index] for index in graph.inputs)
@@ -163,7 +172,7 @@ def _hints(graph: Graph, cost: Cost) -> list[str]:
     ]
     if cost.macs is not None or not open_inputs:
         return []
-    return [f"say the size of a free input with --shape {name}=…" for name in open_inputs]
+    return hints + [f"say the size of a free input with --shape {name}=…" for name in open_inputs]
 
 
 def _int(value: int | None) -> int | None:
@@ -184,16 +193,27 @@ def _port(tensor: Tensor, dims: tuple[int, ...] | None) -> Port:
 
 
 def _layer_table(
-    graph: Graph, shapes: Shapes, costs: list[Cost], parameters: list[list[Tensor]]
+    graph: Graph,
+    shapes: Shapes,
+    costs: list[Cost],
+    parameters: list[list[Tensor]],
+    larger: Larger | None,
 ) -> tuple[LayerRow, ...]:
+    formulas = [formula(cost.macs) for cost in (larger.costs if larger else costs)]
     return tuple(
-        _layer_row(graph, shapes, index, layer, costs[index], parameters[index])
+        _layer_row(graph, shapes, index, layer, costs[index], formulas[index], parameters[index])
         for index, layer in enumerate(graph.layers)
     )
 
 
 def _layer_row(
-    graph: Graph, shapes: Shapes, index: int, layer: Layer, cost: Cost, parameters: list[Tensor]
+    graph: Graph,
+    shapes: Shapes,
+    index: int,
+    layer: Layer,
+    cost: Cost,
+    macs_formula: str | None,
+    parameters: list[Tensor],
 ) -> LayerRow:
     outputs = [i for i in layer.outputs if i is not None]
     sizes = [tensor_bytes(shapes.dims[i], graph.tensors[i].dtype) for i in outputs]
@@ -207,7 +227,7 @@ def _layer_row(
         output_shapes=tuple(plain(shapes.dims[i]) for i in outputs),
         dtype=graph.tensors[outputs[0]].dtype if outputs else None,
         macs=_int(cost.macs),
-        macs_formula=formula(cost.macs),
+        macs_formula=macs_formula,
         flops=_int(cost.flops),
         parameters=sums.parameters,
         weight_bytes=sums.size_bytes,

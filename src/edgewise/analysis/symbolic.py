@@ -22,10 +22,17 @@ MOST_TERMS = 64
 
 
 class Symbols:
-    """The free dimensions of one propagation. `lost` tells that a formula could not be kept."""
+    """The free dimensions of one propagation.
+
+    `lost` tells that a formula could not be kept; `fits` has the sizes, by name, that free
+    dimensions must have for the layers that they meet.
+    """
 
     def __init__(self) -> None:
         self.lost = False
+        self.fits: dict[str, int] = {}
+        #: What the atoms that are quotients divide, and by what.
+        self.quotients: dict[str, tuple[Polynomial, int]] = {}
 
     def dim(self, name: str, value: int) -> Dim:
         """A free dimension called `name`, counted as `value`."""
@@ -105,6 +112,15 @@ class Dim(int):
     def __reduce__(self) -> Any:
         return (int, (int(self),))
 
+    def fit(self, wanted: int) -> None:
+        """Tell that the layer at hand takes no other size than `wanted`.
+
+        Only of a free dimension that came this far as it was: `2*C` has no name to learn for.
+        """
+        name = _bare(self.polynomial)
+        if name is not None and int(self) != int(wanted):
+            self.symbols.fits.setdefault(name, int(wanted))
+
     def _lose(self, value: Any) -> Any:
         self.symbols.lost = True
         return value
@@ -169,8 +185,32 @@ def _divide(top: int, bottom: int, symbols: Symbols) -> int:
     exact = _quotient(_polynomial(top), _polynomial(bottom))
     if exact is not None:
         return _made(value, exact, symbols)
-    atom = f"({_text(_polynomial(top))})//({_text(_polynomial(bottom))})"
-    return Dim(value, {((f"({atom})", 1),): 1}, symbols)
+    above, below = _polynomial(top), _polynomial(bottom)
+    name = _bare(above)
+    if name in symbols.quotients and not isinstance(bottom, Dim) and bottom > 0:
+        # ⌊⌊a / b⌋ / c⌋ is ⌊a / (b·c)⌋.
+        above, inner = symbols.quotients[name]
+        bottom = inner * bottom
+        below = {(): bottom}
+    atom = f"({_factor(above)}//{_factor(below)})"
+    if not isinstance(bottom, Dim) and bottom > 0:
+        symbols.quotients[atom] = (above, bottom)
+    return Dim(value, {((atom, 1),): 1}, symbols)
+
+
+def _bare(polynomial: Polynomial) -> str | None:
+    """The atom that a polynomial consists of, with no factor and no power; None for any other."""
+    if len(polynomial) != 1:
+        return None
+    ((monomial, factor),) = polynomial.items()
+    return monomial[0][0] if factor == 1 and len(monomial) == 1 and monomial[0][1] == 1 else None
+
+
+def _factor(polynomial: Polynomial) -> str:
+    """A polynomial as a factor: in brackets where it needs them."""
+    text = _text(polynomial)
+    plain = _bare(polynomial) is not None or (set(polynomial) == {()} and polynomial[()] >= 0)
+    return text if plain else f"({text})"
 
 
 def _quotient(top: Polynomial, bottom: Polynomial) -> Polynomial | None:

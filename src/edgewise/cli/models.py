@@ -167,6 +167,13 @@ def _is_short(formula: str | None) -> bool:
     return formula is not None and len(formula) <= _READABLE
 
 
+def _formula(model: Model) -> str:
+    if not _is_short(model.macs_formula):
+        return ""
+    where = " = " if model.macs is not None else "; at sizes that it can run with "
+    return f"{where}{model.macs_formula}"
+
+
 def _facts(model: Model) -> list[tuple[str, str]]:
     ops = ", ".join(f"{op} {n}" for op, n in list((model.ops or {}).items())[:12])
     dtypes = ", ".join(f"{t} {output.size(n)}" for t, n in (model.weight_dtypes or {}).items())
@@ -181,7 +188,7 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         *(("output", f"{p.name}  {output.shape(p.shape)}  {p.dtype}") for p in model.outputs or ()),
         ("layers", f"{model.layers}: {ops}"),
         ("parameters", f"{output.count(model.parameters)} ({dtypes or 'none'})"),
-        ("MACs", macs + (f" = {model.macs_formula}" if _is_short(model.macs_formula) else "")),
+        ("MACs", macs + _formula(model)),
         ("FLOPs", output.count(model.flops)),
         ("peak activations", output.size(model.peak_activation_bytes)),
         ("quantisation", model.quantization or "–"),

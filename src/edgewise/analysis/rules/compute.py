@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgewise.analysis.rules.arithmetic import broadcast
 from edgewise.analysis.rules.attention import Inputs
 from edgewise.analysis.rules.windows import assemble, per_axis, slide, spatial, spread
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, whole
+from edgewise.analysis.shapes import CannotTell, Dims, Impossible, Scope, whole
 from edgewise.analysis.symbolic import product
 from edgewise.graph import Kind, Layer
 
@@ -41,7 +41,7 @@ def _conv(scope: Scope, layer: Layer) -> list[Dims | None]:
     space = spatial(x, layout)
     axes = len(space)
     if len(kernel) != axes:
-        raise CannotTell
+        raise Impossible
     _check_channels(scope, layer, x, weight)
     places = slide(
         space,
@@ -62,6 +62,7 @@ def _check_channels(scope: Scope, layer: Layer, x: Dims, weight: Dims) -> None:
     expected = per_group * groups if groups else None
     fits = channels % per_group == 0 if expected is None else channels == expected
     if not fits:
+        scope.fit(channels, expected or per_group)
         scope.note(f"{layer.op} {layer.name}: input has {channels} channels, its weights differ")
 
 
@@ -95,6 +96,8 @@ def _dense(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, weight = scope.shape(layer, 0), scope.shape(layer, 1)
     flipped = layer.attributes.get("weight_layout", "OI") == "IO"
     units, depth = (weight[-1], weight[0]) if flipped else (weight[0], weight[-1])
+    if layer.attributes.get("keep_dims") or len(x) == 2:
+        scope.fit(x[-1], depth)
     if layer.attributes.get("keep_dims"):
         return [(*x[:-1], units)]
     return [(product(x) // depth, units)]
@@ -119,7 +122,9 @@ def _matmul(scope: Scope, layer: Layer) -> list[Dims | None]:
     second = scope.shape(layer, 1)
     a, b = operands(first, second, layer)
     if a[-1] != b[-2]:
-        raise CannotTell
+        scope.fit(a[-1], b[-2])
+        scope.fit(b[-2], a[-1])
+        raise Impossible
     lead = broadcast(a[:-2], b[:-2])
     rows = () if len(first) == 1 else (a[-2],)
     cols = () if len(second) == 1 else (b[-1],)
@@ -197,6 +202,10 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
     hidden = hidden_units(scope, layer)
     state = attributes.get("projection") or hidden
     directions = attributes.get("directions", 1)
+    if attributes.get("time_axis") is not None and len(x) != 3:
+        raise Impossible
+    if attributes.get("input_size"):
+        scope.fit(x[-1], attributes["input_size"])
     steps, batch = recurrent_steps(x, layer)
     forms: dict[str | None, Dims] = {
         "sequence": (*x[:-1], state * directions),

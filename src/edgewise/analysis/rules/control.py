@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, Shapes
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, Shapes, whole
 from edgewise.graph import Graph, Kind, Layer
 
 
@@ -29,6 +29,7 @@ def _call(scope: Scope, layer: Layer) -> list[Dims | None]:
     inner = scope.enter(body)
     _bind(inner, body, scope, layer, range(len(layer.inputs)))
     shapes = inner.run()
+    scope.impossible |= shapes.impossible
     scope.keep([shapes])
     for place, index in enumerate(body.outputs):
         if index in shapes.values and place < len(layer.outputs):
@@ -43,6 +44,11 @@ def _if(scope: Scope, layer: Layer) -> list[Dims | None]:
         _bind(inner, body, scope, layer, range(1, len(layer.inputs)))
         found.append(inner.run())
     taken = _taken(scope, layer)
+    if taken is None and len(found) == 2 and found[0].impossible is not found[1].impossible:
+        # Exporters write one branch per sample rate or rank: the other cannot run here.
+        taken = 1 if found[0].impossible else 0
+        scope.note(f"{layer.op}: a branch that cannot run with these sizes is left out")
+    scope.impossible |= found[taken].impossible if taken is not None else found[0].impossible
     scope.keep(found, taken=taken)
     branches = [_outputs(s, b) for s, b in zip(found, layer.bodies, strict=True)]
     if taken is not None:
@@ -110,7 +116,7 @@ def _trips(scope: Scope, layer: Layer, body: Graph, shapes: Shapes) -> int | Non
         for lyr in body.layers
     )
     always = value is not None and value.size == 1 and bool(value.reshape(-1)[0])
-    return int(count.reshape(-1)[0]) if passed_on or always else None
+    return whole(count.reshape(-1)[0]) if passed_on or always else None
 
 
 def _forget_values(inner: Scope, indices: Sequence[int]) -> None:

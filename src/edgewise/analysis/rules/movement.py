@@ -9,7 +9,7 @@ import numpy as np
 
 from edgewise.analysis.rules.arithmetic import broadcast
 from edgewise.analysis.shapes import CannotTell, Dims, Scope, Value, whole
-from edgewise.analysis.symbolic import Dim, ceil_div, product
+from edgewise.analysis.symbolic import ceil_div, product
 from edgewise.graph import Kind, Layer
 
 
@@ -277,19 +277,21 @@ def _broadcast_to(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 
 def strided_length(size: int, begin: int | None, end: int | None, step: int) -> int:
-    """How many elements begin:end:step takes of `size`, formula kept for the plain cases."""
-    if step == 1 and (begin is None or begin >= 0):
-        start = 0 if begin is None else begin
-        if end is None or end >= size:
-            return size - start if start < size else 0
-        stop = end if end >= 0 else size + end
-        if isinstance(size, Dim) or isinstance(stop, Dim) or isinstance(start, Dim):
-            return stop - start if stop > start else 0
-    if isinstance(size, Dim) and begin is None and end is None and step > 0:
-        return ceil_div(size, step)
-    start_at, stop_at = (None if n is None else int(n) for n in (begin, end))
-    cut = slice(start_at, stop_at, int(step))
-    return len(range(*cut.indices(int(size))))
+    """How many elements begin:end:step takes of `size`, formula kept (that of its clamps)."""
+    if step > 0:
+        start = 0 if begin is None else _clamped(begin, size, 0, size)
+        stop = size if end is None else _clamped(end, size, 0, size)
+        return ceil_div(stop - start, step) if stop > start else 0
+    last = size - 1
+    start = last if begin is None else _clamped(begin, size, -1, last)
+    stop = -1 if end is None else _clamped(end, size, -1, last)
+    return ceil_div(start - stop, -step) if start > stop else 0
+
+
+def _clamped(at: int, size: int, low: int, high: int) -> int:
+    """A place in `size` elements, counted from the end where negative, within its limits."""
+    place = at if at >= 0 else size + at
+    return low if place < low else high if place > high else place
 
 
 RULES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgewise.analysis.shapes import CannotTell, Dims
+from edgewise.analysis.shapes import CannotTell, Dims, Impossible
 from edgewise.analysis.symbolic import ceil_div
 
 
@@ -52,7 +52,7 @@ def slide(
     ):
         room = size + low + high - ((taps - 1) * gap + 1)
         if room < 0:
-            raise CannotTell
+            raise Impossible
         if not ceil_mode:
             result.append(room // step + 1)
             continue

@@ -104,8 +104,11 @@ def einsum(operator: Operator) -> Meaning:
     return Meaning(Kind.EINSUM, {"equation": operator.text("equation")})
 
 
-def recurrent(cell: str) -> Translation:
-    """LSTM, GRU and RNN, whose kernels hold one matrix per direction."""
+def recurrent(cell: str, size_axis: int = 2) -> Translation:
+    """LSTM, GRU and RNN, whose kernels hold one matrix per direction.
+
+    `size_axis` is the axis of the first kernel along which the input's features lie.
+    """
 
     def translate(operator: Operator) -> Meaning:
         word = operator.text("direction", "forward").lower()
@@ -115,8 +118,10 @@ def recurrent(cell: str) -> Translation:
         outputs = ("onnx_sequence", "onnx_state", "onnx_cell")[: 3 if cell == "lstm" else 2]
         if batch_first:
             outputs = tuple(f"{name}_batch_first" for name in outputs)
+        kernel = operator.shape(1)
+        size = kernel[size_axis] if kernel is not None and len(kernel) == 3 else None
         attributes = {
-            "cell": cell, "hidden": operator.integer("hidden_size"), "input_size": None,
+            "cell": cell, "hidden": operator.integer("hidden_size"), "input_size": size,
             "directions": _WORD_OF_DIRECTION[word], "time_axis": 1 if batch_first else 0,
             "batch_axis": 0 if batch_first else 1, "outputs": outputs,
         }  # fmt: skip

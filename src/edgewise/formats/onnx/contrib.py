@@ -116,7 +116,7 @@ CONTRIB: Mapping[str, Translation] = {
     "QGemm": matmul(0, 3, 6),
     "SparseToDenseMatMul": matmul(0, 1),
     "TransposeMatMul": matmul(0, 1),
-    "DynamicQuantizeLSTM": _qlinear(recurrent("lstm"), *range(8)),
+    "DynamicQuantizeLSTM": _qlinear(recurrent("lstm", size_axis=1), *range(8)),
     # attention
     "Attention": _attention_of(0, 1, 2, 3, 4, project=True),
     "QAttention": _attention_of(0, 1, 2, 5, 8, project=True),

@@ -1,0 +1,75 @@
+"""Costs at larger sizes, for networks that a free dimension of 1 is too small for.
+
+A free dimension without a stored size is counted as 1 (macs.md). A network that halves its picture
+five times cannot run with that, so its count is unknown. How it grows is not: at a size that it
+can run with, the count comes with its formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from edgewise.analysis.cost import Cost, layer_costs, total
+from edgewise.analysis.shapes import open_batch, propagate
+from edgewise.graph import FreeDim, Graph, Kind
+
+#: Sizes that are tried in turn: pictures need some dozens, sounds some thousands.
+SIZES = (64, 512, 4096, 32768)
+
+
+class Larger(NamedTuple):
+    """What a network costs with the dimensions `names` at `size`."""
+
+    names: tuple[str, ...]
+    size: int
+    costs: list[Cost]
+    macs: int
+
+
+def at_larger_sizes(
+    graph: Graph, overrides: Mapping[str, Sequence[int]] | None, cost: Cost
+) -> Larger | None:
+    """The smallest of `SIZES` at which the whole count is known.
+
+    Args:
+        graph: the network.
+        overrides: shapes of inputs by name, which stay.
+        cost: what was found with the sizes that count.
+
+    Returns:
+        None where `cost` is known, where no free dimension could change it, or where none does.
+    """
+    names = tuple(_growing(graph, overrides or {}))
+    if cost.macs is not None or not names or _beyond_sizes(graph):
+        return None
+    for size in SIZES:
+        shapes = propagate(graph, overrides, dict.fromkeys(names, size))
+        costs = layer_costs(graph, shapes)
+        macs = total(costs).macs
+        if macs is not None:
+            return Larger(names, size, costs, macs)
+    return None
+
+
+def _growing(graph: Graph, overrides: Mapping[str, Sequence[int]]) -> dict[str, None]:
+    """Names of the free dimensions counted as 1, but for the batch."""
+    inputs = [graph.tensors[index] for index in graph.inputs]
+    kept = {dim.name for dim in map(open_batch, inputs) if dim is not None}
+    for tensor in inputs:
+        if tensor.name in overrides:
+            kept.update(dim.name for dim in tensor.shape or () if isinstance(dim, FreeDim))
+    return {
+        dim.name: None
+        for tensor in inputs
+        for dim in tensor.shape or ()
+        if isinstance(dim, FreeDim) and dim.default is None and dim.name not in kept
+    }
+
+
+def _beyond_sizes(graph: Graph) -> bool:
+    """Whether an operator is not understood: no size would help."""
+    return any(
+        layer.kind is Kind.UNKNOWN or any(map(_beyond_sizes, layer.bodies))
+        for layer in graph.layers
+    )
