@@ -208,7 +208,7 @@ def test_a_time_without_a_request_is_wrong_usage() -> None:
 
 
 def exchange(size: int, sent: float, uploaded: float, first: float, last: float) -> Exchange:
-    return Exchange(0, 0, 0, size, 0.0, 0.0, sent, uploaded, first, last, 200)
+    return Exchange(0, 0, 0, size, 0.0, 0.0, sent, uploaded, first, last, status=200)
 
 
 def stated(estimate: NetworkEstimate, size: int) -> dict[str, float]:
