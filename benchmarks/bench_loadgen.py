@@ -7,9 +7,10 @@ LoadGen decides when queries come (Poisson) and judges: valid if the 99th percen
 latencies stays below the bound. Needs `mlcommons-loadgen` (requirements-peers.txt), here or in
 `.venv-peers`. Without --url a family is served for the runs: of variants that wait for a drawn time
 (`paced_family.py`, about 90 per second at most), or with --computed of ones that compute
-(`slow_family.py`). A few seconds at the first rate come before, not judged: MLPerf lets a system
-warm up. Queries state the bound as their deadline. A refusal is an answer without a result for
-LoadGen, so a run counts here only if refusals and late answers together are at most 1 % as well.
+(`slow_family.py`), and of several cores LoadGen has the last one. A few seconds at the first rate
+come before, not judged: MLPerf lets a system warm up. Queries state the bound as their deadline. A
+refusal is an answer without a result for LoadGen, so a run counts here only if refusals and late
+answers together are at most 1 % as well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib.util
+import os
 import tempfile
 import threading
 from collections import Counter
@@ -30,7 +32,7 @@ from edgewise.serving.load import links, run
 from edgewise.serving.load.device import Device
 from edgewise.serving.load.exchange import Exchange, now_ms
 from edgewise.serving.load.settings import LoadSettings
-from served import serving
+from served import apart, serving
 
 #: Of all queries, those without an answer in time.
 MOST_MISSED = 0.01
@@ -134,9 +136,15 @@ def main() -> None:
         folder = Path(name)
         path = family.build(folder)
         environment = {} if given.computed else paced_family.environment(path)
+        for_service, for_loadgen = apart()
         url = given.url or stack.enter_context(
-            serving(path, workers=given.workers, policy=given.policy, environment=environment)
-        )
+            serving(
+                path, workers=given.workers, policy=given.policy, environment=environment,
+                cores=for_service,
+            )
+        )  # fmt: skip
+        if for_loadgen and not given.url:
+            os.sched_setaffinity(0, for_loadgen)
         settings = LoadSettings(
             url=url, model=given.model or family.NAME,
             inputs=(given.input or family.inputs(folder),), sla_ms=given.latency_ms,

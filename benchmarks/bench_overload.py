@@ -1,6 +1,7 @@
 """Deadlines and goodput at half to five times what the service can do, in an open loop.
 
     python benchmarks/bench_overload.py [--seconds 10] [--rounds 2] [--workers 1] [--computed]
+                                        [--service-cores 0] [--generator-cores 1]
 
 A family of five variants is served by `edgewise serve`; its capacity is what its fastest variant
 delivers when offered twice that. Then Poisson arrivals at 0.5, 1, 2 and 5 times the capacity, by
@@ -13,8 +14,10 @@ turns and back, on the same running service. For each load:
   overhead per job that the same run measured
 
 The variants wait for a drawn time, so that neighbours on the machine do not decide
-(`paced_family.py`); --computed takes the ones that compute (`slow_family.py`). A run whose
-generator was late (p99 above 1 ms) says nothing, and is left out.
+(`paced_family.py`); --computed takes the ones that compute (`slow_family.py`). The generator comes
+before everything else on its core, so it has the last one and the service all others: on one that
+they share, what is measured is how long the one keeps the other from it. A run whose generator was
+late (p99 above 1 ms) says nothing, and is left out.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ from edgewise.selection.fluid import fluid_bound
 from edgewise.selection.profiles import ProfileTable, table
 from edgewise.serving.load.run import drive
 from edgewise.serving.load.settings import LoadSettings
-from served import serving
+from served import apart, cores, serving
 
 LOADS = (0.5, 1.0, 2.0, 5.0)
 #: A deadline of so many times what the fastest variant takes.
@@ -47,13 +50,14 @@ WARMUP_S = 3.0
 
 @dataclass(frozen=True)
 class Bench:
-    """What all runs share. Accuracies are in percent."""
+    """What all runs share. Accuracies are in percent; `cores` are the generator's."""
 
     url: str
     model: str
     inputs: Path
     accuracy: dict[str, float]
     workers: int
+    cores: tuple[int, ...]
 
     @property
     def fastest(self) -> str:
@@ -64,7 +68,7 @@ class Bench:
         """A run with every request kept."""
         given = {
             "url": self.url, "model": self.model, "inputs": (self.inputs,), "clients": 4,
-            "samples": True, "arrivals": arrivals,
+            "samples": True, "arrivals": arrivals, "cores": self.cores,
         }  # fmt: skip
         return drive(LoadSettings(**given | more))  # type: ignore[arg-type]
 
@@ -219,11 +223,14 @@ def measure(bench: Bench, seconds: float, rounds: int) -> None:
 
 
 def main() -> None:
+    for_service, for_generator = apart()
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=10.0)
     arguments.add_argument("--rounds", type=int, default=2)
     arguments.add_argument("--workers", type=int, default=1)
     arguments.add_argument("--computed", action="store_true")
+    arguments.add_argument("--service-cores", type=cores, default=for_service)
+    arguments.add_argument("--generator-cores", type=cores, default=for_generator)
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -235,8 +242,10 @@ def main() -> None:
             family, inputs = paced_family.build(folder), paced_family.inputs(folder)
             accuracy = {name: of[2] for name, of in paced_family.VARIANTS.items()}
             model, environment = paced_family.NAME, paced_family.environment(family)
-        with serving(family, workers=given.workers, environment=environment) as url:
-            bench = Bench(url, model, inputs, accuracy, given.workers)
+        with serving(
+            family, workers=given.workers, environment=environment, cores=given.service_cores
+        ) as url:
+            bench = Bench(url, model, inputs, accuracy, given.workers, given.generator_cores)
             measure(bench, given.seconds, given.rounds)
 
 

@@ -12,6 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 
+def apart() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Cores for the service and for who loads it: the last one of several; empty: any."""
+    if not hasattr(os, "sched_getaffinity"):
+        return (), ()
+    usable = tuple(sorted(os.sched_getaffinity(0)))
+    return (usable[:-1], usable[-1:]) if len(usable) > 1 else ((), ())
+
+
+def cores(text: str) -> tuple[int, ...]:
+    """Cores as they are given on the command line: 0,1."""
+    return tuple(int(word) for word in text.split(",") if word)
+
+
 @contextlib.contextmanager
 def serving(
     family: Path, *, workers: int = 1, policy: str = "deadline", cores: Sequence[int] = (),
