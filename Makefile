@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(BIN)/edgewise demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -8,6 +8,20 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+TESTS = Path(__file__).resolve().parent
+#: Rooms whose tests run servers, pace bytes or stop processes: one after the other, since beside
+#: one another they would disturb each other's clocks. Side by side with them run the others.
+ON_THE_CLOCK = ("serving", "network", "placement", "devices")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what may run side by side (pytest-xdist, as `make test` calls it): file by file, and
+    first what takes longest."""
+    for item in items:
+        file = item.path.relative_to(TESTS)
+        group = "clock" if file.parts[0] in ON_THE_CLOCK else str(file)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in ON_THE_CLOCK)
 
 
 def _beside(folder: str) -> Path:

@@ -17,6 +17,8 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype  # n
 def served() -> Iterator[Served]:
     with Served() as it:
         yield it
+        for kept in _KEPT:
+            kept.close()
 
 
 #: A client collected in another thread (the server's here) complains: gevent is bound to its own.
