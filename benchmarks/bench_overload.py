@@ -17,7 +17,8 @@ The variants wait for a drawn time, so that neighbours on the machine do not dec
 (`paced_family.py`); --computed takes the ones that compute (`slow_family.py`). The generator comes
 before everything else on its core, so it has the last one and the service all others: on one that
 they share, what is measured is how long the one keeps the other from it. A run whose generator was
-late (p99 above 1 ms) says nothing, and is left out.
+late (p99 above 1 ms) says nothing, and is left out. Where a hypervisor has taken the cores away, as
+each run tells, stalls of tens of milliseconds are its, and lateness as well.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from edgewise.selection.fluid import fluid_bound
 from edgewise.selection.profiles import ProfileTable, table
 from edgewise.serving.load.run import drive
 from edgewise.serving.load.settings import LoadSettings
-from served import apart, cores, serving
+from served import Stolen, apart, cores, serving
 
 LOADS = (0.5, 1.0, 2.0, 5.0)
 #: A deadline of so many times what the fastest variant takes.
@@ -196,6 +197,11 @@ def _met(is_met: bool) -> str:
     return "(met)" if is_met else "(MISSED)"
 
 
+def _taken(stolen: Stolen) -> str:
+    percent = stolen.percent
+    return "" if percent is None else f", the hypervisor took {percent:.0f} % of the cores"
+
+
 def measure(bench: Bench, seconds: float, rounds: int) -> None:
     """All loads, up and down again. The capacity is looked at before and after; the better one is
     the service's, the other one a neighbour's."""
@@ -204,12 +210,13 @@ def measure(bench: Bench, seconds: float, rounds: int) -> None:
     runs: dict[float, list[LoadRun]] = defaultdict(list)
     for number in range(rounds):
         for load in LOADS if number % 2 == 0 else LOADS[::-1]:
+            stolen = Stolen()
             run = bench.drive(
                 f"poisson:{load * before_per_s:.3f}", seconds=seconds, warmup_s=WARMUP_S,
                 sla_ms=sla_ms, seed=100 * number + round(10 * load),
             )  # fmt: skip
             print(f"{load:g}×: {run.status}, {run.attainment:.3f} of {run.requests} in time, "
-                  f"lag {run.lag_p99_ms:.2f} ms", flush=True)  # fmt: skip
+                  f"lag {run.lag_p99_ms:.2f} ms{_taken(stolen)}", flush=True)  # fmt: skip
             if run.status == "ok":
                 runs[load].append(run)
     after_per_s, after_ms = capacity(bench)

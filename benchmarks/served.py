@@ -20,6 +20,33 @@ def apart() -> tuple[tuple[int, ...], tuple[int, ...]]:
     return (usable[:-1], usable[-1:]) if len(usable) > 1 else ((), ())
 
 
+class Stolen:
+    """What a hypervisor kept of this machine's cores for others, where the kernel says so."""
+
+    def __init__(self) -> None:
+        self._before = _ticks()
+
+    @property
+    def percent(self) -> float | None:
+        """Of all cores' time since this was made."""
+        now = _ticks()
+        if not now or not (total := sum(now) - sum(self._before)):
+            return None
+        return 100 * (now[_STEAL] - self._before[_STEAL]) / total
+
+
+#: Of the columns of Linux's /proc/stat (proc_stat(5)); those after it are in others already.
+_STEAL = 7
+
+
+def _ticks() -> list[int]:
+    try:
+        first = Path("/proc/stat").read_text().split("\n", 1)[0]
+    except OSError:
+        return []
+    return [int(word) for word in first.split()[1 : _STEAL + 2]]
+
+
 def cores(text: str) -> tuple[int, ...]:
     """Cores as they are given on the command line: 0,1."""
     return tuple(int(word) for word in text.split(",") if word)
