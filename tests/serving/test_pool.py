@@ -193,6 +193,39 @@ def test_tensors_larger_than_the_area_make_it_grow(do: Do, pooled: Pooled) -> No
     do(work())
 
 
+@pytest.mark.parametrize("key", [S, M_ONNX])
+def test_jobs_of_one_shape_are_each_their_own(
+    do: Do, pooled: Pooled, digits: Path, key: str
+) -> None:
+    """The worker remembers where inputs of this shape lie, and no more than that."""
+    file = "digits-s.tflite" if key == S else "digits-m.onnx"
+
+    async def work() -> None:
+        (port,), _ = await pooled.pool.describe(key)
+        sizes = [s if isinstance(s, int) else 1 for s in port.signature or port.shape or ()]
+
+        async def check(batch: int, seed: int) -> None:
+            sent = floats(port.name, batch, *sizes[1:], seed=seed)
+            assert isinstance(sent.values, np.ndarray)
+            expected = here(str(digits / file), sent.values)
+            outcome = await pooled.job(key, [sent])
+            np.testing.assert_allclose(values(outcome), expected, atol=1e-5)
+
+        for seed in range(3):
+            await check(1, seed)
+        await check(2, 3)
+        await check(1, 4)
+        await pooled.job(key, [floats(port.name, 1, 3)])  # refused, between two that are not
+        await check(1, 5)
+        await check(400, 6)  # the area may have to grow
+        await check(1, 7)
+        await pooled.pool.evict(0, key)
+        await check(1, 8)
+        await check(1, 9)
+
+    do(work())
+
+
 def test_outputs_stay_when_the_worker_goes_on(do: Do, pooled: Pooled) -> None:
     async def work() -> None:
         (port,), _ = await pooled.pool.describe(S)

@@ -92,6 +92,7 @@ class OnnxRuntimeSession:
         self.inputs = tuple(_port(each) for each in session.get_inputs())
         self.outputs = tuple(_port(each) for each in session.get_outputs())
         self._binding = session.io_binding()
+        self._fed: Mapping[str, Array] = {}
         self.invoke = functools.partial(session.run_with_iobinding, self._binding)
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -104,8 +105,12 @@ class OnnxRuntimeSession:
     def feed(self, values: Mapping[str, Array]) -> None:
         """See `Session.feed`."""
         with refusals():
-            for name, value in values.items():
-                self._binding.bind_cpu_input(name, value)
+            # The binding looks at the memory of the arrays: the same ones need not be bound again.
+            if values is not self._fed:
+                self._fed = {}
+                for name, value in values.items():
+                    self._binding.bind_cpu_input(name, value)
+                self._fed = values
             for port in self.outputs:
                 self._binding.bind_output(port.name)
 

@@ -31,6 +31,7 @@ KEPT_BYTES = 16 * 1024 * 1024
 AREA_BYTES = 4 * 1024**3
 _START_BYTES = 256 * 1024
 _LENGTH_BYTES = 4
+_SMALL_BYTES = 4096
 _DTYPES = {name: np.dtype(numpy) for name, numpy in DATATYPES.items()}
 
 
@@ -134,14 +135,20 @@ def _put(memory: mmap.mmap, head: Head, tensor: Tensor) -> None:
     offset, size = head.offset, head.size
     if not isinstance(tensor.values, tuple):
         if size:
-            flat = np.ascontiguousarray(tensor.values).reshape(-1)
-            memory[offset : offset + size] = flat.view(np.uint8).data
+            memory[offset : offset + size] = _bytes(tensor.values)
         return
     for element in tensor.values:
         memory[offset : offset + _LENGTH_BYTES] = len(element).to_bytes(_LENGTH_BYTES, "little")
         offset += _LENGTH_BYTES
         memory[offset : offset + len(element)] = element
         offset += len(element)
+
+
+def _bytes(values: NDArray[Any]) -> bytes | memoryview:
+    """What an array's memory holds; of a small one a copy, which is made sooner than a view."""
+    if values.nbytes <= _SMALL_BYTES:
+        return values.tobytes()
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
 
 
 def read(area: Area, heads: Sequence[Head], *, copy: bool) -> tuple[Tensor, ...]:
@@ -170,10 +177,9 @@ def _get(area: Area, head: Head, copy: bool) -> Tensor:
         if count * dtype.itemsize != head.size:
             raise ValueError(f"the tensor {head.name!r} has {head.size} bytes")
         if copy:
-            values = np.frombuffer(area.map[head.offset : end], dtype)
+            values = np.ndarray(head.shape, dtype, area.map[head.offset : end])
         else:
-            values = np.frombuffer(area.map, dtype, count, head.offset)
-        values = values.reshape(head.shape)
+            values = np.ndarray(head.shape, dtype, area.map, head.offset)
     return Tensor(head.name, head.datatype, head.shape, values)
 
 

@@ -85,7 +85,7 @@ def tensor(name: str, array: Array) -> Tensor:
     """
     datatype = _DATATYPE_OF_DTYPE.get(array.dtype)
     if datatype is not None:
-        return Tensor(name, datatype, array.shape, np.require(array, requirements="C"))
+        return Tensor(name, datatype, array.shape, np.asanyarray(array, order="C"))
     if array.dtype.kind in "OUS":
         elements = tuple(_bytes(element) for element in array.reshape(-1).tolist())
         return Tensor(name, "BYTES", array.shape, elements)
