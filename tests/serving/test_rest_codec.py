@@ -142,6 +142,37 @@ def test_numbers_are_a_view_of_the_body() -> None:
     assert not tensor.values.flags.writeable
 
 
+def _binary(datatype: str, shape: list[int], content: bytes, **more: Any) -> tuple[bytes, int]:
+    parameters = {"binary_data_size": len(content)}
+    one = {"name": "x", "datatype": datatype, "shape": shape, "parameters": parameters}
+    head = json.dumps({"inputs": [one], **more}).encode()
+    return head + content, len(head)
+
+
+def test_the_same_head_again_says_the_same_of_other_numbers() -> None:
+    for number in range(4):
+        sent = np.arange(6, dtype=np.float32).reshape(2, 3) + number
+        body, length = _binary("FP32", [2, 3], sent.tobytes(), parameters={"sla_ms": 5.0})
+        asked = codec.decode(memoryview(body), length)
+        (tensor,) = asked.inputs
+        assert isinstance(tensor.values, np.ndarray)
+        assert (tensor.shape, tensor.values.tolist()) == ((2, 3), sent.tolist())
+        assert not tensor.values.flags.writeable
+        assert asked.parameters == {"sla_ms": 5.0}
+
+
+def test_the_same_head_again_is_checked_again() -> None:
+    body, length = _binary("FP32", [2], bytes(8))
+    codec.decode(body, length)
+    for wrong in (body[:-1], body + b"0", body[:length]):
+        with pytest.raises(BadRequest):
+            codec.decode(wrong, length)
+    body, length = _binary("BOOL", [2], bytes((0, 1)))
+    codec.decode(body, length)
+    with pytest.raises(BadRequest, match="neither 0 nor 1"):
+        codec.decode(body[:length] + bytes((0, 2)), length)
+
+
 def test_large_data_is_decoded_in_slices() -> None:
     values = np.random.default_rng(0).standard_normal((300, 40, 3)).astype(np.float32)
     for data in (values.ravel().tolist(), values.tolist()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +26,10 @@ DATATYPES: dict[str, str] = {
     "FP32": "float32",
     "FP64": "float64",
 }
+
+
+#: In whole µs longer times are not exact, and infinite ones not at all.
+_LONG_MS = 1e12
 
 
 class _Message(msgspec.Struct, frozen=True, gc=False):
@@ -115,22 +120,27 @@ class InferResult(_Message, frozen=True, gc=False):
         given: dict[str, str | float | bool] = {
             "variant": self.variant,
             "budget_basis": self.basis,
-            "predicted_queue_ms": round(self.predicted_queue_ms, 3),
-            "queue_ms": round(self.queue_ms, 3),
-            "preprocess_ms": round(self.preprocess_ms, 3),
-            "inference_ms": round(self.inference_ms, 3),
-            "cold_ms": round(self.cold_ms, 3),
+            "predicted_queue_ms": _to_us(self.predicted_queue_ms),
+            "queue_ms": _to_us(self.queue_ms),
+            "preprocess_ms": _to_us(self.preprocess_ms),
+            "inference_ms": _to_us(self.inference_ms),
+            "cold_ms": _to_us(self.cold_ms),
             "policy": self.policy,
         }
         if self.accuracy is not None:
             given["accuracy"] = self.accuracy
         if self.budget_ms is not None:
-            given["budget_ms"] = round(self.budget_ms, 3)
+            given["budget_ms"] = _to_us(self.budget_ms)
         if self.predicted_ms is not None:
-            given["predicted_ms"] = round(self.predicted_ms, 3)
+            given["predicted_ms"] = _to_us(self.predicted_ms)
         if self.in_time is not None:
             given["in_time"] = self.in_time
         return given
+
+
+def _to_us(ms: float) -> float:
+    """A time in ms to whole µs: `round` takes three times as long."""
+    return math.floor(ms * 1000 + 0.5) / 1000 if abs(ms) < _LONG_MS else ms
 
 
 class ServingError(EdgewiseError):
