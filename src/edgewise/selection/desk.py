@@ -71,6 +71,8 @@ class Station:
         self.running[:, MODEL] = IDLE
         self._resident: list[set[int] | None] = [None] * workers
         self._kind_of: dict[tuple[int, Allowed], int] = {}
+        #: Of each kind the one row that there is to choose, −1 where there are several.
+        self.only: list[int] = []
         self._error_ms = self._cold_ms = NOTHING
         self._reach_ms = 1.0
         self._slippage = Slippage()
@@ -179,6 +181,7 @@ class Station:
         kind = self._kind_of.get(key)
         if kind is None:
             kind = self._kind_of[key] = len(self._kind_of)
+            self.only.append(-1)
             desk = self.desk
             self.desk = desk._replace(
                 kinds=np.vstack([desk.kinds, np.full((1, desk.kinds.shape[1]), -1)]),
@@ -213,6 +216,7 @@ class Station:
             rows = undominated(desk.quantiles_ms, rows)
         desk.kinds[kind] = -1
         desk.kinds[kind, : len(rows)] = rows
+        self.only[kind] = int(rows[0]) if len(rows) == 1 else -1
 
     # -- memory -----------------------------------------------------------------------------------
 

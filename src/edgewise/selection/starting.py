@@ -84,6 +84,13 @@ class Starter:
     ) -> int:
         """The row of the variant for the first in the queue, −1: none can be in time."""
         loads_ms = station.loads_ms(idle)
+        only = station.only[entry.kind]
+        if entry.model < 0 and only >= 0:
+            # As `choose` would, which takes longer to call.
+            load_ms = float(loads_ms[only]) if len(loads_ms) else 0.0
+            left_ms = (entry.ticket.due_ms - now_ms - load_ms) / factor
+            likely = share_below(station.desk.quantiles_ms, only, left_ms)
+            return only if likely > entry.lane.floor else -1
         if entry.model < 0:
             policy = entry.lane.policy
             promise = self._promise if policy is None else max(
