@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import io
+import lzma
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -289,3 +294,30 @@ def test_a_package_in_a_folder_may_have_a_name_that_is_no_text(tmp_path: Path) -
     (target,) = targets(str(tmp_path))
     app = scan_target(target)
     assert (app.error, app.coverage.parsed) == (None, 1)
+
+
+def test_what_is_packed_otherwise_is_told(tmp_path: Path) -> None:
+    """A model by its name is a candidate; of anything else a note says that it was left."""
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("folder/of.models"))
+    package = apk({
+        "assets/m.tflite.gz": gzip.compress(TFLITE), "assets/m.onnx.xz": lzma.compress(ONNX),
+        "assets/models.tar": tar.getvalue(), "assets/text.bz2": bz2.compress(b"text"),
+    })  # fmt: skip
+    app = scan_package(written(tmp_path / "a.apk", package))
+    assert [(m.format, m.status, m.reason) for m in app.models] == [
+        ("tflite", "not_examined", "packed with gzip, which is not opened"),
+        ("onnx", "not_examined", "packed with xz, which is not opened"),
+    ]
+    assert app.coverage is not None and app.coverage.not_examined == 2
+    assert [note for note in app.notes if "packed" in note] == [
+        f"{tmp_path}/a.apk!/assets/models.tar: packed with tar, which is not opened",
+        f"{tmp_path}/a.apk!/assets/text.bz2: packed with bzip2, which is not opened",
+    ]
+
+
+def test_a_pointer_to_a_large_file_is_called_one(tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
+    (model,) = scan_package(written(tmp_path / "a.apk", apk({"a.onnx": pointer}))).models
+    assert model.status == "rejected" and "Git LFS" in (model.reason or "")

@@ -12,7 +12,7 @@ from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.shapes import Shapes, propagate
 from edgewise.analysis.symbolic import formula, plain
 from edgewise.analysis.weights import parameters_by_layer, quantization, stored
-from edgewise.archive import File
+from edgewise.archive import File, packed_as
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import registry
 from edgewise.formats.registry import Format
@@ -54,6 +54,8 @@ def summarise(
         known["sha256"] = file.sha256()
         if not file.size:
             raise RejectedModel("is empty")
+        if file.head(len(_POINTER)) == _POINTER:
+            raise RejectedModel("a pointer of Git LFS: the file that it stands for is not here")
         graph = fmt.read(file)
         return _parsed(graph, known, layers=layers, weights=weights, overrides=shapes)
     except (RejectedModel, OpaqueModel, LimitExceeded) as error:
@@ -67,10 +69,15 @@ def _unrecognised(file: File, known: dict[str, Any]) -> Model:
     if unread is not None:
         return Model(**known, format=unread, status="not_examined", reason=no_reader(unread))
     reason = "neither its bytes nor its name are those of a format that can be read"
+    if (packing := packed_as(head)) is not None:
+        reason = f"packed with {packing}: unpack it first"
     if head.startswith(b"PK\x03\x04"):
         reason = f"an archive, not a model: scan it, or name a model inside as {file.name}!/path"
     return Model(**known, format=None, status="rejected", reason=reason)
 
+
+#: What stands in a checkout for a large file (https://git-lfs.com, specification of pointers).
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 _STATUS: Mapping[type[Exception], Status] = {
     RejectedModel: "rejected",

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from edgewise.archive import Archive, Budget, Source, opens_as_archive
+from edgewise.archive import Archive, Budget, Source, opens_as_archive, packed_as
 from edgewise.errors import EdgewiseError, LimitExceeded
 from edgewise.formats import registry
 from edgewise.formats.registry import Format
@@ -96,6 +96,8 @@ class Search:
             return
         if opens_as_archive(head):
             self._open(file, depth)
+        elif fmt is None and (packing := packed_as(head)) is not None:
+            self._leave_packed(file, packing)
 
     def _model(self, file: Source, fmt: Format) -> Model:
         """The summary of a candidate with its layers. Equal bytes are read once."""
@@ -123,15 +125,23 @@ class Search:
         self._on_archive(archive)
         self.archive(archive)
 
+    def _leave_packed(self, file: Source, packing: str) -> None:
+        """An entry packed as is not read here: `m.tflite.gz` is a candidate by its name."""
+        inside = file.path.rpartition(".")[0]
+        self._not_examined(file, inside, f"packed with {packing}, which is not opened")
+
     def _pass_over(self, file: Source, error: EdgewiseError) -> None:
         """An entry that cannot be read: a candidate if its name says so, else a note."""
-        fmt = registry.recognise(b"", file.name)
-        name = fmt.NAME if fmt is not None else unread_format(None, file.path)
+        self._not_examined(file, file.path, _reason(file, error))
+
+    def _not_examined(self, file: Source, path: str, reason: str) -> None:
+        """A candidate where `path`, what it stands for, is named like a model; else a note."""
+        fmt = registry.recognise(b"", path.rpartition("/")[2])
+        name = fmt.NAME if fmt is not None else unread_format(None, path)
         if name is not None:
-            model = _without_summary(file, name, "not_examined", _reason(file, error))
-            self._found.append(model)
+            self._found.append(_without_summary(file, name, "not_examined", reason))
         else:
-            self._unreadable[_reason(file, error)].append(file.path)
+            self._unreadable[reason].append(file.path)
 
 
 def _without_summary(file: Source, name: str, status: Status, reason: str) -> Model:

@@ -20,7 +20,7 @@ a module beside `zip.py` that offers what `Archive` does, and a line in `opens_a
 
 from edgewise.archive.files import DiskFile, File, Source, walk_files
 from edgewise.archive.limits import Budget, Limits
-from edgewise.archive.opening import open_file, opens_as_archive
+from edgewise.archive.opening import open_file, opens_as_archive, packed_as
 from edgewise.archive.zip import Archive, Entry
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "Source",
     "open_file",
     "opens_as_archive",
+    "packed_as",
     "walk_files",
 ]

@@ -13,6 +13,18 @@ from edgewise.errors import InputError
 #: Between a container and what is in it: `base.apks!/base.apk!/assets/m.tflite`.
 INSIDE = "!/"
 _ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
+#: Other ways of packing files, by what stands where: RFC 1952 (gzip), RFC 8878 (zstd), POSIX's
+#: ustar; for the rest their formats' own descriptions.
+_PACKED = (
+    ("gzip", 0, b"\x1f\x8b\x08"),
+    ("xz", 0, b"\xfd7zXZ\0"),
+    ("bzip2", 4, b"1AY&SY"),
+    ("zstd", 0, b"\x28\xb5\x2f\xfd"),
+    ("LZ4", 0, b"\x04\x22\x4d\x18"),
+    ("7z", 0, b"7z\xbc\xaf\x27\x1c"),
+    ("RAR", 0, b"Rar!\x1a\x07"),
+    ("tar", 257, b"ustar"),
+)
 
 
 def open_file(path: str, limits: Limits | None = None) -> Source:
@@ -40,6 +52,11 @@ def open_file(path: str, limits: Limits | None = None) -> Source:
 def opens_as_archive(head: bytes) -> bool:
     """Whether a file with these first bytes is a container that `Archive` reads."""
     return head.startswith(_ZIP_HEADS)
+
+
+def packed_as(head: bytes) -> str | None:
+    """What a file with these first bytes (263 or more) is packed with, if it is not read here."""
+    return next((name for name, at, magic in _PACKED if head.startswith(magic, at)), None)
 
 
 def _parts(path: str) -> list[str]:
