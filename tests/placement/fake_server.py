@@ -24,6 +24,8 @@ class Fake:
     delay_s: float = 0.0
     hangs_from: int | None = None
     fails_from: int | None = None
+    content: bytes | None = None
+    refusal: int = 404
     url: str = ""
     asked: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
@@ -36,6 +38,8 @@ class Fake:
         if self.fails_from is not None and number >= self.fails_from:
             return 500, b'{"error":"broken today"}'
         time.sleep(self.delay_s)
+        if self.content is not None:
+            return 200, self.content
         output = {"name": "y", "datatype": "FP32", "shape": [1, 3], "data": [0, 1, 0]}
         answer: dict[str, Any] = {"model_name": "m", "outputs": [output]}
         if self.says:
@@ -57,14 +61,14 @@ def running(fake: Fake, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
             elif self.path == "/v2/models/m":
                 self._reply(200, {"name": "m", "inputs": fake.takes, "outputs": []})
             else:
-                self._reply(404, {"error": "no such thing"})
+                self._reply(fake.refusal, {"error": "no such thing"})
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.path.endswith("/infer"):
                 self._send(*fake.answer(body))
             else:
-                self._reply(404, {"error": "no such thing"})
+                self._reply(fake.refusal, {"error": "no such thing"})
 
         def _reply(self, status: int, content: object) -> None:
             self._send(status, json.dumps(content).encode())

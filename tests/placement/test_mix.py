@@ -8,6 +8,7 @@ import pytest
 from machines import PHOTO, TENSOR, cloud, link, phone
 
 from edgewise.errors import InputError, UsageError
+from edgewise.placement import mix as mix_module
 from edgewise.placement.mix import Price, mixed, read_mix
 from edgewise.placement.model import place
 
@@ -74,6 +75,42 @@ def test_a_telemetry_may_name_links_for_their_radios(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbfrtt_ms,uplink_mbps,downlink_mbps,link\r\n20.5,50,80,WiFi\r\n,,,\r\n",
+        b"RTT_ms; Uplink_Mbps; downlink_mbps; link\n20,5; 50; 80; wifi \n",
+        "link\trtt_ms\tuplink_mbps\tdownlink_mbps\nwifi\t20,5\t50\t80\n".encode("utf-16"),
+    ],
+)
+def test_a_spreadsheet_writes_telemetry_in_its_own_way(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "users.csv"
+    file.write_bytes(content)
+    mix = read_mix(str(file))
+    ((link_, lines, weights),) = mix.groups
+    assert (mix.users, link_.name, list(weights)) == (1, "wifi", [1.0])
+    assert [float(each[0]) for each in lines] == [50.0, 80.0, 20.5]
+
+
+def test_users_of_all_parts_of_a_large_telemetry_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "users.csv"
+    file.write_text("rtt_ms,uplink_mbps,downlink_mbps\n" + "20,50,80\n" * 7 + "20,x,80\n")
+    monkeypatch.setattr(mix_module, "_AT_ONCE", 3)
+    with pytest.raises(InputError, match="line 9"):
+        read_mix(str(file))
+    file.write_text("rtt_ms,uplink_mbps,downlink_mbps\n" + "20,50,80\n" * 7)
+    assert read_mix(str(file)).users == 7
+
+
+def test_shares_may_be_percentages_with_blanks() -> None:
+    groups = read_mix(" wifi = 60% , lte = 0.4").groups
+    assert [(group.link.name, float(group.weights[0])) for group in groups] == [
+        ("wifi", 0.6), ("lte", 0.4)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
     ("spec", "says"),
     [("wifi", "no mix"), ("wifi=0.5", "sum to 0.5"), ("wifi=0.5,wifi=0.5", "twice"),
      ("wifi=x,lte=0.5", "no share"), ("warp=1", "unknown link"), ("wifi=1.5,lte=-0.5", "no share")],
@@ -90,7 +127,12 @@ def test_mixes_that_are_none_are_refused(spec: str, says: str) -> None:
         ("rtt_ms,uplink_mbps,downlink_mbps\n", "no user"),
         ("rtt_ms,uplink_mbps,downlink_mbps\n1,2,3\n1,x,3\n", "line 3"),
         ("rtt_ms,uplink_mbps,downlink_mbps\n1,2\n", "line 2"),
-        ("rtt_ms,uplink_mbps,downlink_mbps\n1,0,3\n", "line 2: a rate"),
+        ("rtt_ms,uplink_mbps,downlink_mbps\n1,0,3\n", "line 2: uplink_mbps is '0'"),
+        ("rtt_ms,uplink_mbps,downlink_mbps\n-1,1,3\n", "line 2: rtt_ms is '-1'"),
+        ("rtt_ms,uplink_mbps,downlink_mbps\n1,1,nan\n", "line 2: downlink_mbps is 'nan'"),
+        ("rtt_ms,uplink_mbps,downlink_mbps\n1,1,inf\n", "line 2: downlink_mbps is 'inf'"),
+        ("rtt_ms,uplink_mbps,downlink_mbps,link\n1,1,1,\n\n1,1,1,warp\n", "line 4: unknown link"),
+        ("", "rtt_ms"),
     ],
 )
 def test_telemetries_that_are_none_say_where(tmp_path: Path, text: str, says: str) -> None:

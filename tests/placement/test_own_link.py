@@ -61,6 +61,15 @@ def test_a_server_that_takes_and_gives_nothing_large_tells_no_rates() -> None:
         found.profile("mine")
 
 
+def test_a_server_that_wants_a_token_is_no_server_without_pages() -> None:
+    with fake_server.running(Fake(refusal=401)) as server:
+        found = measure_link(server.url)
+    assert found.notes == (
+        "downlink: pages are answered with 401 (give the right --token)",
+        "uplink: a body of 16384 bytes is answered with 401 (give the right --token)",
+    )
+
+
 def test_nobody_answers() -> None:
     with fake_server.running(Fake()) as server:
         dead = server.url

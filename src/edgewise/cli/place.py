@@ -51,7 +51,7 @@ def place(
     ),
     gap: float = typer.Option(0.0, "--gap", help="Seconds of silence before each request."),
     requests: int | None = typer.Option(
-        None, "--requests", help="In a row, sharing the radio's tail.  [10; computed: 100]"
+        None, "--requests", min=1, help="In a row, sharing the radio's tail.  [10; computed: 100]"
     ),
     prepare: str = typer.Option(
         "both", "--prepare", help="Who resizes photos for the server: device, cloud; the sooner."
@@ -59,7 +59,9 @@ def place(
     power: str | None = typer.Option(
         None, "--power", help="Declared power of the device: a name, or FILE.toml:NAME."
     ),
-    threads: int | None = typer.Option(None, "--threads", help="Of the model on the device."),
+    threads: int | None = typer.Option(
+        None, "--threads", min=1, help="Of the model on the device."
+    ),
     inputs: list[Path] = typer.Option(
         [],
         "--input",
@@ -67,7 +69,11 @@ def place(
         rich_help_panel=_MEASURED,
     ),
     processes: int | None = typer.Option(
-        None, "--processes", help="Fresh processes that load it.  [10]", rich_help_panel=_MEASURED
+        None,
+        "--processes",
+        min=1,
+        help="Fresh processes that load it.  [10]",
+        rich_help_panel=_MEASURED,
     ),
     quick: bool = typer.Option(
         False, "--quick", help="A first look: 3 processes, 3 requests.", rich_help_panel=_MEASURED
@@ -86,7 +92,10 @@ def place(
         None, "--colour", help="Of a model file: rgb, bgr, grey.", rich_help_panel=_MEASURED
     ),
     timeout: float = typer.Option(
-        60.0, "--timeout", help="Seconds for a request, or a process.", rich_help_panel=_MEASURED
+        60.0,
+        "--timeout",
+        help="Seconds for a request; a process of the device has 60 at least.",
+        rich_help_panel=_MEASURED,
     ),
     token: str | None = typer.Option(
         None, "--token", envvar="EDGEWISE_TOKEN", help="Bearer.", rich_help_panel=_MEASURED
@@ -97,6 +106,7 @@ def place(
     server_threads: int = typer.Option(
         1,
         "--server-threads",
+        min=1,
         help="Of one inference, with --server local.",
         rich_help_panel=_MEASURED,
     ),

@@ -1,4 +1,4 @@
-"""The device's energy of both ways: compute by a declared power model, radio by the link's."""
+"""The device's energy of both ways: compute by a meter or a declared power, radio by the link's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from edgewise.energy.power import PowerModel, compute_energy
+from edgewise.energy.computing import Computing
 from edgewise.energy.radio import NO_RADIO, RadioState, radio_of, transfer_energy
 from edgewise.placement.wire import Usage
 from edgewise.records import CloudPhases, DevicePhases, LinkProfile
@@ -30,31 +30,35 @@ class Work(NamedTuple):
     all_asleep: bool = False
 
 
-def on_device(phases: DevicePhases, power: PowerModel | None, threads: int) -> DevicePhases:
+def on_device(phases: DevicePhases, how: Computing, threads: int) -> DevicePhases:
     """With its energy: inference on so many cores, everything else on one."""
-    if power is None or phases.total_ms is None:
+    if phases.total_ms is None:
         return phases
     inference_ms = phases.inference_ms or 0.0
-    alone_ms = phases.total_ms - inference_ms
-    energy_j = compute_energy(power, alone_ms) + compute_energy(power, inference_ms, threads)
-    if phases.load_ms is None:
+    energy_j = _sum(how.inference_j(inference_ms, threads), phases.total_ms - inference_ms, how)
+    if energy_j is None or phases.load_ms is None:
         return replace(phases, energy_j=energy_j)
-    first_j = energy_j + compute_energy(power, phases.load_ms)
-    return replace(phases, energy_j=energy_j, first_energy_j=first_j)
+    return replace(phases, energy_j=energy_j, first_energy_j=_sum(energy_j, phases.load_ms, how))
+
+
+def _sum(joules: float | None, other_ms: float, how: Computing) -> float | None:
+    """With what it computes beside that for so long."""
+    other_j = how.other_j(other_ms)
+    return None if joules is None or other_j is None else joules + other_j
 
 
 def in_cloud(
-    phases: CloudPhases, work: Work, power: PowerModel | None, link: LinkProfile, usage: Usage
+    phases: CloudPhases, work: Work, how: Computing, link: LinkProfile, usage: Usage
 ) -> CloudPhases:
-    """With its energy, where the radio's row and the power model are known."""
+    """With its energy, where the radio's row and what computing takes are known."""
     busy_ms = work.first_ms if usage.connection == "fresh" else work.later_ms
     radio_j = _radio_j(link, work, busy_ms, usage)
     alone: RadioState = "idle" if work.all_asleep else usage.radio
     by_itself = Usage(usage.connection, alone, requests=1, capped=usage.capped)
     first_radio_j = _radio_j(link, work, work.first_ms, by_itself)
-    if power is None:
+    compute_j = how.other_j(work.own_ms)
+    if compute_j is None:
         return replace(phases, radio_j=radio_j)
-    compute_j = compute_energy(power, work.own_ms)
     return replace(
         phases,
         radio_j=radio_j,
@@ -65,14 +69,10 @@ def in_cloud(
 
 
 def notes(
-    link: LinkProfile, power: PowerModel | None, device: str, *, capped: bool = False
+    link: LinkProfile, how: Computing, device: str, *, capped: bool = False
 ) -> tuple[str, ...]:
     """What an energy leaves out, and why one is missing."""
-    said = [LEFT_OUT]
-    if power is None:
-        said.append(f"energy: no power model was declared for {device}")
-    else:
-        said.append(f"energy: compute is time × the power that was declared for {power.name}")
+    said = [LEFT_OUT, *how.notes(device)]
     radio = radio_of(link)
     if radio is None:
         said.append(f"energy: {link.name} has no radio; a wired interface's power is left out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -48,6 +49,15 @@ class Reply(NamedTuple):
             return wire.said(self.content, self.json_length)
         except msgspec.DecodeError:
             return Said()
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether it is an answer of the protocol at all. Python's parser takes a NaN, too."""
+        try:
+            answer = json.loads(self.content[: self.json_length])
+        except ValueError:
+            return False
+        return isinstance(answer, dict) and bool(answer.get("outputs"))
 
 
 @dataclass(frozen=True)
@@ -149,7 +159,7 @@ class Client:
         if done.error is not None:
             raise NoAnswer(f"no answer: the connection was {_ENDS.get(done.error, done.error)}")
         if done.status != _OK:
-            raise NoAnswer(f"the server answers {done.status}: {_words(content)}")
+            raise NoAnswer(f"the server answers {done.status}: {words(content)}")
         return Reply(done, begun_ms, size_bytes, content, json_length)
 
     def close(self) -> None:
@@ -176,7 +186,8 @@ class _Refusal(msgspec.Struct):
     error: str
 
 
-def _words(content: bytes) -> str:
+def words(content: bytes) -> str:
+    """What a server says of an error, shortened."""
     try:
         return msgspec.json.decode(content, type=_Refusal).error[:200]
     except msgspec.DecodeError:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from edgewise.errors import EdgewiseError
-from edgewise.placement.client import Caller, Client, NoAnswer, Reply
+from edgewise.placement.client import Caller, Client, NoAnswer, Reply, words
 from edgewise.placement.line import Silence
 from edgewise.placement.questions import Ready, Sending
 from edgewise.placement.subjects import Subject
@@ -145,11 +145,17 @@ class Collector:
 
 
 def _sample(question: int, ready: Ready, connect_ms: float, reply: Reply) -> Sample:
-    """What is between two stamps belongs to the phase before: nothing is lost."""
+    """What is between two stamps belongs to the phase before: nothing is lost.
+
+    Raises:
+        NoAnswer: what came is no answer, whatever its status says.
+    """
     done = reply.exchange
     said = reply.said
     chosen = wire.chosen_class(reply.content, reply.json_length)
     postprocess_ms = now_ms() - done.last_ms
+    if chosen is None and not reply.has_outputs:
+        raise NoAnswer(f"the server answers without outputs: {words(reply.content)}")
     ready_ms = ready.begun_ms + ready.preprocess_ms + ready.encode_ms
     sending_ms = done.uploaded_ms - done.sent_ms
     return Sample(

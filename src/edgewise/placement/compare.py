@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from edgewise import sandbox
-from edgewise.energy.power import PowerModel, power
+from edgewise.energy.computing import Computing
+from edgewise.energy.power import power
 from edgewise.errors import EdgewiseError
 from edgewise.placement import device, phases
 from edgewise.placement.client import caller_of
-from edgewise.placement.cloud import Collector
+from edgewise.placement.cloud import Collector, Samples
 from edgewise.placement.comparison import Comparison
 from edgewise.placement.device import OnDevice
 from edgewise.placement.line import Line, line
 from edgewise.placement.rows import Sent, failed, judged
-from edgewise.placement.server import Reached, reached
+from edgewise.placement.server import Reached, check, reached
 from edgewise.placement.subjects import Subject, Unplaceable, subjects
 from edgewise.placement.words import with_flips
 from edgewise.records import Placement
@@ -35,22 +36,24 @@ def measured(of: Comparison, progress: Progress = lambda _: None) -> Iterator[Pl
     links that are done come first.
 
     Raises:
-        UsageError, InputError: a link, the power model or the inputs cannot be used.
+        UsageError, InputError: a link, the power model, the inputs, the server's address or its
+            certificates cannot be used.
     """
     lines = [line(spec, of.seed) for spec in of.links]
     declared = of.power or of.on.power
-    model = power(declared) if declared else None
+    how = Computing(power(declared) if declared else None)
     given = inputs.read(of.given) if of.given else None
+    check(of.server)
     with ExitStack() as until:
         every = subjects(
             of.models, given, of.how, until,
-            most=max(of.requests, 1), threads=of.threads, seconds=of.timeout_s,
+            most=max(of.requests, 1), threads=of.threads, seconds=of.process_s,
         )  # fmt: skip
         for subject in every:
             rows: list[Placement] = []
             try:
                 # Not a list of all: what is there when the user has enough is kept.
-                for row in _rows(of, subject, lines, model, progress):
+                for row in _rows(of, subject, lines, how, progress):
                     rows.append(row)  # noqa: PERF402
             except KeyboardInterrupt:
                 yield from with_flips(rows)
@@ -62,7 +65,7 @@ def _rows(
     of: Comparison,
     subject: Subject | Unplaceable,
     lines: Sequence[Line],
-    model: PowerModel | None,
+    how: Computing,
     progress: Progress,
 ) -> Iterator[Placement]:
     if isinstance(subject, Unplaceable):
@@ -74,10 +77,17 @@ def _rows(
         with reached(of.server, subject) as server:
             for each in lines:
                 progress(f"{subject.name} over {each.name}")
-                yield from _over(of, subject, here, server, each, model)
+                yield from _over(of, subject, here, server, each, how)
     except EdgewiseError as error:
         for each in lines:
-            yield from judged(of, subject, here, f"cloud: {error}", each, model)
+            yield from judged(of, subject, here, f"cloud: {error}", each, how)
+
+
+def _failure(samples: Samples) -> str:
+    """Why a way of sending gave too little, and whether it had answered before."""
+    reason = samples.failures[0] if samples.failures else "no request was answered"
+    answered = len(samples.fresh) + len(samples.warm)
+    return f"after {answered} answer{'s' * (answered > 1)}: {reason}" if answered else reason
 
 
 def _here(of: Comparison, subject: Subject, progress: Progress) -> OnDevice | str:
@@ -86,7 +96,7 @@ def _here(of: Comparison, subject: Subject, progress: Progress) -> OnDevice | st
     try:
         return device.measure(
             of.on, subject, requests=of.requests, processes=of.processes,
-            seconds=of.timeout_s, affinity=of.affinity,
+            seconds=of.process_s, affinity=of.affinity,
         )  # fmt: skip
     except EdgewiseError as error:
         return f"device: {error}"
@@ -98,7 +108,7 @@ def _over(
     here: OnDevice | str,
     server: Reached,
     over: Line,
-    model: PowerModel | None,
+    how: Computing,
 ) -> Iterator[Placement]:
     """The rows of one link."""
     shaped, silence = over.silent(of.radio, of.gap_ms)
@@ -108,7 +118,7 @@ def _over(
     for sending in sendings:
         try:
             if of.on.client is not None:
-                sending = of.on.client(sending, subject, sandbox.Limits(of.timeout_s))
+                sending = of.on.client(sending, subject, sandbox.Limits(of.process_s))
             with shaped.opened(server.target) as address:
                 caller = caller_of(server.target, server.about, server.model, address, of.timeout_s)
                 samples = Collector(
@@ -121,11 +131,11 @@ def _over(
             found = phases.in_cloud(samples, over.profile, silence)
             sent.append(Sent(sending.where, samples, found))
         else:
-            failures += samples.failures or ["no request was answered"]
+            failures.append(_failure(samples))
     if sent and failures:
         note = f"cloud: a way of sending was not answered: {failures[0]}"
         sent = [each.noting(note) for each in sent]
     if of.prepared_by == "cloud" and all(sending.where == "device" for sending in sendings):
         sent = [each.noting(_TENSORS_ONLY) for each in sent]
     there = sent or f"cloud: {failures[0]}"
-    yield from judged(of, subject, here, there, over, model)
+    yield from judged(of, subject, here, there, over, how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -17,6 +18,7 @@ from edgewise.placement.wire import Usage
 from edgewise.records import Way
 
 Kind = Literal["warm", "fresh"]
+_LEAST_PROCESS_S = 60.0
 
 
 _MISSING = {
@@ -33,8 +35,8 @@ class Comparison:
     of photos, images, or an npz file; without them they are made up. `links` by name, as a file,
     or `direct`. `prepared_by` None: photos are sent resized and as they are, and the sooner way
     counts. `how` prepares photos for models that no family speaks for. `processes` load the model,
-    `requests` are answered in each way. `radio`, `gap_ms`: as in `Placement`, `capped` as in
-    `Usage`. `power` names a declared power model.
+    `requests` are answered in each way, each within `timeout_s`. `radio`, `gap_ms`: as in
+    `Placement`, `capped` as in `Usage`. `power` names a declared power model.
 
     Raises:
         UsageError: nothing to do, or a value that is none.
@@ -66,8 +68,16 @@ class Comparison:
         for name in ("requests", "processes", "threads"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}", hint="one or more")
-        if self.gap_ms < 0 or not self.timeout_s > 0:
-            raise UsageError(f"a gap of {self.gap_ms} ms, a time-out of {self.timeout_s} s")
+        if not 0 <= self.gap_ms < math.inf:
+            raise UsageError(f"a gap of {self.gap_ms / 1000:g} s", hint="0 or more")
+        if not 0 < self.timeout_s < math.inf:
+            raise UsageError(f"a time-out of {self.timeout_s:g} s", hint="above 0")
+
+    @property
+    def process_s(self) -> float:
+        """What a process of the device may take: it starts, loads and answers many times, which a
+        limit for one request says nothing of."""
+        return max(self.timeout_s, _LEAST_PROCESS_S)
 
     def usage(self, connection: Kind) -> Usage:
         """How requests follow each other."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from edgewise import delimited
 from edgewise.energy.radio import radio_of
 from edgewise.errors import InputError, UsageError
 from edgewise.network import catalogue
@@ -24,8 +24,9 @@ from edgewise.placement.wire import Lines, Usage, network_ms
 from edgewise.records import LinkProfile, PlacementMix
 
 _COLUMNS = ("rtt_ms", "uplink_mbps", "downlink_mbps")
-#: A telemetry of more users is refused instead of filling the memory.
-_MOST_USERS = 2_000_000
+#: A telemetry of more users is refused instead of filling the memory, and so many lines of it are
+#: parsed at a time.
+_MOST_USERS, _AT_ONCE = 2_000_000, 20_000
 _HOUR_S = 3600.0
 
 
@@ -75,37 +76,40 @@ class Price:
 
 
 def read_mix(spec: str) -> Mix:
-    """A mix from its written form: `wifi=0.6,lte=0.3,3g=0.1`, or a CSV file of telemetry with the
-    columns `rtt_ms`, `uplink_mbps`, `downlink_mbps` and, if known, `link` (a name, for the radio);
-    one row per user.
+    """A mix from its written form: `wifi=0.6,lte=0.3,3g=0.1` (or `60%`), or a CSV file of telemetry
+    (`delimited` says how it may be written) with the columns `rtt_ms`, `uplink_mbps`,
+    `downlink_mbps` and, if known, `link` (a name, for the radio); one row per user.
 
     Raises:
-        UsageError: unknown links, or shares that do not sum to 1.
+        UsageError: unknown links, one twice, or shares that do not sum to 1.
         InputError: a file that cannot be read, with line number.
     """
     if Path(spec).is_file():
         return _telemetry(Path(spec))
-    if "=" not in spec:
+    parts = [part.rpartition("=") for part in spec.split(",")]
+    if not all(equals for _, equals, _ in parts):
         raise UsageError(f"no mix '{spec}'", hint="wifi=0.6,lte=0.3,3g=0.1, or a CSV file")
-    shares: dict[str, float] = {}
-    for part in spec.split(","):
-        name, _, share = part.strip().rpartition("=")
-        if name in shares:
-            raise UsageError(f"the mix '{spec}' names {name} twice")
-        shares[name] = _share(spec, share)
-    if not math.isclose(sum(shares.values()), 1.0, abs_tol=1e-6):
-        raise UsageError(f"the shares of '{spec}' sum to {sum(shares.values()):g}", hint="to 1")
-    groups = tuple(_one(catalogue.link(name), share) for name, share in shares.items())
-    return Mix(spec, groups)
+    groups: dict[str, Group] = {}
+    for name, _, share in parts:
+        link = catalogue.link(name.strip())
+        if link.name in groups:
+            raise UsageError(f"the mix '{spec}' names {link.name} twice")
+        groups[link.name] = _one(link, _share(spec, share.strip()))
+    total = math.fsum(float(group.weights[0]) for group in groups.values())
+    if not math.isclose(total, 1.0, abs_tol=1e-6):
+        raise UsageError(f"the shares of '{spec}' sum to {total:g}, not to 1")
+    return Mix(spec, tuple(groups.values()))
 
 
 def _share(spec: str, text: str) -> float:
     try:
-        value = float(text)
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         value = math.nan
     if not 0 < value <= 1:
-        raise UsageError(f"the mix '{spec}': '{text}' is no share", hint="above 0, up to 1")
+        raise UsageError(
+            f"the mix '{spec}': '{text}' is no share", hint="above 0, up to 1, such as 0.6 or 60%"
+        )
     return value
 
 
@@ -117,18 +121,15 @@ def _one(link: LinkProfile, weight: float) -> Group:
 
 def _telemetry(file: Path) -> Mix:
     by_link: dict[str, list[tuple[float, ...]]] = defaultdict(list)
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            reader = csv.DictReader(line for line in lines if not line.startswith("#"))
-            missing = set(_COLUMNS) - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{file} lacks the column {min(missing)}")
-            for count, row in enumerate(reader, 1):
-                if count > _MOST_USERS:
-                    raise InputError(f"{file} has more than {_MOST_USERS:,} users")
-                by_link[row.get("link") or ""].append(_user(file, reader.line_num, row))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file} cannot be read as CSV: {error}") from error
+    links = {"": None, **{name.casefold(): name for name in catalogue.links()}}
+    for users, (line, row) in enumerate(_rows(file), 1):
+        if users > _MOST_USERS:
+            raise InputError(f"{file} has more than {_MOST_USERS:,} users")
+        name = row.get("link", "").casefold()
+        if name not in links:
+            known = ", ".join(catalogue.links())
+            raise InputError(f"{file}, line {line}: unknown link '{row['link']}'", hint=known)
+        by_link[links[name] or ""].append(_user(file, line, row))
     users = sum(map(len, by_link.values()))
     if not users:
         raise InputError(f"{file} has no user")
@@ -136,15 +137,36 @@ def _telemetry(file: Path) -> Mix:
     return Mix(file.name, groups, users)
 
 
-def _user(file: Path, line: int, row: dict[str, str]) -> tuple[float, ...]:
+def _rows(file: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """Lines that say something, by number: a part at a time, since all as dicts are many times as
+    large as the file."""
+    lines = delimited.read_lines(file)
+    head, lines = lines[:1], lines[1:]
+    for first in range(0, max(len(lines), 1), _AT_ONCE):
+        columns, rows = delimited.parse(file, head + lines[first : first + _AT_ONCE])
+        names = {name.casefold(): name for name in columns}
+        if missing := [name for name in _COLUMNS if name not in names]:
+            raise InputError(f"{file} lacks the column {missing[0]}", hint=", ".join(_COLUMNS))
+        for line, row in rows:
+            if any(row.values()):
+                yield line, {name: row[written] for name, written in names.items()}
+
+
+def _user(file: Path, line: int, row: Mapping[str, str]) -> tuple[float, ...]:
+    for name in _COLUMNS:
+        if not _is_fine(row[name], zero=name == "rtt_ms"):
+            what = "0 or more" if name == "rtt_ms" else "above 0"
+            raise InputError(f"{file}, line {line}: {name} is '{row[name]}'", hint=what)
+    return tuple(float(row[name]) for name in _COLUMNS)
+
+
+def _is_fine(text: str, *, zero: bool) -> bool:
+    """Whether it is a rate, or a time, which may be 0."""
     try:
-        values = tuple(float(row[name]) for name in _COLUMNS)
-    except (TypeError, ValueError):
-        raise InputError(f"{file}, line {line}: a value that is no number") from None
-    rtt_ms, *rates = values
-    if not (0 <= rtt_ms < math.inf and all(0 < rate < math.inf for rate in rates)):
-        raise InputError(f"{file}, line {line}: a rate that is not positive, or a negative time")
-    return values
+        value = float(text)
+    except ValueError:
+        return False
+    return 0 < value < math.inf or (zero and value == 0)
 
 
 def _users(name: str, rows: Sequence[tuple[float, ...]], users: int) -> Group:
@@ -195,7 +217,7 @@ def mixed(
         mix=mix.name,
         users=mix.users,
         connection=how.connection,
-        cloud_share=float(weights @ sooner),
+        cloud_share=_rounded(float(weights @ sooner)),
         device_ms=device_ms,
         cloud_ms=float(weights @ cloud_ms),
         best_ms=float(weights @ np.minimum(cloud_ms, device_ms)),
@@ -206,7 +228,7 @@ def mixed(
         price_per_core_hour=price.per_core_hour if price else None,
         cost_per_million=price.per_million(served_ms) if price else None,
         best_cost_per_million=price.per_million(best_ms) if price else None,
-        by_link={group.link.name: float(group.weights.sum()) for group in mix.groups},
+        by_link={group.link.name: _rounded(float(group.weights.sum())) for group in mix.groups},
         cloud_by_link=_by_link(mix, [ms < device_ms for ms, _ in times]),
         methods={**case.methods, "cloud_share": "model", "cost_per_million": "model"},
         notes=(*_notes(case, mix), *case.notes),
@@ -230,7 +252,7 @@ def _by_link(
     mix: Mix, sooner: Sequence[np.ndarray[tuple[int], np.dtype[np.bool_]]]
 ) -> dict[str, float]:
     return {
-        group.link.name: float(group.weights @ mine / group.weights.sum())
+        group.link.name: _rounded(float(group.weights @ mine / group.weights.sum()))
         for group, mine in zip(mix.groups, sooner, strict=True)
     }
 
@@ -262,14 +284,17 @@ def _energy(
         "device_j": case.on_device.energy_j,
         "cloud_j": joules / total,
         "cloud_frugal_share": spared / total,
-        "frugal_users_share": min(total, 1.0),
+        "frugal_users_share": _rounded(total),
     }
 
 
+def _rounded(share: float) -> float:
+    """Shares that were summed: 0.9, not 0.8999999999999999, and never above 1."""
+    return round(share, 12)
+
+
 def _notes(case: Case, mix: Mix) -> list[str]:
-    notes = [battery.LEFT_OUT]
-    if case.device.power is None:
-        notes.append(f"energy: no power model was declared for {case.device.name}")
+    notes = [battery.LEFT_OUT, *case.computing.notes(case.device.name)]
     if any(radio_of(group.link) is None for group in mix.groups):
         notes.append("energy: only of the users whose radio is known, at their links' own rates")
     return notes

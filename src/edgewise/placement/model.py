@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from edgewise.energy.computing import Computing, metered
 from edgewise.errors import UsageError
 from edgewise.placement import battery
 from edgewise.placement.battery import Work
@@ -70,6 +71,7 @@ class Case(NamedTuple):
     device: Machine
     server: Machine
     on_device: DevicePhases
+    computing: Computing
     ways: tuple[Served, ...]
     methods: dict[str, Method]
     notes: tuple[str, ...]
@@ -154,7 +156,8 @@ def _case(
     utilisation: float,
 ) -> Case:
     here, there = method_of(local), method_of(remote)
-    on_device = _on_device(device, local, sent)
+    computing = Computing(device.power, metered(local.energy, local.mean_ms))
+    on_device = _on_device(device, local, sent, computing)
     methods: dict[str, Method] = {
         **dict.fromkeys(_MODELLED, "model"),
         "on_device.inference_ms": here,
@@ -165,14 +168,14 @@ def _case(
         methods["on_device.load_ms"] = here
     else:
         notes.append(f"first answer: the profile of {device.name} does not say what loading takes")
-    if device.power is not None:
-        methods |= {"on_device.energy_j": "model", "cloud.energy_j": "model"}
+    if computing.is_known:
+        methods |= {"on_device.energy_j": computing.method, "cloud.energy_j": "model"}
     if sent.photo is None:
         notes.append("preprocessing: the request's bytes are the model's input as it is")
     ways = tuple(
         _served(device, remote, way, utilisation) for way in sent.ways(device.costs, server.costs)
     )
-    return Case(model, device, server, on_device, ways, methods, tuple(notes))
+    return Case(model, device, server, on_device, computing, ways, methods, tuple(notes))
 
 
 _MODELLED = (
@@ -182,7 +185,7 @@ _MODELLED = (
 )  # fmt: skip
 
 
-def _on_device(device: Machine, local: Profile, sent: Sent) -> DevicePhases:
+def _on_device(device: Machine, local: Profile, sent: Sent, how: Computing) -> DevicePhases:
     load_ms = None if local.cold_ms is None else max(local.cold_ms - local.mean_ms, 0.0)
     phases = DevicePhases(
         load_ms=load_ms,
@@ -190,7 +193,7 @@ def _on_device(device: Machine, local: Profile, sent: Sent) -> DevicePhases:
         inference_ms=local.mean_ms,
         postprocess_ms=device.costs.reading_ms(),
     )
-    return battery.on_device(summed_device(phases), device.power, device.threads)
+    return battery.on_device(summed_device(phases), how, device.threads)
 
 
 def _served(device: Machine, remote: Profile, exchange: Exchange, utilisation: float) -> Served:
@@ -236,7 +239,7 @@ def _row(case: Case, link: LinkProfile, usage: Usage) -> Placement:
         link=link.name,
         connection=usage.connection,
         on_device=case.on_device,
-        cloud=_over(way, over, case.device, link, usage),
+        cloud=_over(way, over, case.computing, link, usage),
         methods=case.methods,
         where_to_preprocess=exchange.where,
         preprocess_gain_ms=others[0][0] - answer_ms if others else None,
@@ -249,7 +252,7 @@ def _row(case: Case, link: LinkProfile, usage: Usage) -> Placement:
         downlink_mbps=link.downlink_mbps,
         rtt_ms=link.rtt_ms,
         notes=(
-            *battery.notes(link, case.device.power, case.device.name, capped=usage.capped),
+            *battery.notes(link, case.computing, case.device.name, capped=usage.capped),
             *case.notes,
         ),
     )
@@ -261,7 +264,7 @@ def _answer_ms(way: Served, over: Wire, usage: Usage) -> float:
     return way.elsewhere_ms + network_ms + connect_ms
 
 
-def _over(way: Served, over: Wire, device: Machine, link: LinkProfile, usage: Usage) -> CloudPhases:
+def _over(way: Served, over: Wire, how: Computing, link: LinkProfile, usage: Usage) -> CloudPhases:
     """The phases with the network's, and the energy."""
     phases = summed_cloud(
         replace(
@@ -283,4 +286,4 @@ def _over(way: Served, over: Wire, device: Machine, link: LinkProfile, usage: Us
         first_ms=later_ms + over.connect_ms - over.waking_ms,
         all_asleep=over.asleep_ms > 0,
     )
-    return battery.in_cloud(phases, work, device.power, link, usage)
+    return battery.in_cloud(phases, work, how, link, usage)

@@ -39,6 +39,7 @@ _LEAST_PAGE_BYTES = 4096
 #: Above this the server's own time for a page shows.
 _SERVER_BOUND_MBPS = 200.0
 _OK = 200
+_REFUSED, _TOKEN = (401, 403), " (give the right --token)"
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,10 @@ class _Prober:
         while True:
             reply = await self._post(size)
             if reply.status != _OK:
-                self._notes.append(
-                    f"uplink: a body of {size} bytes is answered with {reply.status}"
-                    + ("; smaller ones are used" if size > _FIRST_BYTES else "")
-                )
+                smaller = "; smaller ones are used" if size > _FIRST_BYTES else ""
+                token = _TOKEN if reply.status in _REFUSED else ""
+                answered = f"is answered with {reply.status}{token}{smaller}"
+                self._notes.append(f"uplink: a body of {size} bytes {answered}")
                 size //= 2
                 break
             if reply.waited_ms - rtt_ms >= self._long_ms or size >= _MOST_BYTES:
@@ -153,11 +154,17 @@ class _Prober:
 
     async def _page(self) -> str | None:
         """A page that is worth asking for."""
+        refused = None
         for path in _PAGES:
             reply = await self._get(path)
             if reply.status == _OK and reply.received_bytes >= _LEAST_PAGE_BYTES:
                 return path
-        self._notes.append("downlink: the server has no page that is large enough to tell its rate")
+            refused = reply.status if reply.status in _REFUSED else refused
+        self._notes.append(
+            f"downlink: pages are answered with {refused}{_TOKEN}"
+            if refused
+            else "downlink: the server has no page that is large enough to tell its rate"
+        )
         return None
 
     async def _downlink(self, page: str | None) -> list[Observation]:

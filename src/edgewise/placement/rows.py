@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from edgewise.energy.power import PowerModel
+from edgewise.energy.computing import Computing
 from edgewise.placement import battery
 from edgewise.placement.battery import Work
 from edgewise.placement.breakeven import Sending, with_break_even
@@ -52,7 +52,7 @@ def judged(
     here: OnDevice | str,
     there: list[Sent] | str,
     over: Line,
-    model: PowerModel | None,
+    how: Computing,
 ) -> Iterator[Placement]:
     """A row per connection, from what both ways gave."""
     for connection in of.connections:
@@ -63,14 +63,14 @@ def judged(
             sha256=subject.sha256,
             family=subject.family,
             reason="; ".join(reasons) or None,
-            notes=(*subject.notes, *_energy_notes(over.profile, model, of.on.name, of.capped)),
+            notes=(*subject.notes, *_energy_notes(over.profile, how, of.on.name, of.capped)),
         )
         if not isinstance(here, str):
-            row = _with_device(row, here, model, of.threads)
+            row = _with_device(row, here, how, of.threads)
         if isinstance(there, str):
             yield decided(row)
         else:
-            yield _finished(of, row, here, there, over, model)
+            yield _finished(of, row, here, there, over, how)
 
 
 def _frame(of: Comparison, path: str, over: Line, connection: Kind) -> Placement:
@@ -91,12 +91,10 @@ def _frame(of: Comparison, path: str, over: Line, connection: Kind) -> Placement
     )
 
 
-def _with_device(
-    row: Placement, here: OnDevice, model: PowerModel | None, threads: int
-) -> Placement:
-    found = battery.on_device(here.phases, model, threads)
+def _with_device(row: Placement, here: OnDevice, how: Computing, threads: int) -> Placement:
+    found = battery.on_device(here.phases, how, threads)
     methods: dict[str, Method] = {
-        f"on_device.{name}": "model" if name.endswith("energy_j") else "measured"
+        f"on_device.{name}": how.method if name.endswith("energy_j") else "measured"
         for name in found.__struct_fields__
         if getattr(found, name) is not None
     }
@@ -112,7 +110,7 @@ def _finished(
     here: OnDevice | str,
     there: list[Sent],
     over: Line,
-    model: PowerModel | None,
+    how: Computing,
 ) -> Placement:
     """With the way of sending that was answered sooner, energy, break-even points, verdict."""
     rated = sorted(
@@ -123,7 +121,7 @@ def _finished(
     usage = of.usage(row.connection)
     row = replace(
         row,
-        cloud=_with_energy(best.found, over, usage, model, of),
+        cloud=_with_energy(best.found, over, usage, how, of),
         distributions={**row.distributions, **best.found.distributions},
         methods={**row.methods, **best.found.methods},
         payload_bytes=best.found.payload_bytes,
@@ -164,7 +162,7 @@ def _counting(samples: Samples, connection: Kind) -> list[Sample]:
 
 
 def _with_energy(
-    found: InCloud, over: Line, usage: Usage, model: PowerModel | None, of: Comparison
+    found: InCloud, over: Line, usage: Usage, how: Computing, of: Comparison
 ) -> CloudPhases:
     link = over.profile
     if link is None:
@@ -180,15 +178,15 @@ def _with_energy(
         first_ms=max(found.first_awake_ms - waking_ms, 0.0),
         all_asleep=silence.warm_asleep,
     )
-    return battery.in_cloud(found.phases, work, model, link, usage)
+    return battery.in_cloud(found.phases, work, how, link, usage)
 
 
 def _energy_notes(
-    link: LinkProfile | None, model: PowerModel | None, on: str, capped: bool
+    link: LinkProfile | None, how: Computing, on: str, capped: bool
 ) -> tuple[str, ...]:
     if link is None:
         return (f"energy: {_NO_LINK}, and with it the radio",)
-    return battery.notes(link, model, on, capped=capped)
+    return battery.notes(link, how, on, capped=capped)
 
 
 def _compared(row: Placement, here: OnDevice, best: Sent) -> Placement:

@@ -67,6 +67,17 @@ class Reached(NamedTuple):
         return [Sending(way, False, port, binary) for way in ways]
 
 
+def check(wanted: Wanted) -> None:
+    """What is wrong whoever answers is said before anything is measured.
+
+    Raises:
+        UsageError: no address of a service.
+        InputError: certificates that cannot be read.
+    """
+    if wanted.server != LOCAL:
+        targets.parse(wanted.server, wanted.token, wanted.ca).context()
+
+
 @contextmanager
 def reached(wanted: Wanted, subject: Subject) -> Iterator[Reached]:
     """The server while it is entered; one of one's own ends with that.

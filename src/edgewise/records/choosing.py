@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from edgewise.records.base import Record
+from edgewise.records.measuring import Energy
 
 Origin = Literal["measured", "profile", "published", "learned"]
 
@@ -16,6 +17,7 @@ class Profile(Record, frozen=True):
     it. `mean_ms`, `std_ms` and `quantiles_ms` are of hot runs; `cold_ms` is the mean of the first
     run after a load, with the load. `quantiles_ms` maps a level in (0, 1) to ms, in rising
     order; empty where only the moments are known. `n` is None where the source does not say.
+    `energy` is what a meter said of it, None where there was none.
     """
 
     model: str
@@ -29,6 +31,7 @@ class Profile(Record, frozen=True):
     source: str | None = None
     accuracy_source: str | None = None
     updated_at: str | None = None
+    energy: Energy | None = None
 
 
 class SimulationRow(Record, frozen=True):

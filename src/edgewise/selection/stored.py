@@ -119,6 +119,7 @@ def profile_of(measurement: Measurement, accuracy: AccuracyRow) -> Profile:
         source=describe(measurement.target),
         accuracy_source=f"{accuracy.n} of {accuracy.data}",
         updated_at=measurement.context.started_at,
+        energy=measurement.energy,
     )
 
 
