@@ -7,10 +7,10 @@ LoadGen decides when queries come (Poisson) and judges: valid if the 99th percen
 latencies stays below the bound. Needs `mlcommons-loadgen` (requirements-peers.txt), here or in
 `.venv-peers`. Without --url a family is served for the runs: of variants that wait for a drawn time
 (`paced_family.py`, about 90 per second at most), or with --computed of ones that compute
-(`slow_family.py`), and of several cores LoadGen has the last one. A few seconds at the first rate
-come before, not judged: MLPerf lets a system warm up. Queries state the bound as their deadline. A
-refusal is an answer without a result for LoadGen, so a run counts here only if refusals and late
-answers together are at most 1 % as well.
+(`slow_family.py`), and of several cores LoadGen has the last one. A few seconds at each rate come
+before it, not judged: each is a test of its own, and MLPerf lets a system warm up. Queries state
+the bound as their deadline. A refusal is an answer without a result for LoadGen, so a run counts
+here only if refusals and late answers together are at most 1 % as well.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import os
 import tempfile
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,8 +151,8 @@ def main() -> None:
             inputs=(given.input or family.inputs(folder),), sla_ms=given.latency_ms,
             arrivals=f"poisson:{rates[0]:g}", seconds=given.warmup,
         )  # fmt: skip
-        run.drive(settings)
         for rate in rates:
+            run.drive(replace(settings, arrivals=f"poisson:{rate:g}"))
             prepared = run.prepare(settings)
             with Caller(prepared, judging, given.latency_ms) as caller:
                 verdict = judge(judging, caller, given, rate, len(prepared.bodies), folder)

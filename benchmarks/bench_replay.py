@@ -46,6 +46,9 @@ CALIBRATION_LINK = "ethernet"
 #: How busy a worker is kept while its variants are measured: an idle core is slow to wake.
 BUSY = 0.6
 CALIBRATION_S = 3.0
+#: A calibration that is void is made again, so often in all: what it told would not be the
+#: service's, and every prediction would rest on it.
+CALIBRATIONS = 4
 #: A run in which jobs took longer than they were told to, at the 95th percentile, is void as well.
 MOST_BEYOND_MS = 1.0
 #: Within this the prediction has to be, and where it has to.
@@ -163,11 +166,7 @@ def calibrate(bench: Bench) -> Calibrated:
     with bench.serving() as url:
         usual_ms = {name: _alone_ms(_few(bench, url, name)) for name in family.variants}
         for name in family.variants:
-            rate = 1000 * BUSY / usual_ms[name]
-            run = bench.drive(
-                url, model=name, arrivals=f"poisson:{rate:.3f}", warmup_s=0.5,
-                seconds=CALIBRATION_S, links=(CALIBRATION_LINK,), seed=2,
-            )  # fmt: skip
+            run = _undisturbed(bench, url, name, 1000 * BUSY / usual_ms[name])
             samples = [s for s in run.samples if s.inference_ms is not None and not s.warmup]
             times = np.array([_service_ms(s) for s in samples])
             residue.append(np.array([s.network_ms for s in samples], dtype=np.float64))
@@ -183,6 +182,18 @@ def calibrate(bench: Bench) -> Calibrated:
     _say(f"the service adds {overhead_ms.mean():.2f} ms (median {np.median(overhead_ms):.2f}) to "
          f"the network's own, a worker needs {between_ms:.2f} ms between jobs")  # fmt: skip
     return Calibrated(service_ms, family.accuracy, between_ms, overhead_ms, by_input or None)
+
+
+def _undisturbed(bench: Bench, url: str, name: str, rate: float) -> LoadRun:
+    """A variant's calibration: the first run that is not void, of a few; else the last."""
+    for seed in range(2, 2 + CALIBRATIONS):
+        run = bench.drive(
+            url, model=name, arrivals=f"poisson:{rate:.3f}", warmup_s=0.5,
+            seconds=CALIBRATION_S, links=(CALIBRATION_LINK,), seed=seed,
+        )  # fmt: skip
+        if run.status == "ok":
+            break
+    return run
 
 
 def _few(bench: Bench, url: str, name: str) -> LoadRun:
