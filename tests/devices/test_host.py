@@ -71,3 +71,38 @@ def test_contexts_agree_unless_machine_or_versions_differ(machine: Path) -> None
     assert same_context(a, msgspec.structs.replace(a, load_average=9.0, frequency_mhz=1.0))
     assert not same_context(a, msgspec.structs.replace(a, versions={"litert": "3"}))
     assert not same_context(a, msgspec.structs.replace(a, affinity=(1,)))
+
+
+CPUINFO = """\
+processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 85
+model name\t: Intel(R) Xeon(R) Processor
+stepping\t: 7
+
+processor\t: 1
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 79
+stepping\t: 1
+"""
+
+
+def test_a_processor_by_its_numbers(tmp_path: Path) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(CPUINFO)
+    found = host.processor(tmp_path)
+    assert found == ("GenuineIntel", 6, 85, 7)
+    assert found.is_of("GenuineIntel 6 85")
+    assert found.is_of("GenuineIntel 6 85 7")
+    assert found.is_of("GenuineIntel 6 85 5-7")
+    assert not found.is_of("GenuineIntel 6 85 0-4")
+    assert not found.is_of("AuthenticAMD 6 85")
+
+
+@pytest.mark.parametrize("text", ["", "processor: 0\nHardware: a phone\n", "model: x\n"])
+def test_a_processor_that_tells_no_numbers_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(text)
+    assert host.processor(tmp_path) is None

@@ -11,15 +11,14 @@ from typing import Any
 
 import fake_server
 import pytest
+from comparisons import fake, wanted
 from fake_server import Fake
 
 from edgewise import sandbox
 from edgewise.errors import DeviceError, InputError, UsageError
-from edgewise.family import Preprocess
 from edgewise.network.shaper import Shaper
 from edgewise.placement import device, photos
 from edgewise.placement.compare import measured
-from edgewise.placement.comparison import Comparison
 from edgewise.placement.device import Device, Job, Report
 from edgewise.placement.server import Wanted
 from edgewise.records import Placement
@@ -27,7 +26,6 @@ from edgewise.records import Placement
 for peer in ("ai_edge_litert", "PIL", "httptools", "uvicorn"):
     pytest.importorskip(peer, reason="a comparison runs a model and a service")
 
-DIGITS = Preprocess(scale=(255.0,))
 #: Without jitter, so that what a test expects is certain.
 LINKS = """
 [[link]]
@@ -52,19 +50,6 @@ def lines(tmp_path: Path) -> Callable[[str], str]:
     file = tmp_path / "links.toml"
     file.write_text(LINKS)
     return lambda name: f"{file}:{name}"
-
-
-def wanted(digits: Path, **more: Any) -> Comparison:
-    given: dict[str, Any] = {
-        "models": (str(digits / "digits-s.tflite"),), "given": (digits / "heldout.npz",),
-        "how": DIGITS, "requests": 3, "processes": 2,
-    }  # fmt: skip
-    return Comparison(**given | more)
-
-
-def fake(digits: Path, server: Fake, **more: Any) -> Comparison:
-    more = {"processes": 1, **more}
-    return wanted(digits, server=Wanted(server.url, "m"), **more)
 
 
 def device_sum(row: Placement) -> float:
@@ -201,55 +186,6 @@ def test_tls_is_spoken_through_the_link(
     assert 2 * 40 - 5 < warm.cloud.connect_ms < 2 * 40 + 60
     assert all("certificate" in str(row.reason) for row in strangers)
     assert all("--ca" in str(row.reason) for row in strangers)
-
-
-def test_a_dead_server_is_a_reason_and_the_device_still_counts(digits: Path) -> None:
-    server = Fake()
-    with fake_server.running(server):
-        dead = server.url
-    rows = list(measured(wanted(digits, server=Wanted(dead), links=("direct", "wifi"))))
-    assert len(rows) == 4
-    for row in rows:
-        assert row.reason is not None
-        assert row.reason.startswith("cloud: nobody answers")
-        assert row.cloud is None
-        assert row.faster is None
-        assert row.on_device is not None
-
-
-def test_a_server_without_the_model_is_a_reason_with_this_verbs_option(digits: Path) -> None:
-    server = Fake()
-    with fake_server.running(server):
-        of = wanted(digits, server=Wanted(server.url), processes=1, connections=("warm",))
-        (row,) = measured(of)
-    assert "/v2/models/digits-s answers 404" in str(row.reason)
-    assert "--served" in str(row.reason) and "load" not in str(row.reason)
-
-
-def test_a_server_that_fails_is_a_reason(digits: Path) -> None:
-    server = Fake(fails_from=1)
-    with fake_server.running(server):
-        rows = list(measured(fake(digits, server)))
-    assert all(row.reason == "cloud: the server answers 500: broken today" for row in rows)
-    assert len(server.asked) <= 4  # it is not asked on and on
-
-
-def test_a_server_that_dies_midway_says_how_far_it_came(digits: Path) -> None:
-    server = Fake(fails_from=3 + 1)
-    with fake_server.running(server):
-        rows = list(measured(fake(digits, server, prepared_by="cloud")))
-    assert [row.reason for row in rows] == [
-        "cloud: after 3 answers: the server answers 500: broken today"
-    ] * 2
-
-
-@pytest.mark.parametrize("content", [b"{x}", b"{}", b'{"outputs":[]}', b"[1]", b"", b'"fine"'])
-def test_what_is_no_answer_is_none_whatever_its_status(digits: Path, content: bytes) -> None:
-    server = Fake(content=content)
-    with fake_server.running(server):
-        (row,) = measured(fake(digits, server, connections=("warm",), prepared_by="cloud"))
-    assert row.cloud is None
-    assert str(row.reason).startswith("cloud: the server answers without outputs: ")
 
 
 def test_a_link_that_stalls_is_a_reason_and_the_next_link_goes_on(digits: Path) -> None:

@@ -20,6 +20,7 @@ from edgewise.records import (
     CloudPhases,
     DevicePhases,
     Distribution,
+    Energy,
     Measurement,
     Placement,
     Profile,
@@ -199,6 +200,32 @@ def test_a_store_of_measurements_needs_no_accuracies(tmp_path: Path) -> None:
     assert (row.device, here.threads, here.costs.slowdown) == ("mine", 2, 2.0)
     assert on_device.inference_ms == 40 and on_device.load_ms == 110
     assert row.methods["on_device.load_ms"] == "profile"
+
+
+def test_joules_of_a_store_count_before_declared_ones(tmp_path: Path) -> None:
+    """40 ms at 5 W are 200 mJ gross; of 1 W that it takes anyway, 160 mJ are left."""
+    store = Store.open(str(tmp_path / "mine"), create=True)
+    store.append(
+        Measurement(
+            model="net_v1_1.tflite", sha256="ab" * 32, target=Target(device="phone", threads=2),
+            load_ms=Distribution(n=10, mean=90.0), first_ms=Distribution(n=10, mean=60.0),
+            latency_ms=Distribution(n=10, mean=40.0, std=1.0),
+            energy=Energy(inference_j=0.2, mean_w=5.0, idle_w=1.0, method="a wall meter"),
+        )
+    )  # fmt: skip
+    row = place("net_v1_1", machine(store.url), cloud(), link(), PHOTO)
+    here, there = halves(row)
+    others_ms = (here.total_ms or 0) - 40
+    assert here.energy_j == pytest.approx(0.16 + 4.0 * others_ms / 1e3)
+    assert here.first_energy_j == pytest.approx(here.energy_j + 4.0 * 0.110)
+    assert there.compute_j is not None and there.energy_j is not None
+    assert row.methods["on_device.energy_j"] == "profile"
+    assert row.methods["cloud.energy_j"] == "model"
+    assert any("metered on mine (a wall meter), above idle" in note for note in row.notes)
+    declared = place("net_v1_1", machine(store.url, power_model="nexus-5"), cloud(), link(), TENSOR)
+    with_power, _ = halves(declared)
+    others_ms = (with_power.total_ms or 0) - 40
+    assert with_power.energy_j == pytest.approx(0.16 + 1.468 * others_ms / 1e3)
 
 
 @pytest.mark.parametrize(

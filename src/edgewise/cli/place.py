@@ -224,6 +224,7 @@ def place(
             threads=threads or 1,
             timeout_s=timeout,
             power=power,
+            store=_filled(store),
             seed=seed,
         )
         return _measure(
@@ -275,6 +276,11 @@ def _open(store: str | None) -> Store | None:
     from edgewise.store import Store
 
     return Store.open(store, create=True) if store else None
+
+
+def _filled(store: str | None) -> str | None:
+    """The store that rows go to, for the joules that it has. One that is not there yet is made."""
+    return store if _open(store) is not None else None
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:

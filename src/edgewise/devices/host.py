@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from edgewise import __version__
 from edgewise.records import Context, Device
@@ -22,6 +23,36 @@ NAME = "host"
 _ROOT = Path("/")
 _CPU_SENSORS = re.compile(r"x86_pkg_temp|cpu|soc|coretemp|k10temp", re.I)
 _CONTAINERS = re.compile(r"docker|kubepods|containerd|libpod|lxc", re.I)
+
+
+class Processor(NamedTuple):
+    """An x86 processor by its numbers, which tell generations apart that share a name."""
+
+    vendor: str
+    family: int
+    model: int
+    stepping: int
+
+    def is_of(self, kind: str) -> bool:
+        """Whether it is of a kind: `GenuineIntel 6 85 5-7`, the steppings left out where all are
+        meant."""
+        vendor, family, model, *steppings = kind.split()
+        first, _, last = (steppings[0] if steppings else "0-255").partition("-")
+        is_model = (vendor, int(family), int(model)) == self[:3]
+        return is_model and int(first) <= self.stepping <= int(last or first)
+
+
+def processor(root: Path = _ROOT) -> Processor | None:
+    """This machine's processor, None where the system does not tell (or it is no x86)."""
+    lines = (_text(root / "proc/cpuinfo") or "").partition("\n\n")[0].splitlines()
+    said = {
+        name.strip(): value.strip() for name, _, value in (each.partition(":") for each in lines)
+    }
+    try:
+        numbers = [int(said[name]) for name in ("cpu family", "model", "stepping")]
+        return Processor(said["vendor_id"], *numbers)
+    except (KeyError, ValueError):
+        return None
 
 
 def describe() -> Device:

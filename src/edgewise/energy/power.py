@@ -1,7 +1,7 @@
 """Energy of computing, by a power model that was declared for a device: data with their source.
 
-No meter is asked. What a model gives is labelled `model` wherever it is used; measured energy
-takes its place where there is some.
+What a model gives is labelled `model` wherever it is used; metered energy takes its place where a
+store has some (`computing`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgewise.devices.host import processor
 from edgewise.errors import InputError, UsageError
 
 _DATA = Path(__file__).parent / "data" / "power.toml"
@@ -22,7 +23,8 @@ class PowerModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """A processor's power while it computes, above that of the idle device.
 
     `shared_w` is taken whenever a core is busy, `core_w` by each busy core of the `cores` that
-    compute. `idle_w` is there for the record: it is not counted.
+    compute. `idle_w` is there for the record: it is not counted. `processors` are those whose
+    machines it is of, as `devices.host.Processor.is_of` reads them.
     """
 
     name: str
@@ -32,6 +34,7 @@ class PowerModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     shared_w: float = 0.0
     idle_w: float | None = None
     description: str = ""
+    processors: tuple[str, ...] = ()
 
     def busy_w(self, threads: int = 1) -> float:
         """Power with so many threads; more threads than cores take no more."""
@@ -42,6 +45,16 @@ class PowerModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 def powers() -> dict[str, PowerModel]:
     """The power models that come with the package, by device."""
     return read_powers(_DATA)
+
+
+@cache
+def power_here() -> str | None:
+    """The model that was declared for machines with this one's processor, None: there is none."""
+    here = processor()
+    for model in powers().values() if here else ():
+        if here is not None and any(map(here.is_of, model.processors)):
+            return model.name
+    return None
 
 
 def power(spec: str) -> PowerModel:

@@ -6,11 +6,11 @@ that the runtime refuses) is a record with a reason, and the rest goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from edgewise import sandbox
-from edgewise.energy.computing import Computing
+from edgewise.energy.computing import Computing, Metered
 from edgewise.energy.power import power
 from edgewise.errors import EdgewiseError
 from edgewise.placement import device, phases
@@ -21,10 +21,12 @@ from edgewise.placement.device import OnDevice
 from edgewise.placement.line import Line, line
 from edgewise.placement.rows import Sent, failed, judged
 from edgewise.placement.server import Reached, check, reached
+from edgewise.placement.stored import Ran, metered_on
 from edgewise.placement.subjects import Subject, Unplaceable, subjects
 from edgewise.placement.words import with_flips
 from edgewise.records import Placement
 from edgewise.serving.load import inputs
+from edgewise.store import Store
 
 _TENSORS_ONLY = "cloud: the server takes tensors, no images: the device prepares them all the same"
 #: Told before each step what comes next.
@@ -36,12 +38,13 @@ def measured(of: Comparison, progress: Progress = lambda _: None) -> Iterator[Pl
     links that are done come first.
 
     Raises:
-        UsageError, InputError: a link, the power model, the inputs, the server's address or its
-            certificates cannot be used.
+        UsageError, InputError, StoreError: a link, the power model, the inputs, the server's
+            address, its certificates or the store cannot be used.
     """
     lines = [line(spec, of.seed) for spec in of.links]
     declared = of.power or of.on.power
-    how = Computing(power(declared) if declared else None)
+    declared_power = power(declared) if declared else None
+    meters = metered_on(Store.open(of.store), of.on.name) if of.store else {}
     given = inputs.read(of.given) if of.given else None
     check(of.server)
     with ExitStack() as until:
@@ -51,6 +54,7 @@ def measured(of: Comparison, progress: Progress = lambda _: None) -> Iterator[Pl
         )  # fmt: skip
         for subject in every:
             rows: list[Placement] = []
+            how = Computing(declared_power, _meter(subject, meters))
             try:
                 # Not a list of all: what is there when the user has enough is kept.
                 for row in _rows(of, subject, lines, how, progress):
@@ -81,6 +85,13 @@ def _rows(
     except EdgewiseError as error:
         for each in lines:
             yield from judged(of, subject, here, f"cloud: {error}", each, how)
+
+
+def _meter(subject: Subject | Unplaceable, known: Mapping[Ran, Metered]) -> Metered | None:
+    if isinstance(subject, Unplaceable):
+        return None
+    how = subject.runnable
+    return known.get(Ran(subject.sha256, how.runtime, how.threads))
 
 
 def _failure(samples: Samples) -> str:

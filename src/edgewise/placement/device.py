@@ -10,7 +10,7 @@ import gc
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter_ns
@@ -23,6 +23,7 @@ from edgewise import sandbox
 from edgewise.bench import memory
 from edgewise.bench.statistics import distribution
 from edgewise.devices import emulated, host
+from edgewise.energy.power import power_here
 from edgewise.errors import DeviceError, EdgewiseError, UsageError
 from edgewise.placement.decide import summed_device
 from edgewise.placement.questions import Sending
@@ -128,7 +129,8 @@ def device(name: str) -> Device:
         raise UsageError(
             f"unknown device '{name}'", hint=f"known: {', '.join(DEVICES)}, {emulated.PREFIX}SHARE"
         )
-    return DEVICES[name]
+    on = DEVICES[name]
+    return replace(on, power=power_here()) if name == host.NAME else on
 
 
 def measure(

@@ -100,13 +100,23 @@ def _data() -> _File:
 
 
 @cache
+def _factors() -> dict[str, float]:
+    return {str(row["name"]): float(row["factor"]) for row in _data().slowdown}
+
+
+def machines() -> tuple[str, ...]:
+    """Machines whose cores are known by name."""
+    return tuple(_factors())
+
+
+@cache
 def costs(machine: str | float = "reference") -> Costs:
     """Costs of a core of a known machine, or of one that is so many times as slow as a server's.
 
     Raises:
         UsageError: no such machine, or a factor that is not positive.
     """
-    factors = {str(row["name"]): float(row["factor"]) for row in _data().slowdown}
+    factors = _factors()
     factor = factors.get(machine, 0.0) if isinstance(machine, str) else machine
     if not 0 < factor < float("inf"):
         raise UsageError(

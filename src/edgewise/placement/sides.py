@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from edgewise.energy.power import PowerModel, power, powers
+from edgewise.devices import host
+from edgewise.energy.power import PowerModel, power, power_here, powers
 from edgewise.errors import InputError, UsageError
-from edgewise.placement.preprocess import Costs, costs
+from edgewise.placement.preprocess import Costs, costs, machines
+from edgewise.placement.stored import was_filled_here
 from edgewise.records import Method, Profile
 
 
@@ -63,7 +65,8 @@ def machine(
     Args:
         source: as `simulate --profiles` takes it.
         target: which target of a store.
-        power_model: as `energy.power.power` takes it; None: that of the phone, if it is known.
+        power_model: as `energy.power.power` takes it; None: that of the phone, or of this machine
+            where a store was filled on one with its processor, if it is known.
         slowdown: as `preprocess.costs` takes it; None: that of the power model's device, if it is
             known, else a server's core.
         threads: how many compute; None: what the source says.
@@ -73,7 +76,7 @@ def machine(
     """
     phone = _PHONES.get(source)
     profiles = _profiles(source, target)
-    described = power_model or (phone.power if phone else None)
+    described = power_model or (phone.power if phone else _power_of(source, profiles))
     model = power(described) if described else None
     stated = re.search(r"threads=(\d+)", profiles[0].source or "")
     known_threads = int(stated[1]) if stated else phone.threads if phone else 1
@@ -91,15 +94,26 @@ def _profiles(source: str, target: str | None) -> Sequence[Profile]:
     from edgewise.selection import sources, stored
 
     is_set = source in sources.published()
-    if not is_set and ("://" in source or Path(source).is_dir()):
+    if not is_set and _is_store(source):
         return stored.read_times(source, target)
     return sources.load(source, target=target).table.profiles
+
+
+def _power_of(source: str, profiles: Sequence[Profile]) -> str | None:
+    """The power of this machine, for what it measured itself."""
+    mine = all((profile.source or "").startswith(f"{host.NAME} ") for profile in profiles)
+    return power_here() if _is_store(source) and mine and was_filled_here(source) else None
+
+
+def _is_store(source: str) -> bool:
+    return "://" in source or Path(source).is_dir()
 
 
 def _core(phone: _Phone | None, model: PowerModel | None) -> str:
     if phone is not None:
         return phone.core
-    return model.name if model is not None and model.name in powers() else "reference"
+    is_known = model is not None and model.name in powers() and model.name in machines()
+    return model.name if model is not None and is_known else "reference"
 
 
 def pairs(
