@@ -7,10 +7,10 @@ LoadGen decides when queries come (Poisson) and judges: valid if the 99th percen
 latencies stays below the bound. Needs `mlcommons-loadgen` (requirements-peers.txt), here or in
 `.venv-peers`. Without --url a family is served for the runs: of variants that wait for a drawn time
 (`paced_family.py`, about 90 per second at most), or with --computed of ones that compute
-(`slow_family.py`), and of several cores LoadGen has the last one. A few seconds at each rate come
-before it, not judged: each is a test of its own, and MLPerf lets a system warm up. Queries state
-the bound as their deadline. A refusal is an answer without a result for LoadGen, so a run counts
-here only if refusals and late answers together are at most 1 % as well.
+(`slow_family.py`): anew for each rate, as each is a test of its own. Of several cores LoadGen has
+the last one. A few seconds at the rate come before, not judged: MLPerf lets a system warm up.
+Queries state the bound as their deadline. A refusal is an answer without a result for LoadGen, so a
+run counts here only if refusals and late answers together are at most 1 % as well.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import os
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,7 @@ def main() -> None:
     arguments.add_argument("--qps", default="40,60,75")
     arguments.add_argument("--latency-ms", type=float, default=300.0)
     arguments.add_argument("--seconds", type=float, default=8.0)
-    arguments.add_argument("--warmup", type=float, default=4.0)
+    arguments.add_argument("--warmup", type=float, default=5.0)
     arguments.add_argument("--workers", type=int, default=1)
     arguments.add_argument("--policy", default="deadline")
     arguments.add_argument("--computed", action="store_true")
@@ -133,31 +134,43 @@ def main() -> None:
         return
     family = slow_family if given.computed else paced_family
     rates = [float(word) for word in given.qps.split(",")]
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = family.build(folder)
         environment = {} if given.computed else paced_family.environment(path)
-        for_service, for_loadgen = apart()
-        url = given.url or stack.enter_context(
-            serving(
-                path, workers=given.workers, policy=given.policy, environment=environment,
-                cores=for_service,
-            )
-        )  # fmt: skip
-        if for_loadgen and not given.url:
-            os.sched_setaffinity(0, for_loadgen)
+        for_service, for_loadgen = ((), ()) if given.url else apart()
         settings = LoadSettings(
-            url=url, model=given.model or family.NAME,
+            url="", model=given.model or family.NAME,
             inputs=(given.input or family.inputs(folder),), sla_ms=given.latency_ms,
-            arrivals=f"poisson:{rates[0]:g}", seconds=given.warmup,
+            seconds=given.warmup,
         )  # fmt: skip
         for rate in rates:
-            run.drive(replace(settings, arrivals=f"poisson:{rate:g}"))
-            prepared = run.prepare(settings)
-            with Caller(prepared, judging, given.latency_ms) as caller:
-                verdict = judge(judging, caller, given, rate, len(prepared.bodies), folder)
+            with contextlib.ExitStack() as stack:
+                url = given.url or stack.enter_context(
+                    serving(
+                        path, workers=given.workers, policy=given.policy, environment=environment,
+                        cores=for_service,
+                    )
+                )  # fmt: skip
+                if for_loadgen:
+                    stack.enter_context(_kept_on(for_loadgen))
+                asked = replace(settings, url=url, arrivals=f"poisson:{rate:g}")
+                run.drive(asked)
+                prepared = run.prepare(asked)
+                with Caller(prepared, judging, given.latency_ms) as caller:
+                    verdict = judge(judging, caller, given, rate, len(prepared.bodies), folder)
             print(f"{rate:g} per s, bound {given.latency_ms:g} ms: {caller.verdict(verdict)}",
                   flush=True)  # fmt: skip
+
+
+@contextlib.contextmanager
+def _kept_on(cores: tuple[int, ...]) -> Iterator[None]:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def judge(
