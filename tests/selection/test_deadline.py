@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgewise.errors import UsageError
-from edgewise.network.link import Pair
+from edgewise.network.capacity import Recorded
+from edgewise.network.link import Network, Pair, Path
 from edgewise.records import Profile
 from edgewise.selection import kernels, queueing
 from edgewise.selection.arrays import Prices
@@ -23,7 +24,7 @@ from edgewise.selection.deadline import (
     with_error,
 )
 from edgewise.selection.policies import parse
-from edgewise.selection.profiles import Floats, ProfileTable, table
+from edgewise.selection.profiles import LEVELS, Floats, ProfileTable, table
 from edgewise.selection.protocol import REFUSED
 from edgewise.selection.queueing import Load
 from edgewise.selection.recent import Traffic
@@ -64,11 +65,12 @@ def fitted(rate: float, budget_ms: float = 150, rule: Deadline | None = None) ->
 
 def formula(prices: Prices, left: float, backlog: float, spread: float) -> tuple[int, float]:
     """argmax of gain · P + value, from the definitions: counting, and np.interp on the grid."""
-    nodes = prices.value.shape[0]
+    (known,) = prices.value
+    nodes = len(known)
     grid = prices.reach_ms * (np.arange(nodes) / (nodes - 1)) ** 2
 
     def value(column: int) -> float:
-        return float(np.interp(backlog, grid, prices.value[:, column]))
+        return float(np.interp(backlog, grid, known[:, column]))
 
     def chance(model: int) -> float:
         nodes_ = ((0.0, 2 / 3), (math.sqrt(3), 1 / 6), (-math.sqrt(3), 1 / 6))
@@ -99,7 +101,7 @@ def test_a_choice_is_the_argmax_of_the_formula(
     left: float, backlog: float, spread: float, rate: float, rule: str
 ) -> None:
     policy = _FITTED.setdefault((rate, rule), fitted(rate, rule=_rule(rule)))
-    found = kernels.pick(policy.prices, left, backlog, spread, np.empty(0))
+    found = kernels.pick(policy.prices, 0, left, backlog, spread, np.empty(0))
     expected = formula(policy.prices, left, backlog, spread)
     assert found[0] == expected[0]
     assert found[1] == pytest.approx(expected[1])
@@ -379,7 +381,7 @@ def test_requests_without_any_hope_do_not_dilute_the_price_in_a_good_stretch() -
         budgets_ms = np.where(hopeful, seen.budget_ms, -50.0)
         policy.saw(Traffic(seen.gap_ms, budgets_ms, *[np.zeros(n)] * 3))
         policy.refit()
-        return policy.price_ms(10.0, 20.0)
+        return policy.price_ms(10.0, 20.0, budget_ms=150.0)
 
     alone = DeadlinePolicy(three())
     alone.saw(busy)
@@ -388,3 +390,63 @@ def test_requests_without_any_hope_do_not_dilute_the_price_in_a_good_stretch() -
     mixed = priced(np.random.default_rng(3).random(8000) < 0.25)
     assert stretches == pytest.approx(alone.price_ms(10.0, 20.0), rel=0.25)
     assert mixed < 0.5 * stretches
+
+
+def test_budgets_that_come_in_stretches_have_a_price_of_their_own_in_each() -> None:
+    """Behind a request with much time others like it are near; behind one without, none is."""
+    seen = traffic(60, 150, n=4000)
+
+    def fitted_to(good: np.ndarray) -> DeadlinePolicy:
+        policy = DeadlinePolicy(three())
+        budgets_ms = np.where(good, seen.budget_ms, seen.budget_ms - 200)
+        policy.saw(Traffic(seen.gap_ms, budgets_ms, *[np.zeros(4000)] * 3))
+        policy.refit()
+        return policy
+
+    stretches = fitted_to(np.arange(4000) % 400 < 200)
+    mixed = fitted_to(np.random.default_rng(1).random(4000) < 0.5)
+    good, bad = (stretches.price_ms(10.0, 20.0, budget_ms) for budget_ms in (150.0, -50.0))
+    assert good > 3 * bad > 0
+    assert mixed.price_ms(10.0, 20.0, 150.0) == mixed.price_ms(10.0, 20.0, -50.0)
+
+
+def test_budgets_of_few_values_can_be_divided() -> None:
+    policy = DeadlinePolicy(three())
+    budgets_ms = np.repeat([-90.0, 40.0, 90.0, 90.0, 40.0], 50)
+    policy.saw(Traffic(np.full(250, 10.0), budgets_ms, *[np.zeros(250)] * 3))
+    policy.refit()
+    assert np.isfinite(policy.prices.value).all()
+
+
+def test_work_beyond_every_budget_still_has_a_price() -> None:
+    """A job of 3 s before budgets of 150 ms loses what 3 s of requests bring, not 0.15 s."""
+    quantiles = tuple((level, 4.0 if level < 0.9 else 3000.0) for level in LEVELS.tolist())
+    long = Profile(model="long", accuracy=99, mean_ms=304, std_ms=900, quantiles_ms=quantiles)
+    short = Profile(model="short", accuracy=60, mean_ms=5, std_ms=0.5)
+    policy = DeadlinePolicy(table("two", [short, long]))
+    policy.saw(traffic(20, 150))
+    policy.refit()
+    assert policy.choose(150.0, now_ms=1e9).model == "short"
+    worth = policy.prices.value[0, 0, -1] - policy.prices.value[0, 0, 0]
+    assert worth == pytest.approx(0.1 * 3000 / 50 * 60, rel=0.2)
+
+
+def _stretched(period_ms: float) -> Network:
+    """20 Mbps and 1 Mbps by turns: 100 kB take 40 ms or 800 ms."""
+    edges_ms = np.array([0.0, period_ms, 2 * period_ms])
+    capacity = Recorded(edges_ms, np.array([20.0, 1.0]))
+    return Path("by turns", capacity, capacity, 40.0, 0.0, 0.0, 0.0, 1e5, 1e3)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_network_good_in_stretches_leaves_it_ahead_of_every_model(workers: int) -> None:
+    source = load("p2").table
+    setup = Setup(source, _stretched(30_000.0), False, 15_000, seed=2)
+    queue = Load(arrivals(f"poisson:{125 * workers}"), workers)
+
+    def effective(name: str) -> float:
+        return queueing.run(setup, queueing.parse(name), 300, queue).effective_accuracy
+
+    best = max(effective(f"static:{model}") for model in source.models)
+    assert best > 20
+    assert effective("deadline") > best

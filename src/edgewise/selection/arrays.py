@@ -25,16 +25,18 @@ class Prices(NamedTuple):
     """What `deadline` knows when it chooses among M models.
 
     `gain` (M,): points for an answer in time. `quantiles_ms` (M, Q): service with what is
-    uncertain about the network. `value` (N, M + 1): the worth of all later requests once a model
+    uncertain about the network. `value` (C, N, M + 1): the worth of all later requests once a model
     was given this one, over the backlog; the last column is for a refusal. Node j of the backlog
-    is reach·(j/(N−1))². `models`: those worth looking at, best first. `attainment`, `floor`: see
-    `deadline`.
+    is reach·(j/(N−1))². Where budgets come in stretches there is a value for each of C classes of
+    them, which `edges_ms` (C − 1,) divide. `models`: those worth looking at, best first.
+    `attainment`, `floor`: see `deadline`.
     """
 
     gain: Floats
     quantiles_ms: Floats
     value: Floats
     reach_ms: float
+    edges_ms: Floats
     models: Indices
     attainment: float
     floor: float

@@ -167,6 +167,7 @@ class DeadlinePolicy:
                 quantiles_ms=quantiles_ms,
                 value=np.empty((0, 0)),
                 reach_ms=0.0,
+                edges_ms=np.empty(0),
                 models=undominated(quantiles_ms),
                 attainment=self.rule.attainment,
                 floor=self.rule.floor,
@@ -209,7 +210,7 @@ class DeadlinePolicy:
         prices = self._all_models if cold else self.prices
         loads = load_ms if load_ms is not None else self._no_load
         index, probability, price = self._kernels.decide(
-            prices, budget_ms - wait_ms, backlog_ms, spread_ms, loads
+            prices, budget_ms, wait_ms, backlog_ms, spread_ms, loads
         )
         if index < 0:
             return Choice(None, REFUSED, 0.0, None, 0.0, self.probe(backlog_ms))
@@ -290,12 +291,13 @@ class DeadlinePolicy:
         """Mean service time as known now: what a queued request will take."""
         return self._service.means_ms[self.table.index(model)]
 
-    def price_ms(self, backlog_ms: float, work_ms: float) -> float:
-        """Points that `work_ms` of further work cost later requests, at a backlog per worker."""
-        return float(
-            self._kernels.worth(self.prices, -1, backlog_ms)
-            - self._kernels.worth(self.prices, -1, backlog_ms + work_ms / self.workers)
-        )
+    def price_ms(self, backlog_ms: float, work_ms: float, budget_ms: float = np.inf) -> float:
+        """Points that `work_ms` of further work cost later requests, at a backlog per worker,
+        once a request with a budget has come."""
+        prices, worth = self.prices, self._kernels.worth
+        group = self._kernels.stretch(prices, budget_ms)
+        more_ms = backlog_ms + work_ms / self.workers
+        return float(worth(prices, group, -1, backlog_ms) - worth(prices, group, -1, more_ms))
 
     @property
     def _all_models(self) -> Prices:
@@ -318,7 +320,8 @@ class DeadlinePolicy:
         if count - self._seen_at[index] < PROBE_AFTER:
             self._next_probe = int(self._seen_at[index]) + PROBE_AFTER
             return None
-        if self.prices.value[0, -1] - self.prices.value[0, index] > PROBE_POINTS:
+        idle = self.prices.value[:, 0]
+        if (idle[:, -1] - idle[:, index]).max() > PROBE_POINTS:
             return None
         self._seen_at[index] = count
         return self.table.models[index]

@@ -63,26 +63,43 @@ def in_time(sorted_ms: Floats, row: int, left_ms: float, spread_ms: float) -> fl
     return (left + right) / 6 + middle * 2 / 3
 
 
+@njit(inline="always")
+def stretch(prices: Prices, budget_ms: float) -> int:
+    """The class of a budget."""
+    group = 0
+    for edge_ms in prices.edges_ms:
+        if budget_ms >= edge_ms:
+            group += 1
+    return group
+
+
 @njit()
-def worth(prices: Prices, column: int, backlog_ms: float) -> float:
-    """Value of a column at a backlog, linear between the nodes."""
-    cell, part = position(backlog_ms, prices.reach_ms, prices.value.shape[0])
-    low = prices.value[cell, column]
-    return float(low + part * (prices.value[cell + 1, column] - low))
+def worth(prices: Prices, group: int, column: int, backlog_ms: float) -> float:
+    """Value of a column at a backlog, linear between the nodes, in a class of budgets."""
+    cell, part = position(backlog_ms, prices.reach_ms, prices.value.shape[1])
+    low = prices.value[group, cell, column]
+    return float(low + part * (prices.value[group, cell + 1, column] - low))
 
 
 @njit(inline="always")
 def pick(
-    prices: Prices, left_ms: float, backlog_ms: float, spread_ms: float, load_ms: Floats
+    prices: Prices,
+    group: int,
+    left_ms: float,
+    backlog_ms: float,
+    spread_ms: float,
+    load_ms: Floats,
 ) -> tuple[int, float]:
     """The model that maximises gain · P(in time) + value, and its P; −1 refuses.
 
-    `left_ms` is the budget without the wait, `spread_ms` the deviation of the wait, `load_ms`
-    (M,) what each model needs before it can run; empty: all are resident.
+    `group` is the class of the budget, `left_ms` what the wait leaves of it, `spread_ms` the
+    deviation of the wait, `load_ms` (M,) what each model needs before it can run; empty: all are
+    resident.
     """
-    cell, part = position(backlog_ms, prices.reach_ms, prices.value.shape[0])
     value = prices.value
-    refusal = value[cell, -1] + part * (value[cell + 1, -1] - value[cell, -1])
+    cell, part = position(backlog_ms, prices.reach_ms, value.shape[1])
+    low = value[group, cell, -1]
+    refusal = low + part * (value[group, cell + 1, -1] - low)
     cold = load_ms.shape[0] > 0
     best, chosen, chance, sure = refusal, -1, 0.0, False
     for model in prices.models:
@@ -100,10 +117,10 @@ def pick(
             continue
         score = prices.gain[model] * likely
         if load > 0.0:
-            score += worth(prices, model, backlog_ms + load)
+            score += worth(prices, group, model, backlog_ms + load)
         else:
-            low = value[cell, model]
-            score += low + part * (value[cell + 1, model] - low)
+            low = value[group, cell, model]
+            score += low + part * (value[group, cell + 1, model] - low)
         if score > best:
             best, chosen, chance = score, model, likely
     return chosen, chance
@@ -111,14 +128,21 @@ def pick(
 
 @njit()
 def decide(
-    prices: Prices, left_ms: float, backlog_ms: float, spread_ms: float, load_ms: Floats
+    prices: Prices,
+    budget_ms: float,
+    wait_ms: float,
+    backlog_ms: float,
+    spread_ms: float,
+    load_ms: Floats,
 ) -> tuple[int, float, float]:
     """`pick` for one request, with the price of what it picked, in points."""
-    model, likely = pick(prices, left_ms, backlog_ms, spread_ms, load_ms)
+    group = stretch(prices, budget_ms)
+    model, likely = pick(prices, group, budget_ms - wait_ms, backlog_ms, spread_ms, load_ms)
     price = 0.0
     if model >= 0:
         load = load_ms[model] if load_ms.shape[0] > 0 else 0.0
-        price = worth(prices, -1, backlog_ms) - worth(prices, model, backlog_ms + load)
+        price = worth(prices, group, -1, backlog_ms)
+        price -= worth(prices, group, model, backlog_ms + load)
     return model, likely, price
 
 
@@ -304,7 +328,8 @@ def serve_priced(
             if other == worker:
                 wait_ms, variance = left_ms, hidden
         backlog_ms, spread_ms = work_ms / workers.shape[0], np.sqrt(variance)
-        model, _ = pick(prices, budget_ms[i] - wait_ms, backlog_ms, spread_ms, load_ms)
+        group, left_ms = stretch(prices, budget_ms[i]), budget_ms[i] - wait_ms
+        model, _ = pick(prices, group, left_ms, backlog_ms, spread_ms, load_ms)
         out.model[i], out.backlog_ms[i] = model, backlog_ms
         out.wait_ms[i], out.spread_ms[i] = wait_ms, spread_ms
         if model >= 0:
@@ -331,52 +356,20 @@ def flow(grid_ms: Floats, shifts_ms: Floats, reach_ms: float) -> Floats:
 def act(
     prices: Prices, grid_ms: Floats, wait_ms: Floats, spread_ms: Floats, budgets_ms: Floats
 ) -> tuple[Floats, Floats]:
-    """What `pick` does at each backlog: the share of each model, refusal last, (N, M + 1), and
-    the mean gain, (N,), over equally likely budgets."""
-    refusal = prices.gain.shape[0]
-    shares = np.zeros((grid_ms.shape[0], refusal + 1))
-    gains = np.zeros(grid_ms.shape[0])
+    """What `pick` does at each backlog: the share of each model, refusal last, (C, N, M + 1), and
+    the mean gain, (C, N), over equally likely budgets of each class, (C, B)."""
+    refusal, classes = prices.gain.shape[0], budgets_ms.shape[0]
+    shares = np.zeros((classes, grid_ms.shape[0], refusal + 1))
+    gains = np.zeros((classes, grid_ms.shape[0]))
     load_ms = np.empty(0)
-    weight = 1.0 / budgets_ms.shape[0]
-    for node in range(grid_ms.shape[0]):
-        for budget_ms in budgets_ms:
-            left_ms = budget_ms - wait_ms[node]
-            model, likely = pick(prices, left_ms, grid_ms[node], spread_ms[node], load_ms)
-            shares[node, model] += weight
-            if model >= 0:
-                gains[node] += weight * prices.gain[model] * likely
+    weight = 1.0 / budgets_ms.shape[1]
+    for group in range(classes):
+        for node in range(grid_ms.shape[0]):
+            backlog_ms, spread = grid_ms[node], spread_ms[node]
+            for budget_ms in budgets_ms[group]:
+                left_ms = budget_ms - wait_ms[node]
+                model, likely = pick(prices, group, left_ms, backlog_ms, spread, load_ms)
+                shares[group, node, model] += weight
+                if model >= 0:
+                    gains[group, node] += weight * prices.gain[model] * likely
     return shares, gains
-
-
-@njit()
-def changed(
-    rows: Floats,
-    count: int,
-    known: int,
-    before: Floats,
-    windows: Indices,
-    deviations: float,
-    share: float,
-) -> int:
-    """The first window of the last requests in which a mean is no longer what it was, 0: none.
-
-    `rows` (R, a power of two) is a ring that `count` values of each row went into, the last `known`
-    of them alike; `before` (R, 3) mean, variance and number of what to compare with. A change is
-    more than so many standard errors and a share of the mean. Few values of a heavy tail show too
-    little variance, so the larger of the two counts for both.
-    """
-    wrap = rows.shape[1] - 1
-    for window in windows:
-        n = min(window, known)
-        for row in range(before.shape[0]):
-            mean = 0.0
-            for back in range(1, n + 1):
-                mean += rows[row, (count - back) & wrap]
-            mean /= n
-            square = 0.0
-            for back in range(1, n + 1):
-                square += (rows[row, (count - back) & wrap] - mean) ** 2
-            error = np.sqrt(max(before[row, 1], square / n) * (1 / before[row, 2] + 1 / n))
-            if abs(mean - before[row, 0]) > deviations * error + share * abs(before[row, 0]):
-                return int(n)
-    return 0

@@ -57,7 +57,8 @@ class Lane:
         self.slowdown = 1.0
         self.later: Later | None = None
         self._spare = self._mean_ms = self._square = 0.0
-        self._values: list[Floats] = []
+        self._values: list[list[Floats]] = []
+        self._budget_ms = np.inf
         self._elapsed_ms: list[float] = []
         self._workers = workers
         self._clock_ms = self._seen_ms = 0.0
@@ -79,7 +80,7 @@ class Lane:
         """A request came that it decides on."""
         assert self.policy is not None
         self._clock_ms += self.idle_ms(now_ms)
-        self._seen_ms, self._others_ms = now_ms, 0.0
+        self._seen_ms, self._others_ms, self._budget_ms = now_ms, 0.0, budget_ms
         self.policy.note(self._clock_ms, budget_ms, backlog_ms, wait_ms, spread_ms)
 
     # -- prices -----------------------------------------------------------------------------------
@@ -105,16 +106,22 @@ class Lane:
     def lay_out(self, grid_ms: Floats) -> None:
         """Bring the values of a backlog onto the pool's grid."""
         if self.later is None:
-            self._elapsed_ms, self._values = [0.0], [np.zeros(len(grid_ms))]
+            self._elapsed_ms, self._values = [0.0], [[np.zeros(len(grid_ms))]]
             return
         self._elapsed_ms = self.later.elapsed_ms.tolist()
         firm = 1 - _SHARED * self._spare
-        self._values = [firm * np.interp(grid_ms, self.later.grid_ms, v) for v in self.later.value]
+        self._values = [
+            [firm * np.interp(grid_ms, self.later.grid_ms, value) for value in group]
+            for group in self.later.value
+        ]
 
     def terminal(self, now_ms: float) -> Floats:
         """What a backlog is worth for its requests yet to come, on the pool's grid."""
         level = bisect_right(self._elapsed_ms, self.idle_ms(now_ms)) - 1
-        return self._values[max(level, 0)]
+        group = 0
+        if len(self._values) > 1 and self.later is not None:
+            group = int(np.searchsorted(self.later.edges_ms, self._budget_ms, side="right"))
+        return self._values[group][max(level, 0)]
 
     def started(self, job_ms: float, fast_ms: float) -> None:
         """It gave a request a job that could have been as short as `fast_ms`."""

@@ -24,6 +24,12 @@ _FIRST, _LAST = 8, 16384
 _LOOK, _WINDOWS, _CHANGED, _ALIKE = 64, np.array([64, 256, 1024]), 4.5, 0.02
 
 
+#: Rows of what is remembered.
+_GAP, _BUDGET = 0, 1
+#: Lengths of batches whose means tell whether a row wanders, and the least number of batches.
+_BATCHES, _ENOUGH_BATCHES = (8, 32, 128, 512), 8
+
+
 @dataclass(frozen=True, eq=False)
 class Traffic:
     """n requests lately seen, in order: the gap before each, the budget it had on arrival, the
@@ -104,6 +110,7 @@ class TrafficLog:
     def __init__(self) -> None:
         self._rows = np.zeros((5, _MEMORY))
         self._known = 0  # requests since the traffic changed
+        self._steady = 0  # requests since the gaps changed
         self._last_ms: float | None = None
         self._next_fit, self._next_look = _FIRST, _LOOK
         self._reference: Floats | None = None
@@ -163,6 +170,7 @@ class TrafficLog:
     def _advance(self, n: int) -> None:
         self.count += n
         self._known += n
+        self._steady += n
         if self.count >= self._next_look:
             self._look()
 
@@ -171,17 +179,43 @@ class TrafficLog:
         self._next_look = self.count + self._patience
         if self._reference is None:
             return
-        from edgewise.selection import kernels
-
-        recent = kernels.changed(
-            self._rows, self.count, self._known, self._reference, _WINDOWS, _CHANGED, _ALIKE
-        )
-        if recent:
-            self._known = recent
+        if recent := self._changed(_GAP, self._known):
+            self._known = self._steady = recent
             self._next_fit = self.count
+        elif recent := self._changed(_BUDGET, self._known):
+            if not _wanders(self._tail(self._steady)[_BUDGET, :-recent]):
+                self._known = recent
+                self._next_fit = self.count
+            elif self._known < min(self._steady, _MEMORY):
+                self._known = self._steady
+                self._next_fit = self.count
+
+    def _changed(self, row: int, known: int) -> int:
+        from edgewise.selection import drift
+
+        assert self._reference is not None
+        before = self._reference[row]
+        return drift.changed(self._rows, row, self.count, known, before, _WINDOWS, _CHANGED, _ALIKE)
 
 
 def _summary(rows: Floats) -> Floats:
     """Mean and variance of each row, and how many values they are of, (rows, 3)."""
     n = rows.shape[1]
     return np.stack([rows.mean(axis=1), rows.var(axis=1), np.full(len(rows), n)], axis=1)
+
+
+def _wanders(values: Floats) -> bool:
+    """Whether values go up and down in stretches, so that another mean of later ones is nothing
+    new: whether means of batches differ by more than those of independent values."""
+    if len(values) < _ENOUGH_BATCHES * _BATCHES[0]:
+        return False
+    variance = float(values.var())
+    for length in _BATCHES:
+        count = len(values) // length
+        if count < _ENOUGH_BATCHES:
+            break
+        means = values[len(values) - count * length :].reshape(count, length).mean(axis=1)
+        chance = 1 + 3 * (2 / (count - 1)) ** 0.5
+        if length * float(means.var(ddof=1)) > chance * variance:
+            return True
+    return False
