@@ -97,6 +97,17 @@ class FakeService:
             outputs = tuple(t for name in request.wanted for t in outputs if t.name == name)
         return replace(RESULT, model=request.model, outputs=outputs, id=request.id)
 
+    def ask(self, request: InferRequest, told: Callable[[Any], None]) -> Callable[[], Any]:
+        self.model_metadata(request.model)
+
+        def tell(task: asyncio.Task[InferResult]) -> None:
+            if not task.cancelled():
+                told(task.exception() or task.result())
+
+        task = asyncio.get_running_loop().create_task(self.infer(request))
+        task.add_done_callback(tell)
+        return task.cancel
+
     async def _slowly(self, request: InferRequest) -> tuple[Tensor, ...]:
         self.release = asyncio.Event()
         self.started.set()

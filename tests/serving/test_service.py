@@ -115,17 +115,20 @@ class Served:
         self.service.subscribe(self.told.append)
 
     def ask(self, sla_ms: float | None = 1000.0, model: str = "f", **stated: float) -> Any:
-        values = np.zeros((1, 4), np.float32)
-        request = InferRequest(
-            model,
-            (Tensor("x", "FP32", values.shape, values),),
-            Stated(arrived_ms=time.monotonic() * 1000, sla_ms=sla_ms, **stated),
-            id="one",
-        )
-        return self.service.infer(request)
+        return self.service.infer(request(sla_ms, model, **stated))
 
     def kinds(self) -> list[str]:
         return [type(event).__name__ for event in self.told]
+
+
+def request(sla_ms: float | None = 1000.0, model: str = "f", **stated: float) -> InferRequest:
+    values = np.zeros((1, 4), np.float32)
+    return InferRequest(
+        model,
+        (Tensor("x", "FP32", values.shape, values),),
+        Stated(arrived_ms=time.monotonic() * 1000, sla_ms=sla_ms, **stated),
+        id="one",
+    )
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
@@ -144,6 +147,40 @@ def test_the_budget_decides_between_variants(tmp_path: Path) -> None:
         assert roomy.parameters()["policy"]
         await asyncio.sleep(0)  # listeners are told after the caller
         assert served.kinds() == ["Arrived", "Answered", "Arrived", "Answered"]
+
+    run(work)
+
+
+def test_who_is_called_back_is_called_once(tmp_path: Path) -> None:
+    """With the result, with the error, or not at all where it left before."""
+
+    async def work() -> None:
+        served = Served(tmp_path)
+        told: list[object] = []
+        served.workers.held = []
+        served.service.ask(request(), told.append)
+        leave_running = served.service.ask(request(), told.append)
+        leave_queued = served.service.ask(request(), told.append)
+        leave_queued()
+        (_, first), served.workers.held = served.workers.held[0], []
+        first(ran(1.0))
+        assert told == []  # in the loop's next round
+        await asyncio.sleep(0.01)
+        assert [type(each) for each in told] == [InferResult]
+        (_, second), served.workers.held = served.workers.held[0], []
+        leave_running()
+        leave_running()
+        second(ran(1.0))
+        served.service.ask(request(), told.append)
+        (_, third), served.workers.held = served.workers.held[0], []
+        third(InferenceFailed("it broke"))
+        await asyncio.sleep(0.01)
+        served.service.ask(request(100.0, upload_ms=60.0, download_ms=50.0), told.append)
+        assert await served.service.drain(1.0) == 0
+        await asyncio.sleep(0.01)
+        assert [type(each) for each in told] == [InferResult, InferenceFailed, Refused]
+        cancelled = [e for e in served.told if isinstance(e, events.Cancelled)]
+        assert [e.running for e in cancelled] == [False, True]
 
     run(work)
 

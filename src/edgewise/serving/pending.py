@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 from edgewise.selection.scheduling import Assignment, Plan, Shed, Ticket
 from edgewise.serving import events
@@ -33,11 +35,50 @@ def now_ms() -> float:
     return time.monotonic() * 1000
 
 
+#: Told once, on the loop, with the result or why there is none.
+Told = Callable[[InferResult | ServingError], None]
+
+
+class Caller(Protocol):
+    """Who waits for a result: a future of it, or a `Callback`."""
+
+    def done(self) -> bool:
+        """Whether it waits no more."""
+
+    def set_result(self, result: InferResult, /) -> None:
+        """Here it is."""
+
+    def set_exception(self, error: ServingError, /) -> None:
+        """There is none."""
+
+
+class Callback:
+    """A caller that is called in the loop's next round: a future and the task that awaits it take
+    longer to make and to wake."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, told: Told) -> None:
+        self._told: Told | None = told
+
+    def done(self) -> bool:
+        """As `Caller.done`."""
+        return self._told is None
+
+    def set_result(self, result: InferResult | ServingError, /) -> None:
+        """As `Caller.set_result`."""
+        told, self._told = self._told, None
+        assert told is not None
+        asyncio.get_running_loop().call_soon(told, result)
+
+    set_exception = set_result
+
+
 class Pending:
     """A request between its arrival and its result."""
 
     __slots__ = (
-        "budget", "family", "future", "inputs", "moved", "pinned", "plan", "request", "ticket",
+        "budget", "caller", "family", "inputs", "moved", "pinned", "plan", "request", "ticket",
     )  # fmt: skip
 
     def __init__(
@@ -48,7 +89,7 @@ class Pending:
         budget: Budget,
         ticket: Ticket,
         plan: Plan,
-        future: asyncio.Future[InferResult],
+        caller: Caller,
     ) -> None:
         self.request = request
         self.inputs = request.inputs
@@ -57,7 +98,7 @@ class Pending:
         self.budget = budget
         self.ticket = ticket
         self.plan = plan
-        self.future = future
+        self.caller = caller
         self.moved = False
 
 

@@ -32,7 +32,16 @@ from edgewise.serving.messages import (
     Unavailable,
 )
 from edgewise.serving.outcomes import Ran
-from edgewise.serving.pending import Pending, Teller, eligible, now_ms, result_of
+from edgewise.serving.pending import (
+    Callback,
+    Caller,
+    Pending,
+    Teller,
+    Told,
+    eligible,
+    now_ms,
+    result_of,
+)
 from edgewise.serving.running import Pools, note_demand
 from edgewise.serving.sweep import Sweep
 
@@ -120,14 +129,23 @@ class Service:
             Refused: it cannot be in time, or costs others more than it brings.
             Unavailable, InferenceFailed: no worker could do it; or it broke one.
         """
-        pending = self._admit(request)
+        future: asyncio.Future[InferResult] = asyncio.get_running_loop().create_future()
+        pending = self._admit(request, future)
         try:
-            return await pending.future
+            return await future
         except asyncio.CancelledError:
             self._cancel(pending)
             raise
 
-    def _admit(self, request: InferRequest) -> Pending:
+    def ask(self, request: InferRequest, told: Told) -> Callable[[], None]:
+        """As `infer`, without a coroutine: `told` gets the result or the error later; what it
+        gives is to be called where the caller goes away before that.
+
+        Raises: as `infer`, where it is refused at once.
+        """
+        return partial(self._cancel, self._admit(request, Callback(told)))
+
+    def _admit(self, request: InferRequest, caller: Caller) -> Pending:
         self._catch_up()
         arrived_ms = now_ms()
         family_name = ""
@@ -154,8 +172,7 @@ class Service:
             if not isinstance(error, Refused):
                 self.teller.failed(request, family_name, error, budget, arrived_ms)
             raise
-        future: asyncio.Future[InferResult] = asyncio.get_running_loop().create_future()
-        pending = Pending(request, family, pinned, budget, ticket, verdict, future)
+        pending = Pending(request, family, pinned, budget, ticket, verdict, caller)
         self._pending[ticket.id] = pending
         self._idle.clear()
         self._pump(arrived_ms)
@@ -199,8 +216,8 @@ class Service:
         pending = self._pending.pop(shed.ticket.id, None)
         if pending is None:
             return
-        if not pending.future.done():
-            pending.future.set_exception(
+        if not pending.caller.done():
+            pending.caller.set_exception(
                 self._refusal(pending.request, pending.family, pending.budget, shed, at_ms)
             )
         self._settle()
@@ -312,20 +329,20 @@ class Service:
         at_ms: float,
     ) -> list[_Answer]:
         pending = self._pending.pop(ticket.id, None)
-        if pending is None or pending.future.done():
+        if pending is None or pending.caller.done():
             return []
         self._answered[ticket.id] = (pending.family, pending.inputs)
         if len(self._answered) > _KEPT:
             self._answered.popitem(last=False)
         result = result_of(pending, work, served, ran, outputs, started_ms, at_ms)
-        pending.future.set_result(result)
+        pending.caller.set_result(result)
         return [(pending, result)]
 
     def _fail(
         self, work: Assignment, ticket: Ticket, served: Served, error: EdgewiseError, at_ms: float
     ) -> None:
         pending = self._pending.pop(ticket.id, None)
-        if work.probe or pending is None or pending.future.done():
+        if work.probe or pending is None or pending.caller.done():
             return
         if isinstance(error, Down) and not pending.moved and self.pools.ready():
             # It may still be in time elsewhere, and an inference can be done twice.
@@ -335,7 +352,7 @@ class Service:
         told = error if isinstance(error, ServingError) else InferenceFailed(
             f"'{served.name}' could not run: {error.message}", hint=error.hint
         )  # fmt: skip
-        pending.future.set_exception(told)
+        pending.caller.set_exception(told)
         self.teller.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
 
     def _refusal(
@@ -370,8 +387,8 @@ class Service:
             await asyncio.wait_for(self._idle.wait(), seconds)
         left = list(self._pending.values())
         for pending in left:
-            if not pending.future.done():
-                pending.future.set_exception(Unavailable("the service shuts down"))
+            if not pending.caller.done():
+                pending.caller.set_exception(Unavailable("the service shuts down"))
         self._pending.clear()
         return len(left)
 
@@ -405,7 +422,7 @@ class Service:
             pending.ticket.eligible = eligible(pending.family, pending.pinned, pending.request)
         except ServingError as error:
             del self._pending[pending.ticket.id]
-            pending.future.set_exception(error)
+            pending.caller.set_exception(error)
             return
         self._again(pending, at_ms)
 

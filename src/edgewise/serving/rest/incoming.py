@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -31,6 +31,7 @@ class Incoming:
         "_chunks",
         "_declared_bytes",
         "_error",
+        "_leave",
         "_size",
         "_task",
         "_waiter",
@@ -54,6 +55,7 @@ class Incoming:
         self._error: ServingError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._task: asyncio.Task[Any] | None = None
+        self._leave: Callable[[], None] | None = None
 
     # -- the connection's side -----------------------------------------------------------------
 
@@ -106,6 +108,9 @@ class Incoming:
             self._waiter.set_exception(Gone())
         elif self._task is not None:
             self._task.cancel()
+        elif self._leave is not None:
+            leave, self._leave = self._leave, None
+            leave()
 
     def release(self) -> None:
         """Forget the body; whoever still uses it has it. May be called again."""
@@ -120,6 +125,18 @@ class Incoming:
         """As `Exchange.body`."""
         if self._error is None and not self.whole:
             await self._arrival()
+        return self.content()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body that are here."""
+        return self._size
+
+    def content(self) -> bytes | memoryview:
+        """The body, which is here.
+
+        Raises: as `Exchange.body`.
+        """
         if self._error is not None:
             raise self._error
         if self.gone:
@@ -154,6 +171,15 @@ class Incoming:
         finally:
             self._task = None
 
+    def hold(self, leave: Callable[[], None]) -> None:
+        """Work goes on for it that no task waits for; `leave` ends it if the caller goes away."""
+        self._leave = leave
+        self.connection.handling = self
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the rest in a task of its own, which the caller's leaving does not end."""
+        self.connection.spawn(work)
+
     def kernel_rtt_ms(self) -> float | None:
         """As `Exchange.kernel_rtt_ms`."""
         return self.connection.rtt_ms()
@@ -162,5 +188,16 @@ class Incoming:
         """As `Exchange.respond`: head and body in one write."""
         if self.connection.flow.write_paused:
             await self.connection.flow.drain()
+        self._write(status, headers, body)
+
+    def reply(self, status: int, headers: Headers, body: Parts) -> None:
+        """As `respond`, at once where its caller takes what is written."""
+        if self.connection.flow.write_paused:
+            self.spawn(self.respond(status, headers, body))
+        else:
+            self._write(status, headers, body)
+
+    def _write(self, status: int, headers: Headers, body: Parts) -> None:
         self.release()
+        self._leave = None
         self.connection.answer(self, status, headers, body)

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Coroutine
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, ClassVar
@@ -112,6 +113,7 @@ class Connection(HttpToolsProtocol):
         self.deadline = self.write_deadline = math.inf
         self.handling: Incoming | None = None
         self._newest: Incoming | None = None
+        self._unbegun: _Inference | None = None
         self._stamp_ms = 0.0
         self._head_bytes = 0
         self._in_head = True
@@ -143,12 +145,27 @@ class Connection(HttpToolsProtocol):
             # Not offered: the request is answered as any other, what follows is not HTTP/1.1.
             self.cycle.keep_alive = False
         except httptools.HttpParserError as error:
+            self._unbegun = None
             self._end(400, f"no HTTP request: {error}")
             return
+        if self._unbegun is not None:
+            self._begin(self._unbegun)
         if self._in_head and not self._is_lingering:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES:
                 self._end(431, f"the request's head is above {_HEAD_BYTES} bytes")
+
+    def _begin(self, one: _Inference) -> None:
+        """An inference whose head came, and perhaps all of it: then it may need no task."""
+        self._unbegun = None
+        what = (one.exchange, one.path, one.headers, one.model, one.version)
+        if not (one.exchange.whole and self.app.infer.begin(*what)):
+            self._start_asgi_task(one, self.app)  # type: ignore[arg-type]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """A task that is waited for at the end."""
+        self.tasks.add(task := self.loop.create_task(work))
+        task.add_done_callback(self.tasks.discard)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The caller left, or we closed."""
@@ -176,7 +193,7 @@ class Connection(HttpToolsProtocol):
         else:
             before, self.cycle = self.cycle, found  # type: ignore[assignment]
             if before is None or before.response_complete:
-                self._start_asgi_task(self.cycle, self.app)
+                self._unbegun = found
             else:
                 self.flow.pause_reading()
                 self.pipeline.appendleft((self.cycle, self.app))
