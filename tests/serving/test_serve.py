@@ -171,7 +171,9 @@ def test_sigterm_fails_no_request(tmp_path: Path) -> None:
         callers = [threading.Thread(target=caller) for _ in range(4)]
         for each in callers:
             each.start()
-        time.sleep(0.7)
+        end = time.monotonic() + 60
+        while len(statuses) <= 20 and time.monotonic() < end:
+            time.sleep(0.02)
         assert running.stop() == 0
         for each in callers:
             each.join(20)
