@@ -29,7 +29,7 @@ from edgewise.records import App, Model, PackageKind
 #: What every record says until code is looked at too.
 CODE_NOTE = "code not examined: what the app's own code uses is not looked at in this version"
 
-_WORTH_A_THREAD = 4 << 20
+_WORTH_A_THREAD = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)

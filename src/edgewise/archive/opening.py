@@ -15,16 +15,18 @@ INSIDE = "!/"
 _ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 #: Other ways of packing files, by what stands where: RFC 1952 (gzip), RFC 8878 (zstd), POSIX's
 #: ustar; for the rest their formats' own descriptions.
+_TAR, _TAR_AT = b"ustar", 257
 _PACKED = (
     ("gzip", 0, b"\x1f\x8b\x08"),
     ("xz", 0, b"\xfd7zXZ\0"),
-    ("bzip2", 4, b"1AY&SY"),
+    ("bzip2", 0, tuple(b"BZh%d1AY&SY" % level for level in range(1, 10))),
     ("zstd", 0, b"\x28\xb5\x2f\xfd"),
     ("LZ4", 0, b"\x04\x22\x4d\x18"),
     ("7z", 0, b"7z\xbc\xaf\x27\x1c"),
     ("RAR", 0, b"Rar!\x1a\x07"),
-    ("tar", 257, b"ustar"),
+    ("tar", _TAR_AT, _TAR),
 )
+_PACKED_FIRSTS = frozenset((b"\x1f", b"\xfd", b"B", b"\x28", b"\x04", b"7", b"R"))
 
 
 def open_file(path: str, limits: Limits | None = None) -> Source:
@@ -56,6 +58,8 @@ def opens_as_archive(head: bytes) -> bool:
 
 def packed_as(head: bytes) -> str | None:
     """What a file with these first bytes (263 or more) is packed with, if it is not read here."""
+    if not (head[:1] in _PACKED_FIRSTS or head.startswith(_TAR, _TAR_AT)):
+        return None  # almost every entry of an app: decided without a loop
     return next((name for name, at, magic in _PACKED if head.startswith(magic, at)), None)
 
 

@@ -101,6 +101,8 @@ class Archive:
 class Entry:
     """An entry of an archive (a `File`). Its content is inflated once, while the entry lives."""
 
+    __slots__ = ("_content", "_row", "archive", "entry_name", "name", "path", "size")
+
     def __init__(self, archive: Archive, row: Row) -> None:
         self.archive = archive
         self.entry_name = row.name
@@ -116,8 +118,9 @@ class Entry:
         if self._content is not None or not count:
             return bytes(self.data()[:count])
         try:
-            deflated, packed = self._locate()
-            return inflate_head(packed.view, count) if deflated else bytes(packed.view[:count])
+            deflated, start, end = self._place()
+            packed = self.archive.region.view[start:end]
+            return inflate_head(packed, count) if deflated else bytes(packed[:count])
         except MalformedArchive as error:
             raise self._named(error) from error
 
@@ -165,7 +168,12 @@ class Entry:
         return content
 
     def _locate(self) -> tuple[bool, Region]:
-        """Whether it is deflated, and its bytes as they stand in the archive.
+        """Whether it is deflated, and its bytes as they stand in the archive."""
+        deflated, start, end = self._place()
+        return deflated, self.archive.region.part(start, end - start)
+
+    def _place(self) -> tuple[bool, int, int]:
+        """Whether it is deflated, and where in the archive it begins and ends.
 
         Sees through methods and encryption bits that were set to mislead tools: Android ignores
         the bit and takes everything that is not deflated as stored.
@@ -174,32 +182,33 @@ class Entry:
         deflated = row.method == _DEFLATED
         if row.method not in (_STORED, _DEFLATED):
             deflated = self._is_deflated(start)
-        packed = self._part(start, row.compressed_size if deflated else row.size)
-        if row.flags & _ENCRYPTED and not self._is_plain(deflated, packed):
+        end = self._end(start, row.compressed_size if deflated else row.size)
+        if row.flags & _ENCRYPTED and not self._is_plain(deflated, start, end):
             raise MalformedArchive("is encrypted", hint="unpack it with its password first")
-        return deflated, packed
+        return deflated, start, end
 
     def _start(self) -> int:
         """Where the bytes begin: behind the local header, whose own lengths count."""
-        offset, region = self._row.offset, self.archive.region
-        if offset + _LOCAL_HEADER.size > len(region):
+        offset, view = self._row.offset, self.archive.region.view
+        if offset + _LOCAL_HEADER.size > len(view):
             raise MalformedArchive("lies outside the archive")
-        signature, name_size, extra_size = _LOCAL_HEADER.unpack_from(region.view, offset)
+        signature, name_size, extra_size = _LOCAL_HEADER.unpack_from(view, offset)
         if signature != _LOCAL:
             raise MalformedArchive("its header is not where the directory says")
         return int(offset + _LOCAL_HEADER.size + name_size + extra_size)
 
-    def _part(self, start: int, size: int) -> Region:
-        if start + size > len(self.archive.region):
+    def _end(self, start: int, size: int) -> int:
+        if start + size > len(self.archive.region.view):
             raise MalformedArchive("reaches beyond the end of the archive")
-        return self.archive.region.part(start, size)
+        return start + size
 
     def _is_deflated(self, start: int) -> bool:
         """Of an entry with a method that Android does not know."""
         row = self._row
         if row.compressed_size == row.size:
             return False
-        if _inflates(self._part(start, row.compressed_size), row.size):
+        end = self._end(start, row.compressed_size)
+        if _inflates(self.archive.region.view[start:end], row.size):
             return True
         if row.method in _OTHER_METHODS:
             raise MalformedArchive(
@@ -207,18 +216,18 @@ class Entry:
             )
         return False
 
-    def _is_plain(self, deflated: bool, packed: Region) -> bool:
+    def _is_plain(self, deflated: bool, start: int, end: int) -> bool:
         """Of an entry marked as encrypted. Encrypted data neither inflates nor keeps its sum."""
-        row = self._row
-        return _inflates(packed, row.size) if deflated else _checksum(packed) == row.crc
+        row, packed = self._row, self.archive.region.part(start, end - start)
+        return _inflates(packed.view, row.size) if deflated else _checksum(packed) == row.crc
 
     def _named(self, error: MalformedArchive) -> MalformedArchive:
         return MalformedArchive(f"{self.path}: {error.message}", hint=error.hint)
 
 
-def _inflates(packed: Region, size: int) -> bool:
+def _inflates(packed: memoryview, size: int) -> bool:
     try:
-        inflate_head(packed.view, min(size, 512))
+        inflate_head(packed, min(size, 512))
     except MalformedArchive:
         return False
     return True
