@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+import edgewise.cli
 from edgewise import __version__
-from edgewise.cli.main import run
+from edgewise.cli.main import VERBS, command_line, run
 
 HEAVY = {"numpy", "pyarrow", "duckdb", "onnxruntime", "ai_edge_litert", "vl_convert", "deflate"}
 
@@ -35,6 +38,22 @@ def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[st
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("edgewise: ") and captured.err.count("\n") == 1
+
+
+def test_a_verb_alone_is_there_as_it_is_among_all() -> None:
+    """What was left out for a quick start is what nobody asked for."""
+    every = command_line([]).registered_commands
+    assert [info.name for info in every] == list(VERBS)
+    for info in every:
+        alone = {
+            found.name: found.callback for found in command_line([info.name]).registered_commands
+        }
+        assert alone[info.name] is info.callback
+        assert len({VERBS[name] for name in alone}) == 1
+    rooms = {module.name for module in pkgutil.iter_modules(edgewise.cli.__path__)}
+    assert {
+        name for name in rooms if hasattr(import_module(f"edgewise.cli.{name}"), "register")
+    } == {*VERBS.values()}
 
 
 @pytest.mark.parametrize("verb", ["--help", "--version"])

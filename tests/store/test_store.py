@@ -375,7 +375,7 @@ def test_a_place_that_cannot_be_written_says_so(store: Store) -> None:
 def test_scan_without_a_store_imports_nothing_of_it() -> None:
     code = """
         import sys
-        import edgewise.cli.main
+        import edgewise.cli.apps
         import edgewise.store
         print(sorted({"pyarrow", "duckdb", "fsspec", "numpy"} & set(sys.modules)))
     """

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 
 import typer
 
 from edgewise import __version__
-from edgewise.cli import (
-    apps,
-    bench,
-    demo,
-    evaluate,
-    load,
-    models,
-    place,
-    recommend,
-    reports,
-    selection,
-    serve,
-)
 from edgewise.errors import EdgewiseError, UsageError
 
-app = typer.Typer(
-    name="edgewise",
-    help="Which neural networks an app ships, what they cost, and where each should run.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
+#: The verbs in the order of the help, and the module of this room that each is in.
+VERBS = {
+    "scan": "apps",
+    "inspect": "models",
+    "formats": "models",
+    "eval": "evaluate",
+    "bench": "bench",
+    "devices": "bench",
+    "simulate": "selection",
+    "links": "selection",
+    "recommend": "recommend",
+    "serve": "serve",
+    "load": "load",
+    "place": "place",
+    "report": "reports",
+    "query": "reports",
+    "demo": "demo",
+}
 _INTERRUPTED = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: typer brings a click of its own in some versions and uses click's in others.
@@ -49,8 +44,31 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def common(
+def command_line(arguments: Sequence[str]) -> typer.Typer:
+    """The command line with the verb that is asked for, or with all verbs: the help lists them.
+
+    Most of what a start costs is describing verbs to typer, so those not wanted are left out.
+    """
+    app = typer.Typer(
+        name="edgewise",
+        help="Which neural networks an app ships, what they cost, and where each should run.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_common)
+    verb = next((word for word in arguments if not word.startswith("-")), None)
+    wanted: Iterable[str] = [VERBS[verb]] if verb in VERBS else dict.fromkeys(VERBS.values())
+    if arguments[:1] == ["--version"]:
+        wanted = []
+    for name in wanted:
+        import_module(f"edgewise.cli.{name}").register(app)
+    return app
+
+
+def _common(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
     ),
@@ -59,27 +77,11 @@ def common(
     """Options that stand before the verb. `--debug` is read in `main`."""
 
 
-for room in (
-    apps,
-    models,
-    evaluate,
-    bench,
-    selection,
-    recommend,
-    serve,
-    load,
-    place,
-    reports,
-    demo,
-):
-    room.register(app)
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit status is cli.md's."""
     debug = "--debug" in arguments
     try:
-        status = app(args=list(arguments), standalone_mode=False) or 0
+        status = command_line(arguments)(args=list(arguments), standalone_mode=False) or 0
         sys.stdout.flush()
     except _WRONG_USAGE as error:
         _show(error)
