@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from edgewise.records import (
     Distribution,
     Energy,
     Measurement,
+    Model,
     Placement,
+    Port,
     Profile,
     Target,
 )
@@ -200,6 +203,36 @@ def test_a_store_of_measurements_needs_no_accuracies(tmp_path: Path) -> None:
     assert (row.device, here.threads, here.costs.slowdown) == ("mine", 2, 2.0)
     assert on_device.inference_ms == 40 and on_device.load_ms == 110
     assert row.methods["on_device.load_ms"] == "profile"
+
+
+def test_a_store_knows_what_its_models_take(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "mine"), create=True)
+    for name, shape in (("net_v1_1", (1, 96, 64, 3)), ("other", (3, 32, 48)), ("odd", (1, 9))):
+        sha256 = name.encode().hex().ljust(64, "0")
+        port = Port(name="x", shape=shape, dtype="float32")
+        store.append(
+            Model(path=f"app.apk!/{name}.tflite", format="tflite", sha256=sha256, size_bytes=1,
+                  status="parsed", inputs=(port,))
+        )  # fmt: skip
+        store.append(
+            Measurement(model=f"app.apk!/{name}.tflite", sha256=sha256, target=Target(),
+                        latency_ms=Distribution(n=10, mean=5.0))
+        )  # fmt: skip
+    here = machine(store.url)
+    assert here.input_sizes == {"net_v1_1": (96, 64), "other": (32, 48)}
+    assumed = replace(PHOTO, size_assumed=True)
+    (of_store, said), (by_hand, _), (stated, _) = (
+        (halves(row)[0], row.notes)
+        for row in (
+            place("net_v1_1", here, cloud(), link(), assumed),
+            place("net_v1_1", here, cloud(), link(), replace(PHOTO, input_size=(96, 64))),
+            place("net_v1_1", here, cloud(), link(), PHOTO),
+        )
+    )
+    assert of_store == by_hand != stated
+    assert not any("--input-size" in note for note in said)
+    other = place("odd=net_v1_1", here, cloud(), link(), assumed)
+    assert any("input of 224 × 224" in note for note in other.notes)
 
 
 def test_joules_of_a_store_count_before_declared_ones(tmp_path: Path) -> None:

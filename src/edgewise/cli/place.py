@@ -140,8 +140,12 @@ def place(
         help="What a request is about.",
         rich_help_panel=_COMPUTED,
     ),
-    input_size: str = typer.Option(
-        "224x224", "--input-size", metavar="HxW", help="Of the model.", rich_help_panel=_COMPUTED
+    input_size: str | None = typer.Option(
+        None,
+        "--input-size",
+        metavar="HxW",
+        rich_help_panel=_COMPUTED,
+        help="Of the model.  [what the store says of it, else 224x224]",
     ),
     payload: float | None = typer.Option(
         None, "--payload", help="Bytes of a request instead of a photo.", rich_help_panel=_COMPUTED

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PHOTO = re.compile(r"(\d+)x(\d+)(?:,(\d+))?", re.I)
 _SIZE = re.compile(r"(\d+)x(\d+)", re.I)
+#: A model's input where neither the user nor the store tells.
+_ASSUMED = "224x224"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,11 @@ class Asked:
 
 
 def sent(
-    photo: str, payload: float | None, reply: float, input_size: str, prepared_by: Way | None
+    photo: str,
+    payload: float | None,
+    reply: float,
+    input_size: str | None,
+    prepared_by: Way | None,
 ) -> Sent:
     """What a request is about.
 
@@ -81,7 +87,7 @@ def sent(
     from edgewise.placement import preprocess
     from edgewise.placement.sent import Sent
 
-    found, size = _PHOTO.fullmatch(photo), _SIZE.fullmatch(input_size)
+    found, size = _PHOTO.fullmatch(photo), _SIZE.fullmatch(input_size or _ASSUMED)
     if size is None:
         raise UsageError(f"--input-size {input_size}", hint="such as 224x224")
     height, width = int(size[1]), int(size[2])
@@ -94,6 +100,7 @@ def sent(
         reply_bytes=reply,
         input_size=(height, width),
         prepared_by=prepared_by,
+        size_assumed=input_size is None,
     )
 
 

@@ -156,6 +156,7 @@ def _case(
     utilisation: float,
 ) -> Case:
     here, there = method_of(local), method_of(remote)
+    sent = sent.to(device.input_sizes.get(local.model))
     computing = Computing(device.power, metered(local.energy, local.mean_ms))
     on_device = _on_device(device, local, sent, computing)
     methods: dict[str, Method] = {
@@ -172,6 +173,9 @@ def _case(
         methods |= {"on_device.energy_j": computing.method, "cloud.energy_j": "model"}
     if sent.photo is None:
         notes.append("preprocessing: the request's bytes are the model's input as it is")
+    elif sent.size_assumed:
+        height, width = sent.input_size
+        notes.append(f"preprocessing: for an input of {height} × {width}, see --input-size")
     ways = tuple(
         _served(device, remote, way, utilisation) for way in sent.ways(device.costs, server.costs)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgewise.errors import UsageError
 from edgewise.placement import preprocess
@@ -14,7 +14,8 @@ from edgewise.records import Way
 class Sent:
     """A photo, which somebody has to prepare, or the model's input as it is (`payload_bytes`).
 
-    `input_size` is the model's, height and width; `prepared_by` forces who prepares, None:
+    `input_size` is the model's, height and width, unless `size_assumed` and the model's own is
+    known; `prepared_by` forces who prepares, None:
     whoever makes the answer sooner.
 
     Raises:
@@ -26,6 +27,7 @@ class Sent:
     reply_bytes: float = 1_000.0
     input_size: tuple[int, int] = (224, 224)
     prepared_by: Way | None = None
+    size_assumed: bool = False
 
     def __post_init__(self) -> None:
         if (self.photo is None) == (self.payload_bytes is None):
@@ -36,6 +38,12 @@ class Sent:
             raise UsageError(f"a model's input of {self.input_size[0]} × {self.input_size[1]}")
         if self.prepared_by not in (None, "device", "cloud"):
             raise UsageError(f"prepared by '{self.prepared_by}'", hint="device or cloud")
+
+    def to(self, model_size: tuple[int, int] | None) -> Sent:
+        """To a model whose input is known (None: it is not)."""
+        if not self.size_assumed or model_size is None:
+            return self
+        return replace(self, input_size=model_size, size_assumed=False)
 
     def local_ms(self, device: Costs) -> float:
         """Preparing it, all on the device."""

@@ -12,7 +12,7 @@ from edgewise.devices import host
 from edgewise.energy.power import PowerModel, power, power_here, powers
 from edgewise.errors import InputError, UsageError
 from edgewise.placement.preprocess import Costs, costs, machines
-from edgewise.placement.stored import was_filled_here
+from edgewise.placement.stored import input_sizes, was_filled_here
 from edgewise.records import Method, Profile
 
 
@@ -37,7 +37,8 @@ class Machine:
     """A device or a server: how long it takes for models, and what it takes from a battery.
 
     `threads` compute at a time. `power` is None where nobody declared one: its energy is not known
-    then. `costs` are those of its cores, for preprocessing.
+    then. `costs` are those of its cores, for preprocessing. `input_sizes` maps a model to the
+    height and width of the images that it takes, where that is known.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Machine:
     costs: Costs = field(default_factory=costs)
     power: PowerModel | None = None
     threads: int = 1
+    input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def by_key(self) -> dict[str, Profile]:
         """Profiles by what their models' names have in common with other tables'."""
@@ -76,7 +78,10 @@ def machine(
     """
     phone = _PHONES.get(source)
     profiles = _profiles(source, target)
-    described = power_model or (phone.power if phone else _power_of(source, profiles))
+    is_stored = _is_store(source)
+    described = power_model or (phone.power if phone else None)
+    if described is None and is_stored:
+        described = _power_of(source, profiles)
     model = power(described) if described else None
     stated = re.search(r"threads=(\d+)", profiles[0].source or "")
     known_threads = int(stated[1]) if stated else phone.threads if phone else 1
@@ -86,6 +91,7 @@ def machine(
         costs=costs(slowdown if slowdown is not None else _core(phone, model)),
         power=model,
         threads=threads or known_threads,
+        input_sizes=input_sizes(source) if is_stored else {},
     )
 
 
@@ -93,8 +99,7 @@ def _profiles(source: str, target: str | None) -> Sequence[Profile]:
     """Times are enough here: models of a store count even where nobody measured their accuracy."""
     from edgewise.selection import sources, stored
 
-    is_set = source in sources.published()
-    if not is_set and _is_store(source):
+    if _is_store(source):
         return stored.read_times(source, target)
     return sources.load(source, target=target).table.profiles
 
@@ -102,11 +107,13 @@ def _profiles(source: str, target: str | None) -> Sequence[Profile]:
 def _power_of(source: str, profiles: Sequence[Profile]) -> str | None:
     """The power of this machine, for what it measured itself."""
     mine = all((profile.source or "").startswith(f"{host.NAME} ") for profile in profiles)
-    return power_here() if _is_store(source) and mine and was_filled_here(source) else None
+    return power_here() if mine and was_filled_here(source) else None
 
 
 def _is_store(source: str) -> bool:
-    return "://" in source or Path(source).is_dir()
+    from edgewise.selection import sources
+
+    return source not in sources.published() and ("://" in source or Path(source).is_dir())
 
 
 def _core(phone: _Phone | None, model: PowerModel | None) -> str:

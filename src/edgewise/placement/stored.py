@@ -1,8 +1,9 @@
-"""What a store knows of the device's energy: joules that a meter saw, and where it was filled."""
+"""What a store knows beside times: joules that a meter saw, where it was filled, models' inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +22,12 @@ _METERED = """
     order by stored_at, key
 """
 _PROCESSORS = "select distinct context.cpu_model from measurements where target.device = 'host'"
+_INPUTS = """
+    select distinct measurements.model, accuracies.model, models.inputs
+    from measurements join models using (sha256) left join accuracies using (sha256)
+    where models.status = 'parsed'
+"""
+_CHANNELS = (1, 3)
 
 
 class Ran(NamedTuple):
@@ -60,3 +67,30 @@ def _is_this(processor: str | None) -> bool:
 
 def _rows(store: Store, sql: str) -> Iterable[tuple[Any, ...]]:
     return store.query(sql)[1]
+
+
+def input_sizes(url: str) -> Mapping[str, tuple[int, int]]:
+    """Height and width of the images that a store's measured models take, by the names that the
+    models have in measurements and accuracies; of those whose files it has looked at.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for measured, named, inputs in _rows(Store.open(url), _INPUTS):
+        if (size := _image_size([each["shape"] for each in inputs or ()])) is not None:
+            names = [PurePosixPath(measured).stem, *([named] if named else [])]
+            found.update(dict.fromkeys(names, size))
+    return found
+
+
+def _image_size(shapes: Sequence[Sequence[int | None] | None]) -> tuple[int, int] | None:
+    """Of a model with one input, an image of one or three channels first or last, in a batch or
+    not."""
+    if len(shapes) != 1 or shapes[0] is None or len(shapes[0]) not in (3, 4):
+        return None
+    first, middle, last = shapes[0][-3:]
+    height, width = (first, middle) if last in _CHANNELS else (middle, last)
+    if last not in _CHANNELS and first not in _CHANNELS:
+        return None
+    return (height, width) if height and width and min(height, width) > 1 else None
