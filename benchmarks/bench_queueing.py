@@ -1,6 +1,6 @@
 """Policies under load: the table of the specification again, a wide sweep, and the speeds.
 
-    python benchmarks/bench_queueing.py [--full] [--only tables|sweep|speeds] [--part 1/4] [--keep F]
+    python benchmarks/bench_queueing.py [--full] [--only tables|sweep|speeds] [--part 1/4 --keep F]
 
 The sweep compares `deadline` with the best `static` in hindsight and with the best of the other
 policies, request for request the same; `--full` takes every network, three deadlines and loads
