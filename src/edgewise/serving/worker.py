@@ -6,7 +6,6 @@ ends when the socket does, or, on Linux, with its parent.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import gc
 import os
@@ -38,21 +37,12 @@ def serve() -> NoReturn:
     request area and the reply area, and the parent's process id."""
     control, request, reply, parent = (int(argument) for argument in sys.argv[1:])
     sandbox.die_with(parent)
-    _let_the_service_finish()
     for descriptor in (control, request, reply):
         os.set_inheritable(descriptor, False)
     with socket.socket(fileno=control) as stream:
         _Worker(Area(request), Area(reply)).work(stream)
     # A runtime that corrupted its heap often dies when it is released; and it costs time.
     os._exit(0)
-
-
-def _let_the_service_finish() -> None:
-    """On Linux: a worker that is given a job does not interrupt the service on the same core, which
-    would write other answers only after this job. Its share of the core stays the same."""
-    if hasattr(os, "SCHED_BATCH"):
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 class _Worker:
