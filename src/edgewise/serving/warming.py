@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from itertools import count
 
 from edgewise.selection.scheduling import Assignment, Scheduler, Ticket
 
 _log = logging.getLogger("edgewise.serving")
 #: Compiled code that is kept from an earlier start loads sooner.
 _COMPILING_AFTER_S = 3.0
+#: Traffic is looked at every 64 requests.
+_REQUESTS, _DUE_MS = 200, 1e4
 
 
 def warm_up(scheduler: Scheduler, families: Iterable[str]) -> None:
@@ -22,17 +25,22 @@ def warm_up(scheduler: Scheduler, families: Iterable[str]) -> None:
     said.daemon = True
     said.start()
     try:
-        _choose_once(scheduler, families)
+        _choose(scheduler, families)
     finally:
         said.cancel()
 
 
-def _choose_once(scheduler: Scheduler, families: Iterable[str]) -> None:
-    for number, name in enumerate(families):
-        scheduler.arrive(
-            Ticket(id=number, family=name, arrived_ms=0.0, due_ms=1e6, sla_ms=1e6), 0.0
-        )
-    for action in scheduler.next(0.0):
-        if isinstance(action, Assignment):
-            scheduler.done(action, 1.0, inference_ms=1.0, service_ms=1.0, cold_ms=0.0)
-    scheduler.refit()
+def _choose(scheduler: Scheduler, families: Iterable[str]) -> None:
+    """Requests of every family, until traffic was looked at and prices were found more than once:
+    later fits and looks run code that the first did not."""
+    ids, names = count(), tuple(families)
+    for now_ms in map(float, range(_REQUESTS)):
+        for name in names:
+            due_ms = now_ms + _DUE_MS
+            ticket = Ticket(next(ids), name, arrived_ms=now_ms, due_ms=due_ms, sla_ms=_DUE_MS)
+            scheduler.arrive(ticket, now_ms)
+        for action in scheduler.next(now_ms):
+            if isinstance(action, Assignment):
+                scheduler.done(action, now_ms + 0.5, inference_ms=0.5, service_ms=0.5, cold_ms=0.0)
+        if scheduler.refit_due:
+            scheduler.refit()
