@@ -22,8 +22,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.strip() == f"edgewise {__version__}"
 
 
-def test_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["--help"]) == 0
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--help", "scan"]])
+def test_help_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 0
     text = capsys.readouterr().out
     for verb in ("scan", "inspect", "bench", "report", "query", "devices", "formats", "demo"):
         assert verb in text

@@ -30,6 +30,7 @@ VERBS = {
     "query": "reports",
     "demo": "demo",
 }
+_HELP = ("-h", "--help")
 _INTERRUPTED = 130
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 #: typer brings a click of its own in some versions and uses click's in others.
@@ -56,10 +57,10 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
         rich_markup_mode="rich",
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": list(_HELP)},
     )
     app.callback()(_common)
-    verb = next((word for word in arguments if not word.startswith("-")), None)
+    verb = next((word for word in arguments if not word.startswith("-") or word in _HELP), None)
     wanted: Iterable[str] = [VERBS[verb]] if verb in VERBS else dict.fromkeys(VERBS.values())
     if arguments[:1] == ["--version"]:
         wanted = []
