@@ -292,6 +292,33 @@ def test_work_that_costs_others_more_than_it_brings_is_refused() -> None:
     assert chosen["good"] > 3 * chosen["poor"]
 
 
+@pytest.mark.parametrize("rows", [[("only", 80, 5.0)], [("fast", 70, 5.0), ("slow", 80, 40.0)]])
+def test_who_makes_most_of_the_least_time_is_not_refused_for_others(
+    rows: list[tuple[str, float, float]],
+) -> None:
+    """Whatever prices say: here they were found before the machine became twice as slow."""
+    of = table("f", [Profile(model=m, accuracy=a, mean_ms=t, std_ms=0.0) for m, a, t in rows])
+    s = scheduler(profiles=of)
+    random = Random(3)
+    reasons: Counter[str] = Counter()
+    running: tuple[Assignment, float] | None = None
+    now = 0.0
+    for number in range(1600):
+        now += random.expovariate(1.2 / 5.0)
+        slower = 1.0 if number < 800 else 2.0
+        while running and running[1] <= now:
+            work, end = running
+            finish(s, work, end, slower * {m: t for m, _, t in rows}[work.variant])
+            running = _run(s, end)
+        verdict = s.arrive(ticket(number, now + 1000.0, now), now)
+        running = running or _run(s, now)
+        reasons[verdict.reason if isinstance(verdict, Shed) else "admitted"] += 1
+        if s.refit_due:
+            s.refit()
+    assert reasons["late"] > 100
+    assert reasons["price"] == 0
+
+
 def test_prices_are_found_beside_the_service_and_hold_once_they_are_taken() -> None:
     """A search that lasts some requests changes nothing before it ends, and is not begun twice."""
     verdicts: list[list[Plan | Shed]] = []

@@ -191,6 +191,11 @@ class Station:
             self._fill(kind, lane, allowed)
         return kind
 
+    def thriftiest(self, lane: Lane) -> int:
+        """The row of a lane's variant that brings most per ms of work."""
+        rows = slice(lane.offset, lane.offset + len(lane.models))
+        return lane.offset + int(np.argmax(self.desk.gain[rows] / self.desk.mean_ms[rows]))
+
     def _rekind(self, changed: Lane | None) -> None:
         for (offset, allowed), kind in self._kind_of.items():
             if changed is None or offset == changed.offset:

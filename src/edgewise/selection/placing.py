@@ -75,12 +75,16 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
     waiting.inserted(place, entry)
     seen = (budget_ms, backlog_ms, wait_ms, spread_ms)
     if model < 0:
-        # Before there are prices, and for whom there is no choice, being in time is enough.
-        if lane.later is not None and budget_ms < math.inf and ticket.pinned is None:
+        kinds = desk.kinds[entry.kind]
+        fastest = int(kinds[kinds >= 0][-1])
+        # Before there are prices, and for whom there is no choice, being in time is enough. So it
+        # is where the fastest variant makes most of its time: none who waits could use it better,
+        # whatever prices say that were found before the machine slowed down.
+        priced = lane.later is not None and budget_ms < math.inf and ticket.pinned is None
+        if priced and fastest != station.thriftiest(lane):
             waiting.remove(place)
             return Refusal(lane, "price", max(backlog_ms, _SOON_MS), seen)
-        kinds = desk.kinds[entry.kind]
-        model = int(kinds[0] if budget_ms == math.inf else kinds[kinds >= 0][-1])
+        model = int(kinds[0]) if budget_ms == math.inf else fastest
         left_ms = (budget_ms - wait_ms) / desk.factor
         chance = share_below(desk.quantiles_ms, model, left_ms)
     load_ms = float(loads_ms[model]) if len(loads_ms) else 0.0
