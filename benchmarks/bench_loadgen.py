@@ -19,18 +19,16 @@ import argparse
 import asyncio
 import contextlib
 import importlib.util
-import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import paced_family
 import slow_family
-from edgewise.serving.load import links, run
+from edgewise.serving.load import links, placing, run
 from edgewise.serving.load.device import Device
 from edgewise.serving.load.exchange import Exchange, now_ms
 from edgewise.serving.load.settings import LoadSettings
@@ -152,8 +150,7 @@ def main() -> None:
                         cores=for_service,
                     )
                 )  # fmt: skip
-                if for_loadgen:
-                    stack.enter_context(_kept_on(for_loadgen))
+                stack.enter_context(placing.kept_on(for_loadgen))
                 asked = replace(settings, url=url, arrivals=f"poisson:{rate:g}")
                 run.drive(asked)
                 prepared = run.prepare(asked)
@@ -161,16 +158,6 @@ def main() -> None:
                     verdict = judge(judging, caller, given, rate, len(prepared.bodies), folder)
             print(f"{rate:g} per s, bound {given.latency_ms:g} ms: {caller.verdict(verdict)}",
                   flush=True)  # fmt: skip
-
-
-@contextlib.contextmanager
-def _kept_on(cores: tuple[int, ...]) -> Iterator[None]:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 def judge(

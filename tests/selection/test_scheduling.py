@@ -108,6 +108,19 @@ def test_what_cannot_be_in_time_is_refused_at_once() -> None:
     assert s.queue_length == 1
 
 
+@pytest.mark.parametrize(("policy", "reason"), [("deadline", "late"), ("static:small", "expired")])
+def test_what_nothing_was_promised_to_leaves_the_promises_of_others_alone(
+    policy: str, reason: str
+) -> None:
+    s = scheduler(policy)
+    for number in range(10):  # on an idle service, but with less time than any variant takes
+        verdict = s.arrive(ticket(number, due_ms=2.0), 0.0)
+        sheds = [verdict] if isinstance(verdict, Shed) else s.next(0.0)
+        assert [getattr(shed, "reason", None) for shed in sheds] == [reason]
+    occupied(s)  # 5 ms
+    assert isinstance(s.arrive(ticket(10, due_ms=10.5), 0.0), Plan)
+
+
 def test_nobody_is_admitted_who_would_make_another_late() -> None:
     s = scheduler()
     occupied(s)  # 5 ms

@@ -165,12 +165,15 @@ class Station:
         now = self.factor_at(self.live)
         return abs(now - self.desk.factor) > _ALIKE * self.desk.factor
 
-    def ended(self, ticket: Ticket, kept: float, now_ms: float) -> None:
-        """A ticket that had to wait is done, or will not be: plans learn how late that was."""
-        waited_ms = now_ms - ticket.arrived_ms
-        if waited_ms <= 0 or ticket.due_ms == math.inf:
+    def ended(self, ticket: Ticket, kept: float, started_ms: float, ended_ms: float) -> None:
+        """A ticket is done, or would have been: plans learn how late that was.
+
+        Who hardly waited says something of its own service only.
+        """
+        hardly_ms = (ended_ms - started_ms) / 2
+        if started_ms - ticket.arrived_ms <= hardly_ms or ticket.due_ms == math.inf:
             return
-        if self._slippage.add(kept, now_ms - ticket.due_ms, waited_ms):
+        if self._slippage.add(kept, ended_ms - ticket.due_ms, ended_ms - ticket.arrived_ms):
             self.desk = self.desk._replace(slip=self._slippage.share)
 
     # -- kinds of tickets -------------------------------------------------------------------------

@@ -77,6 +77,12 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
     if model < 0:
         kinds = desk.kinds[entry.kind]
         fastest = int(kinds[kinds >= 0][-1])
+        model = int(kinds[0]) if budget_ms == math.inf else fastest
+        left_ms = (budget_ms - wait_ms) / desk.factor
+        chance = share_below(desk.quantiles_ms, model, left_ms)
+        if budget_ms < math.inf and chance <= 0:  # not worth a try either
+            waiting.remove(place)
+            return _late(lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, station)
         # Before there are prices, and for whom there is no choice, being in time is enough. So it
         # is where the fastest variant makes most of its time: none who waits could use it better,
         # whatever prices say that were found before the machine slowed down.
@@ -84,9 +90,6 @@ def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitt
         if priced and fastest != station.thriftiest(lane):
             waiting.remove(place)
             return Refusal(lane, "price", max(backlog_ms, _SOON_MS), seen)
-        model = int(kinds[0]) if budget_ms == math.inf else fastest
-        left_ms = (budget_ms - wait_ms) / desk.factor
-        chance = share_below(desk.quantiles_ms, model, left_ms)
     load_ms = float(loads_ms[model]) if len(loads_ms) else 0.0
     total_ms = wait_ms + load_ms + float(desk.mean_ms[model]) * desk.factor
     plan = Plan(lane.models[model - lane.offset], wait_ms, total_ms, chance)

@@ -171,9 +171,7 @@ class Scheduler:
         if job is None:
             return
         for ticket, kept in zip(assignment.tickets, job.kept, strict=False):  # of a probe, none
-            # Who hardly waited says something of its own service only.
-            if job.started_ms - ticket.arrived_ms > (now_ms - job.started_ms) / 2:
-                station.ended(ticket, kept, now_ms)
+            station.ended(ticket, kept, job.started_ms, now_ms)
         if service_ms > 0:
             self._learn(station, job, now_ms, service_ms, cold_ms)
         if not assignment.probe and station.busy == 0 and not station.waiting.entries:

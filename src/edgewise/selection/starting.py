@@ -71,7 +71,8 @@ class Starter:
         entry = station.waiting.remove(0)
         ticket = entry.ticket
         if station.live:  # else nothing was planned wrongly
-            station.ended(ticket, entry.kept, now_ms + float(station.desk.fast_ms[entry.kind]))
+            ended_ms = now_ms + float(station.desk.fast_ms[entry.kind])
+            station.ended(ticket, entry.kept, now_ms, ended_ms)
         return Shed(ticket, "expired", max(station.wait_ms(now_ms), 1.0))
 
     def _choose(
