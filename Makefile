@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint bench peers clean
+.PHONY: demo test fuzz lint bench smoke peers clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
@@ -21,6 +21,15 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+
+# Property tests with examples that no run has seen: ROUNDS times, each with a seed of its own.
+ROUNDS ?= 20
+fuzz: $(VENV)/.dev
+	for round in $$(seq $(ROUNDS)); do \
+	  seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
+	  echo "round $$round, to repeat it: make fuzz ROUNDS=1 SEED=$$seed"; \
+	  $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m hypothesis --hypothesis-profile fuzz --hypothesis-seed $$seed || exit 1; \
+	done
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

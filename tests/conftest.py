@@ -6,12 +6,19 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TESTS = Path(__file__).resolve().parent
 #: Rooms whose tests run servers, pace bytes or stop processes: one after the other, since beside
 #: one another they would disturb each other's clocks. Side by side with them run the others.
 ON_THE_CLOCK = ("serving", "network", "placement", "devices")
+
+# The suite is the same every time: property tests draw the same examples in every run. `make fuzz`
+# draws others, and says how a failure is repeated.
+settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+settings.register_profile("fuzz", derandomize=False, deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -43,7 +43,7 @@ def bench(
     input_path: Path | None = typer.Option(
         None, "--input", metavar="FILE.npy", help="Inputs, instead of random ones; .npz by name."
     ),
-    quick: bool = typer.Option(False, "--quick", help="A first look: 2 processes, 20 runs."),
+    quick: bool = typer.Option(False, "--quick", help="A first look: 3 processes, 20 runs each."),
     processes: int | None = typer.Option(None, help="Fresh processes that time runs.  [5]"),
     load_processes: int | None = typer.Option(
         None, help="Fresh processes for load and first inference.  [10]"
