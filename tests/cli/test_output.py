@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
 from edgewise.cli import output
+from edgewise.errors import InputError, StoreError, UsageError
 from edgewise.records import App
+from edgewise.store import Store, places
+
+DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits" / "digits-s.tflite"
 
 
 def test_a_file_name_that_is_no_text_is_escaped(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -46,3 +56,58 @@ def test_times(value: float | None, text: str) -> None:
 )
 def test_sizes(value: int | None, text: str) -> None:
     assert output.size(value) == text
+
+
+def test_a_pipe_is_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    output.console().print("word " * 200)
+    assert capsys.readouterr().out.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_any_locale_takes_the_output(encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "edgewise", "inspect", str(DIGITS)],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode(encoding)
+    assert "1×16×16×1" in text or "1x16x16x1" in text
+
+
+def test_a_store_that_fills_up_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work goes on, what was found is printed, and the end says that it was not kept."""
+    url = str(tmp_path / "store")
+    done = []
+    with pytest.raises(StoreError, match="No space"), output.kept_in(url, at_once=True) as keep:
+        monkeypatch.setattr(places, "_write_through", full)
+        for name in ("a.apk", "b.apk"):
+            keep(App(path=name))
+            done.append(name)
+    assert done == ["a.apk", "b.apk"]
+    monkeypatch.undo()
+    with output.kept_in(url, at_once=True) as keep:
+        keep(App(path="c.apk"))
+    assert [app.path for app in Store.open(url).read(App)] == ["c.apk"]
+
+
+def full(path: Path, content: memoryview) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_store_that_cannot_be_written_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store.open(str(tmp_path), create=True)
+    monkeypatch.setattr(places, "_write_through", full)
+    with pytest.raises(StoreError), output.kept_in(str(tmp_path)):
+        raise AssertionError("the work was begun")
+
+
+@pytest.mark.parametrize("name", ["nowhere/report.html", "report.pdf", "."])
+def test_a_file_that_cannot_be_written_is_found_before_the_work(tmp_path: Path, name: str) -> None:
+    with pytest.raises((UsageError, InputError)):
+        output.check_writable(tmp_path / name, "-o", (".html",))
+    assert not list(tmp_path.iterdir())

@@ -94,7 +94,7 @@ def test_a_dead_server_says_so(digits: Path, capfd: pytest.CaptureFixture[str]) 
     model = str(digits / "digits-xs.tflite")
     arguments = ["--input", str(digits / "heldout.npz"), "--scale", "255", "--quick"]
     assert run(["place", model, *arguments, "--server", "127.0.0.1:9", "--connection", "warm"]) == 1
-    text = capfd.readouterr().out
+    text = capfd.readouterr().err
     assert "failed digits-xs.tflite: cloud: nobody answers at" in text
 
 
@@ -108,8 +108,8 @@ def test_a_failure_is_told_once_and_where(capfd: pytest.CaptureFixture[str]) -> 
         [row("a", "wifi", "gone"), row("a", "lte", "gone"), row("b", "wifi", None),
          row("b", "lte", "it stalls")]
     )  # fmt: skip
-    assert capfd.readouterr().out.splitlines() == [
-        "failed a: gone", "failed b over lte, warm: it stalls"
+    assert capfd.readouterr().err.splitlines() == [
+        "edgewise: failed a: gone", "edgewise: failed b over lte, warm: it stalls"
     ]  # fmt: skip
 
 

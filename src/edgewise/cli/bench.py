@@ -10,6 +10,7 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.arguments import parse_numbers, parse_shape, parse_words
+from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from edgewise.bench.plan import Plan
     from edgewise.records import Device, Distribution, Measurement, Target
-    from edgewise.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -92,9 +92,9 @@ def bench(
     }  # fmt: skip
     given = {name: value for name, value in changed.items() if value is not None}
     plan = plan.with_settings(**given, seed=seed, profile=profile)
+    if samples and not as_json:
+        raise UsageError("--samples goes with --json", hint="a store keeps every sample anyway")
     found = _measure(plan, store, as_json=as_json, samples=samples, quiet=quiet)
-    if not as_json:
-        print_table(output.console(), found)
     return 1 if any(_all_failed(path, found) for path in plan.paths) else 0
 
 
@@ -103,29 +103,27 @@ def _measure(
 ) -> list[Measurement]:
     """Measure; what is complete is printed and stored at once."""
     from edgewise.bench.run import measure
-    from edgewise.store import Store
 
-    keeper: Store | None = Store.open(store, create=True) if store else None
-    kept: list[Measurement] = []
+    found: list[Measurement] = []
+    with output.kept_in(store, at_once=True) as keep:
 
-    def keep(measurement: Measurement) -> None:
-        kept.append(measurement)
-        if keeper is not None:
-            keeper.append([measurement])
-        if as_json:
-            output.emit(_as_json(measurement, samples))
-
-    with output.progress("bench", None, quiet=quiet) as advance:
-
-        def step(total: int, next_model: str) -> None:
-            advance(next_model.rpartition("/")[2], total=total)
+        def done(measurement: Measurement) -> None:
+            found.append(measurement)
+            keep(measurement)
+            if as_json:
+                output.emit(_as_json(measurement, samples))
 
         try:
-            return measure(plan, on_result=keep, progress=step)
-        except KeyboardInterrupt:
-            if not as_json:
-                print_table(output.console(), kept)
-            raise
+            with output.progress("bench", None, quiet=quiet) as advance:
+
+                def step(total: int, next_model: str) -> None:
+                    advance(next_model.rpartition("/")[2], total=total)
+
+                measure(plan, on_result=done, progress=step)
+        finally:
+            if not as_json and found:
+                print_table(output.console(), found)
+    return found
 
 
 def _all_failed(path: str, found: Sequence[Measurement]) -> bool:
@@ -170,7 +168,7 @@ def print_table(console: Console, found: Sequence[Measurement]) -> None:
         if each.status != "ok":
             tried = "" if each.target.runtime == NOT_TRIED else f" on {_target(each.target)}"
             what = f"{each.model}{tried}: {each.reason}"
-            console.print(f"[red]failed[/red] {escape(what)}", soft_wrap=True)
+            output.fail(f"failed {what}")
 
 
 def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:

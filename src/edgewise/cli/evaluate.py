@@ -45,24 +45,26 @@ def evaluate(
     from edgewise.bench.accuracy import write_samples
 
     how = parse_preprocess(mean, scale, colour)
-    done: list[Evaluated] = []
-    with output.progress("eval", None, quiet=quiet) as advance:
-        for path in paths:
-            for one in run(path, data, how, runtime):
-                done.append(one)
-                advance(one.row.model)
-                if as_json:
-                    output.emit(one.row)
-    rows = [one.row for one in done]
-    if not as_json:
-        _print(rows)
     if samples:
-        write_samples(done, samples)
-    if store:
-        from edgewise.store import Store
-
-        Store.open(store, create=True).append([row for row in rows if row.error is None])
-    return 1 if any(row.error for row in rows) else 0
+        output.check_writable(samples, "--samples")
+    done: list[Evaluated] = []
+    with output.kept_in(store, at_once=True) as keep:
+        try:
+            with output.progress("eval", None, quiet=quiet) as advance:
+                for path in paths:
+                    for one in run(path, data, how, runtime):
+                        done.append(one)
+                        if one.row.error is None:
+                            keep(one.row)
+                        if as_json:
+                            output.emit(one.row)
+                        advance(one.row.model)
+        finally:
+            if not as_json and done:
+                _print([one.row for one in done])
+            if samples:
+                write_samples(done, samples)
+    return 1 if any(one.row.error for one in done) else 0
 
 
 def parse_preprocess(mean: str, scale: str, colour: str | None) -> Preprocess:
@@ -115,5 +117,7 @@ def _print(rows: Sequence[AccuracyRow]) -> None:
     screen = output.console()
     screen.print(rows_table(rows))
     for row in rows:
-        for text in [*row.notes, *([row.error] if row.error else [])]:
+        for text in row.notes:
             screen.print(f"{row.model}: {text}", markup=False)
+        if row.error:
+            output.fail(f"{row.model}: {row.error}")

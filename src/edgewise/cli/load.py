@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from edgewise.records import Distribution, LoadRun
     from edgewise.serving.load.settings import LoadSettings
-    from edgewise.store import Store
 
 _INTERRUPTED = 130
 
@@ -90,22 +89,14 @@ def load(
         realtime=realtime,
         samples=samples,
     )
-    kept = _open(store) if store else None
-    run = _run(settings, quiet=quiet)
-    if as_json:
-        output.emit(run)
-    else:
-        _print(run)
-    if kept is not None:
-        kept.append([run])
+    with output.kept_in(store, at_once=True) as keep:
+        run = _run(settings, quiet=quiet)
+        keep(run)
+        if as_json:
+            output.emit(run)
+        else:
+            _print(run)
     return _INTERRUPTED if run.status == "interrupted" else 0
-
-
-def _open(store: str) -> Store:
-    """Before the load: a store that cannot be written is no reason to drive it in vain."""
-    from edgewise.store import Store
-
-    return Store.open(store, create=True)
 
 
 def _kept(connection: str) -> Literal["warm", "fresh"]:

@@ -10,6 +10,7 @@ from importlib import import_module
 import typer
 
 from edgewise import __version__
+from edgewise.cli.output import without_odd_signs
 from edgewise.errors import EdgewiseError, UsageError
 
 #: The verbs in the order of the help, and the module of this room that each is in.
@@ -137,4 +138,5 @@ def _leave_output() -> None:
 
 def main() -> None:
     """Entry point of the executable."""
+    without_odd_signs()
     sys.exit(run(sys.argv[1:]))

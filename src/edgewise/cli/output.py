@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+from edgewise.errors import InputError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,11 +26,36 @@ QUIET_HELP = "No progress bar."
 STORE_HELP = "Also append the records to a store: a folder or a URL."
 
 
+#: Columns of output that no person reads as it comes: a pipe or a file. Nothing is wrapped there.
+_UNWRAPPED = 100_000
+#: What a terminal without these signs shows in their place.
+_PLAIN_SIGNS = {
+    "×": "x", "µ": "u", "μ": "u", "–": "-", "—": "-", "−": "-", "…": "...", "·": "|", "≥": ">=",
+    "≤": "<=", "±": "+-", "“": '"', "”": '"', "’": "'", "→": "->",
+}  # fmt: skip
+
+
 def console() -> Console:
-    """Where people read."""
+    """Where people read. Lines are wrapped for a terminal, never for a pipe or a file."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=_UNWRAPPED if piped else None)
+
+
+def without_odd_signs() -> None:
+    """Make standard output and error take any text, whatever encoding the locale has: a sign that
+    it lacks is written as what it looks like, or as `?`."""
+
+    def plain_sign(error: UnicodeError) -> tuple[str, int]:
+        assert isinstance(error, UnicodeEncodeError)
+        bad = error.object[error.start : error.end]
+        return "".join(_PLAIN_SIGNS.get(sign, "?") for sign in bad), error.end
+
+    codecs.register_error("edgewise-plain", plain_sign)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="edgewise-plain")
 
 
 def emit(record: Record | dict[str, Any]) -> None:
@@ -40,15 +71,57 @@ def emit(record: Record | dict[str, Any]) -> None:
 
 
 @contextmanager
-def kept_in(url: str | None) -> Iterator[Callable[[Record], None]]:
-    """What keeps a record in the store, also when interrupted; nothing does where there is none."""
+def kept_in(url: str | None, *, at_once: bool = False) -> Iterator[Callable[[Record], None]]:
+    """What keeps a record in the store, also when interrupted; nothing does where there is none.
+
+    A store that fails under way (a full disk) loses nothing of the work: print inside the
+    context, and what could not be kept is raised at its end. With `at_once` each record is
+    written when it comes, for work that takes seconds a record; else some are gathered.
+
+    Raises:
+        UsageError: the store's name is empty.
+        StoreError: the store cannot be written, before the work or at its end.
+    """
     if url is None:
         yield lambda record: None
         return
+    if not url:
+        raise UsageError("--store: an empty name", hint="name a folder or a URL")
     from edgewise.store import Gathering, Store
 
-    with Gathering(Store.open(url, create=True)) as gathering:
-        yield gathering.append
+    opened = Store.open(url, create=True)
+    gathering = Gathering(opened, records=1) if at_once else Gathering(opened)
+
+    def keep(record: Record) -> None:
+        with suppress(StoreError):  # it waits on, and is tried again with the next and at the end
+            gathering.append(record)
+
+    try:
+        yield keep
+    finally:
+        gathering.flush()
+
+
+def check_writable(path: Path, option: str, suffixes: tuple[str, ...] = ()) -> None:
+    """Find out before the work that a file cannot be written after it.
+
+    Raises:
+        UsageError: the name's ending is none of `suffixes`.
+        InputError: the folder is missing, or not writable.
+    """
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{option} {path}: the name must end in {' or '.join(suffixes)}",
+            hint="a report prints to PDF from any browser" if path.suffix == ".pdf" else None,
+        )
+    there = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def fail(message: str) -> None:

@@ -265,14 +265,13 @@ def place(
 def _show(
     found: Sequence[R], show: Callable[[Sequence[R]], None], store: str | None, *, as_json: bool
 ) -> None:
-    keeper = _open(store)
-    if keeper is not None:
-        keeper.append(found)
-    if as_json:
+    with output.kept_in(store, at_once=True) as keep:
         for each in found:
-            output.emit(each)
-    else:
-        show(found)
+            keep(each)
+            if as_json:
+                output.emit(each)
+        if not as_json:
+            show(found)
 
 
 def _open(store: str | None) -> Store | None:
@@ -329,20 +328,19 @@ def _measure(
 ) -> int:
     """Measure; what is complete is printed and stored at once. `after` says more to people,
     `shown` to programs."""
-    keeper = _open(store)
     rows: list[Placement] = []
-    try:
-        with _progress(quiet=quiet) as step:
-            for row in source(step):
-                rows.append(row)
-                if keeper is not None:
-                    keeper.append([row])
-                if as_json:
-                    output.emit(shown(row))
-    finally:
-        if not as_json and rows:
-            place_print.rows(rows)
-            after(rows)
+    with output.kept_in(store, at_once=True) as keep:
+        try:
+            with _progress(quiet=quiet) as step:
+                for row in source(step):
+                    rows.append(row)
+                    keep(row)
+                    if as_json:
+                        output.emit(shown(row))
+        finally:
+            if not as_json and rows:
+                place_print.rows(rows)
+                after(rows)
     return 1 if any(_all_failed(path, rows) for path in named or {row.model for row in rows}) else 0
 
 

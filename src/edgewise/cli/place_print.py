@@ -32,7 +32,7 @@ def rows(found: Sequence[Placement]) -> None:
             screen.print(f"  {escape(sentence)}", soft_wrap=True)
     _notes(screen, [row.notes for row in found])
     for what in _failures(found):
-        screen.print(f"[red]failed[/red] {escape(what)}", soft_wrap=True)
+        output.fail(f"failed {what}")
 
 
 def _failures(found: Sequence[Placement]) -> Iterable[str]:

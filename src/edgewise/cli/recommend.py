@@ -71,16 +71,15 @@ def recommend(
     wish = Wish(sla, attainment, accuracy)
     load = _load(arrivals, workers)
     setup = _setup(profiles, target, network, payload, reply, requests, seed)
-    with output.progress("recommend", None, quiet=quiet):
-        found = find(setup, wish, load)
-    if as_json:
-        output.emit(found)
-    else:
-        _print(found)
-    if store:
-        from edgewise.store import Store
-
-        Store.open(store, create=True).append([found.expected, *found.curve])
+    with output.kept_in(store) as keep:
+        with output.progress("recommend", None, quiet=quiet):
+            found = find(setup, wish, load)
+        for row in (found.expected, *found.curve):
+            keep(row)
+        if as_json:
+            output.emit(found)
+        else:
+            _print(found)
     if plot:
         from edgewise.report.curves import policy_curves, write_picture
 

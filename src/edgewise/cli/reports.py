@@ -31,6 +31,7 @@ def report(
     from edgewise.store import Store
 
     opened = Store.open(store)
+    output.check_writable(out, "-o", (".html", ".htm"))
     with output.progress("report", len(SECTIONS), quiet=quiet) as advance:
         write(opened, out, advance)
     output.console().print(str(out), soft_wrap=True, markup=False)

@@ -116,21 +116,19 @@ def simulate(
     load = _load(arrivals, workers, discipline)
     runs = _runs(setups, names, deadlines, load, jobs)
     rows: list[SimulationRow] = []
-    with output.progress("simulate", None, quiet=quiet) as advance:
-        for row in runs:
-            rows.append(row)
-            advance()
-            if as_json and not compare:
-                output.emit(row)
-    if compare:
-        written = rows[0].policy, rows[1].policy
-        _print_comparison(rows, written, as_json=as_json)
-    elif not as_json:
-        _print_rows(rows)
-    if store:
-        from edgewise.store import Store
-
-        Store.open(store, create=True).append(rows)
+    with output.kept_in(store) as keep:
+        with output.progress("simulate", None, quiet=quiet) as advance:
+            for row in runs:
+                rows.append(row)
+                keep(row)
+                advance()
+                if as_json and not compare:
+                    output.emit(row)
+        if compare:
+            written = rows[0].policy, rows[1].policy
+            _print_comparison(rows, written, as_json=as_json)
+        elif not as_json:
+            _print_rows(rows)
     if plot:
         _draw(rows, setups, deadlines, plot, load=arrivals is not None)
 

@@ -19,6 +19,10 @@ class Place(Protocol):
 
     url: str
 
+    def check_writable(self) -> None:
+        """Put a hidden file there and remove it."""
+        ...
+
     def names(self, folder: str = "") -> set[str]:
         """The visible files and folders in a folder; none where there is no such folder."""
         ...
@@ -60,6 +64,12 @@ def place(url: str) -> Place:
     return Bucket(url) if "://" in url else Folder(url)
 
 
+def _probe(where: Place) -> None:
+    name = f".writable-{uuid.uuid4().hex}"
+    where.write(name, memoryview(b"1"))
+    where.delete(name)
+
+
 class Folder:
     """A folder on disk. A file is written beside under a hidden name, synced and renamed."""
 
@@ -68,6 +78,10 @@ class Folder:
     def __init__(self, path: str) -> None:
         self.url = path
         self._root = Path(path)
+
+    def check_writable(self) -> None:
+        """See `Place.check_writable`."""
+        _probe(self)
 
     def names(self, folder: str = "") -> set[str]:
         """See `Place.names`."""
@@ -148,6 +162,10 @@ class Bucket:
                 f"{url}: {error}", hint="a store is a folder or a URL that fsspec can open"
             ) from error
         self._root = root.rstrip("/")
+
+    def check_writable(self) -> None:
+        """See `Place.check_writable`."""
+        _probe(self)
 
     def names(self, folder: str = "") -> set[str]:
         """See `Place.names`."""

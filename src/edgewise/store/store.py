@@ -39,7 +39,8 @@ class Store:
 
     @classmethod
     def open(cls, url: str, create: bool = False) -> Store:
-        """The store at a path or URL; with `create` an empty one is made where nothing is.
+        """The store at a path or URL. With `create` it is to be written: an empty one is made
+        where nothing is, and whether it can be written is found out now.
 
         Raises:
             NewerStore: written by a newer schema than this version knows.
@@ -48,7 +49,10 @@ class Store:
         where = place(url)
         names = where.names()
         if parts.MARKER in names:
-            return cls(where, parts.read_marker(where))
+            opened = cls(where, parts.read_marker(where))
+            if create:
+                where.check_writable()
+            return opened
         if names:
             raise StoreError(
                 f"{url} is not a store: it has no {parts.MARKER}",
