@@ -55,7 +55,7 @@ def test_table_and_reasons(tmp_path: Path, digits: Path, capfd: pytest.CaptureFi
     )
     shown = capfd.readouterr()
     assert "digits-s.onnx" in shown.out and "failed" not in shown.out
-    assert "rubbish.onnx: " in shown.err
+    assert "rubbish.onnx on onnxruntime cpu: " in shown.err
 
 
 def test_a_failure_inside_a_folder_is_a_finding(

@@ -29,10 +29,35 @@ def test_a_file_name_that_is_no_text_is_escaped(capfdbinary: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "–"), (0, "0"), (999, "999"), (1_234_567, "1.23 M"), (5.6e9, "5.6 G")],
+    [
+        (None, "–"),
+        (0, "0"),
+        (999, "999"),
+        (999.9996, "1000"),
+        (999_600, "1 M"),
+        (123_456, "123 k"),
+        (1_234_567, "1.23 M"),
+        (5.6e9, "5.6 G"),
+    ],
 )
 def test_counts(value: float | None, text: str) -> None:
     assert output.count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1234567.25, "1234567"),
+        (1.234e-05, "0.00001234"),
+        (-2.5, "-2.5"),
+        (1250.0, "1250"),
+        (1e20, "1e+20"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_are_as_people_write_them(value: float, text: str) -> None:
+    assert output.number(value) == text
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line; the exit status is cli.md's."""
     debug = "--debug" in arguments
     try:
+        if "" in arguments:
+            raise UsageError("an argument is empty", hint="a variable of the shell that is unset?")
         status = command_line(arguments)(args=list(arguments), standalone_mode=False) or 0
         sys.stdout.flush()
     except _WRONG_USAGE as error:

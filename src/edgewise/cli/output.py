@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -179,14 +180,25 @@ def _bar() -> Progress:
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
+def number(value: float, digits: int = 6) -> str:
+    """As people write it, to so many digits: 1234567.25 → '1234567', 1.234e-05 → '0.00001234'."""
+    if value != value or value in (float("inf"), float("-inf")):
+        return str(value)
+    magnitude = 0 if value == 0 else math.floor(math.log10(abs(value)))
+    if not -7 <= magnitude <= 17:
+        return f"{value:.{digits}g}"
+    text = f"{value:.{max(0, digits - 1 - magnitude)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def count(value: float | None) -> str:
     """1_234_567 → '1.23 M'; None → '–'."""
     if value is None:
         return "–"
     for scale, sign in _SCALES:
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {sign}"
-    return f"{value:g}"
+        if abs(value) >= scale * (1 - 0.5e-3):  # what three digits round up to the next unit
+            return f"{number(value / scale, 3)} {sign}" if abs(value) >= 1000 else number(value, 4)
+    return number(value)
 
 
 def size(value: int | None) -> str:
@@ -196,8 +208,8 @@ def size(value: int | None) -> str:
     if value < 1000:
         return f"{value} B"
     for scale, sign in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= scale:
-            return f"{value / scale:.3g} {sign}"
+        if value >= scale * (1 - 0.5e-3) or sign == "kB":
+            return f"{number(value / scale, 3)} {sign}"
     raise AssertionError(value)
 
 
@@ -209,7 +221,7 @@ def milliseconds(value: float | None) -> str:
         return f"{value * 1000:.3g} µs"
     if value < 999.5:
         return f"{value:.3g} ms"
-    return f"{value / 1000:.3g} s"
+    return f"{number(value / 1000, 3)} s"
 
 
 def shape(value: Iterable[object] | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from itertools import islice
@@ -98,18 +99,37 @@ def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]], limit: int) 
     from rich.table import Table
     from rich.text import Text
 
-    shown = list(islice(rows, limit))
+    found = list(islice(rows, limit))
     more = next(rows, None) is not None
-    table = Table(header_style="bold", box=None, pad_edge=False)
-    for position, name in enumerate(names):
-        numeric = any(isinstance(row[position], int | float) for row in shown)
-        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
-    for row in shown:
-        table.add_row(*(Text(_cell(value)) for value in row))
     console = output.console()
+    cells = [[_cell(value) for value in row] for row in found]
+    fit = _columns_that_fit(names, cells, console.width)
+    table = Table(header_style="bold", box=None, pad_edge=False)
+    for position, name in enumerate(names[:fit]):
+        numeric = any(isinstance(row[position], int | float) for row in found)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row[:fit]))
     console.print(table)
-    console.print(f"{len(shown)} row{'' if len(shown) == 1 else 's'}", style="dim", end="")
+    console.print(f"{len(found)} row{'' if len(found) == 1 else 's'}", style="dim", end="")
     console.print("; more with --limit or --json" if more else "", style="dim")
+    if fit < len(names):
+        console.print(f"{len(names) - fit} more columns: {', '.join(names[fit:])}", style="dim")
+
+
+_HASH = re.compile("[0-9a-f]{32,}")
+#: Characters of a cell from which its middle is left out; `--json` has it whole.
+_WIDEST = 60
+
+
+def _columns_that_fit(names: list[str], cells: list[list[str]], width: int) -> int:
+    """How many columns stand beside one another without being folded; at least one."""
+    used = 0
+    for position, name in enumerate(names):
+        used += max(len(name), *(len(row[position]) for row in cells), 0) + 2
+        if used > width + 2:
+            return max(1, position)
+    return len(names)
 
 
 def _cell(value: Any) -> str:
@@ -117,5 +137,11 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     plain = _plain(value)
-    text = f"{plain:.6g}" if isinstance(plain, float) else str(plain)
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    text = output.number(plain) if isinstance(plain, float) else str(plain)
+    text = "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+    if isinstance(value, datetime):
+        return text.partition(".")[0]
+    if _HASH.fullmatch(text):
+        return f"{text[:8]}…"
+    keep = (_WIDEST - 1) // 2
+    return text if len(text) <= _WIDEST else f"{text[:keep]}…{text[-keep:]}"

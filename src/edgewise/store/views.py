@@ -49,7 +49,12 @@ def answer(
     """
     with _explained(url):
         connection.execute(sql)
-    return tuple(column[0] for column in connection.description or ()), _rest(connection, url)
+    columns = tuple(column[0] for column in connection.description or ())
+    found = _rest(connection, url)
+    if sql.lstrip().lower().startswith(("show", "pragma")):
+        # What the documented tables are made of is nobody's question.
+        found = (row for row in found if not any(str(each).startswith(_INNER) for each in row))
+    return columns, found
 
 
 def _rest(connection: duckdb.DuckDBPyConnection, url: str) -> Iterator[tuple[Any, ...]]:
@@ -81,11 +86,19 @@ def _explained(url: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        message = str(error).strip().partition("\n")[0]
+        message, _, more = str(error).strip().partition("\n")
         if "arrow_scan" in message or "reading the stream" in message:
             raise StoreError(f"{url}: a part cannot be read: {message}") from error
-        tables = ", ".join(table.name for table in TABLES)
-        raise UsageError(message, hint=f"tables: {tables}") from error
+        raise UsageError(message, hint=_what_to_do(message, more)) from error
+
+
+def _what_to_do(message: str, more: str) -> str:
+    """DuckDB's own proposal, where its second line is one; else which tables there are."""
+    proposal = more.partition("\n")[0].strip().replace('"', "")
+    if proposal.startswith(("Candidate bindings", "Candidate tables")):
+        return proposal.replace("Candidate bindings", "columns like it")
+    tables = f"tables: {', '.join(table.name for table in TABLES)}"
+    return f"{proposal} {tables}" if proposal.startswith("Did you mean") else tables
 
 
 def rows(table: Table) -> str:
