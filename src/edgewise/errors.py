@@ -13,6 +13,7 @@
     ├── WorkerFailed              a worker process crashed, hung or ran out of memory
     ├── RuntimeRefused            an inference runtime would not load or run a model
     ├── DeviceError               a device cannot be reached or answered wrongly
+    │   └── DeviceGone            it went away while it was measured on, and did not come back
     └── StoreError                a store cannot be read or written
         └── NewerStore            a store was written by a newer schema than this version knows
 
@@ -79,6 +80,10 @@ class RuntimeRefused(EdgewiseError):
 
 class DeviceError(EdgewiseError):
     """A device cannot be reached or answered wrongly."""
+
+
+class DeviceGone(DeviceError):
+    """A device went away while it was measured on, and did not come back in time."""
 
 
 class StoreError(EdgewiseError):

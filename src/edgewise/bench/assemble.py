@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgewise.bench import stability
-from edgewise.bench.job import Report
 from edgewise.bench.statistics import distribution
+from edgewise.devices.job import Report
 from edgewise.records import Context, Distribution, Measurement, Sample, Target
 
 #: A process that waited longer than this part of its time for a CPU was disturbed.

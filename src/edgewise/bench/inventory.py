@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from edgewise import sandbox
-from edgewise.devices import host
+from edgewise.devices import registry as kinds
 from edgewise.errors import WorkerFailed
 from edgewise.records import Device, RuntimeInfo
 from edgewise.runtimes import registry
@@ -15,9 +15,16 @@ _SECONDS = 60.0
 
 
 def devices() -> list[Device]:
-    """All devices with their runtimes, each runtime started once in a worker process."""
-    runtimes = tuple(_runtime(name) for name in (each.NAME for each in registry.runtimes()))
-    return [msgspec.structs.replace(host.describe(), runtimes=runtimes)]
+    """All devices with their runtimes. This machine's are started once in a worker process each;
+    what another device has it says itself."""
+    return [_with_runtimes(each) for each in kinds.present()]
+
+
+def _with_runtimes(device: Device) -> Device:
+    if device.kind != "host":
+        return device
+    runtimes = tuple(_runtime(each.NAME) for each in registry.runtimes())
+    return msgspec.structs.replace(device, runtimes=runtimes)
 
 
 def _runtime(name: str) -> RuntimeInfo:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgewise.devices import host
+from edgewise.devices import registry as devices
+from edgewise.devices.contract import Offer
 from edgewise.errors import UsageError
 from edgewise.records import Target
-from edgewise.runtimes import registry
+from edgewise.runtimes import registry as own_runtimes
 
 #: Stands for the preferred runtime of a file's format.
 AUTO = "auto"
@@ -72,13 +73,15 @@ QUICK = Settings(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Every model of `paths` on every combination of runtime, delegate, threads and batch.
+    """Every model of `paths` on every combination of device, runtime, delegate, threads and batch.
 
-    `paths` are files, folders or files inside packages. `delegates` empty: the default of each
-    runtime. `shapes` by name of the input. `input_path`: an .npy or .npz file with the inputs.
+    `devices` are names as `devices.registry` knows them. `paths` are files, folders or files inside
+    packages. `delegates` empty: the default of each runtime. `shapes` by name of the input.
+    `input_path`: an .npy or .npz file with the inputs.
     """
 
     paths: tuple[str, ...]
+    devices: tuple[str, ...] = ("host",)
     runtimes: tuple[str, ...] = (AUTO,)
     delegates: tuple[str, ...] = ()
     threads: tuple[int, ...] = (1,)
@@ -94,7 +97,7 @@ class Plan:
         Raises:
             UsageError: names the setting.
         """
-        for name in ("paths", "runtimes", "threads", "batches"):
+        for name in ("paths", "devices", "runtimes", "threads", "batches"):
             values = getattr(self, name)
             if not values:
                 raise UsageError(f"{name}: nothing given")
@@ -102,10 +105,10 @@ class Plan:
                 raise UsageError(f"{name}: something is given twice")
         for name in ("threads", "batches"):
             _at_least(name, min(getattr(self, name)), 1)
-        for runtime in self.runtimes:
-            if runtime != AUTO:
-                registry.by_name(runtime)
-        _check_affinity(self.affinity)
+        for device in self.devices:
+            _check_runtimes(self.runtimes, devices.kind_of(device).RUNTIMES)
+            if self.affinity is not None:
+                devices.kind_of(device).check_affinity(device, self.affinity)
         _check_input(self.input_path)
 
     def with_settings(self, **changes: object) -> Plan:
@@ -113,33 +116,42 @@ class Plan:
         settings = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]
         return dataclasses.replace(self, settings=settings)
 
-    def targets(self, format_name: str) -> tuple[Target, ...]:
-        """The targets for a file of this format; none where no wanted runtime runs it."""
-        wanted = [registry.by_name(name) for name in self.runtimes if name != AUTO]
-        if AUTO in self.runtimes and (preferred := registry.for_format(format_name)):
-            wanted = [preferred, *(each for each in wanted if each.NAME != preferred.NAME)]
+    def targets(
+        self, format_name: str, device: str = "host", offers: tuple[Offer, ...] | None = None
+    ) -> tuple[Target, ...]:
+        """The targets for a file of this format on a device that has these runtimes (None: those of
+        this package); none where no wanted runtime runs it."""
+        there = [each for each in offers or own_offers() if format_name in each.formats]
+        auto = there[:1] if AUTO in self.runtimes else []
+        by_name = {each.name: each for each in there}
+        wanted = [*auto, *(by_name[name] for name in self.runtimes if name in by_name)]
         return tuple(
             Target(
-                device=host.NAME, runtime=runtime.NAME, delegate=delegate,
+                device=device, runtime=runtime.name, delegate=delegate,
                 threads=threads, batch=batch, affinity=self.affinity,
             )
-            for runtime in wanted
-            if format_name in runtime.FORMATS
-            for delegate in self.delegates or (runtime.DEFAULT_DELEGATE,)
+            for runtime in dict.fromkeys(wanted)
+            for delegate in self.delegates or (runtime.default_delegate,)
             for threads in self.threads
             for batch in self.batches
         )  # fmt: skip
 
 
-def _check_affinity(affinity: tuple[int, ...] | None) -> None:
-    if affinity is None:
-        return
-    available = host.available_cpus()
-    if available is None:
-        raise UsageError("affinity: this system cannot pin a process to CPUs")
-    missing = sorted(set(affinity) - set(available))
-    if missing or not affinity:
-        raise UsageError(f"affinity: no CPU {missing or '-'} here, there are {list(available)}")
+def own_offers() -> tuple[Offer, ...]:
+    """The runtimes of this package, as a device that runs its worker has them."""
+    return tuple(
+        Offer(each.NAME, tuple(each.FORMATS), (), each.DEFAULT_DELEGATE)
+        for each in own_runtimes.runtimes()
+    )
+
+
+def _check_runtimes(wanted: tuple[str, ...], there: tuple[str, ...] | None) -> None:
+    for name in wanted:
+        if name == AUTO or (there is not None and name in there):
+            continue
+        if there is not None:
+            raise UsageError(f"no runtime {name!r}", hint=f"known: {', '.join(there)}")
+        own_runtimes.by_name(name)
 
 
 def _check_input(path: Path | None) -> None:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
-from edgewise import sandbox
 from edgewise.archive import File
-from edgewise.bench import assemble, sources, worker
-from edgewise.bench.job import Job, Purpose, Report
+from edgewise.bench import assemble, sources
 from edgewise.bench.plan import Plan, Settings
 from edgewise.bench.sources import ModelFile
-from edgewise.devices import host
-from edgewise.errors import EdgewiseError, WorkerFailed
+from edgewise.devices import registry
+from edgewise.devices.contract import Device
+from edgewise.devices.job import Job, Purpose, Report
+from edgewise.errors import DeviceError, DeviceGone, EdgewiseError, WorkerFailed
 from edgewise.formats.candidates import is_readable, model_files
-from edgewise.records import Context, Measurement, Target
+from edgewise.records import Context, DeviceState, Measurement, Target
 from edgewise.sandbox import Limits
 
 #: Runtime and delegate in the target of a failure that came before any target was tried.
@@ -38,15 +40,18 @@ class OnProgress(Protocol):
 class _Case:
     """One model on one target, and what its processes reported so far."""
 
+    device: Device
     model: ModelFile
     target: Target
     context: Context
     rounds: int
+    before: DeviceState | None = None
     reports: list[Report] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     spent_s: float = 0.0
     timed: int = 0
     failed: str | None = None
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +70,20 @@ def measure(
     process timed runs, with a note that says how many of how many.
     """
     done: dict[tuple[str, Target], Measurement] = {}
+    one_at_a_time = threading.Lock()
 
     def finished(record: Measurement) -> None:
-        done[record.model, record.target] = record
-        if on_result is not None:
-            on_result(record)
+        with one_at_a_time:
+            done[record.model, record.target] = record
+            if on_result is not None:
+                on_result(record)
 
     with ExitStack() as until_end:
         cases, failures = _cases(plan, until_end)
         for record in failures:
             finished(record)
         try:
-            _run_all(cases, plan, finished, progress)
+            _run_places(cases, plan, finished, progress)
         except KeyboardInterrupt:
             for case in cases:
                 if case.timed and (case.model.path, case.target) not in done:
@@ -90,38 +97,71 @@ def _cases(plan: Plan, until_end: ExitStack) -> tuple[list[_Case], list[Measurem
     """What can be tried, and what fails before a process is started."""
     cases: list[_Case] = []
     failures: list[Measurement] = []
-    context = host.describe_context(affinity=plan.affinity)
-    for path in plan.paths:
-        found = 0
+    found = _found(plan, until_end)
+    for name in plan.devices:
         try:
-            for file in model_files(path, is_readable):
-                found += 1
-                more, failed = _cases_of(file, plan, context, until_end)
-                cases += more
-                failures += failed
-        except EdgewiseError as error:
-            failures.append(_nothing(path, None, plan, _without(path, error), context))
+            devices = [(each, each.context(affinity=plan.affinity)) for each in _open(name)]
+        except DeviceError as error:
+            reason = str(error).removeprefix(f"{name}: ")
+            failures += [_nothing(path, None, name, plan, reason, Context()) for path in plan.paths]
             continue
-        if not found:
-            reason = "no file in this folder is of a format that can be run"
-            failures.append(_nothing(path, None, plan, reason, context))
+        for device, context in devices:
+            until_end.callback(device.close)
+            for path, files in found.items():
+                if isinstance(files, str):
+                    failures.append(_nothing(path, None, device.name, plan, files, context))
+                    continue
+                for file in files:
+                    more, failed = _cases_of(file, plan, device, context)
+                    cases += more
+                    failures += failed
     return cases, failures
 
 
-def _cases_of(
-    file: File, plan: Plan, context: Context, until_end: ExitStack
-) -> tuple[list[_Case], list[Measurement]]:
-    """One file on all its targets, or why there is none."""
+def _open(name: str) -> Sequence[Device]:
+    return registry.find(name)
+
+
+def _found(plan: Plan, until_end: ExitStack) -> dict[str, list[ModelFile | _Unfit] | str]:
+    """The model files of every path, or why there is none."""
+    found: dict[str, list[ModelFile | _Unfit] | str] = {}
+    for path in plan.paths:
+        try:
+            files = [_localised(file, until_end) for file in model_files(path, is_readable)]
+        except EdgewiseError as error:
+            found[path] = _without(path, error)
+            continue
+        found[path] = files or "no file in this folder is of a format that can be run"
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfit:
+    """A file that no device can be asked about."""
+
+    path: str
+    reason: str
+
+
+def _localised(file: File, until_end: ExitStack) -> ModelFile | _Unfit:
     try:
-        model = sources.localise(file, until_end)
+        return sources.localise(file, until_end)
     except EdgewiseError as error:
-        return [], [_nothing(file.path, None, plan, _without(file.path, error), context)]
-    targets = plan.targets(model.format)
+        return _Unfit(file.path, _without(file.path, error))
+
+
+def _cases_of(
+    model: ModelFile | _Unfit, plan: Plan, device: Device, context: Context
+) -> tuple[list[_Case], list[Measurement]]:
+    """One file on all targets of a device, or why there is none."""
+    if isinstance(model, _Unfit):
+        return [], [_nothing(model.path, None, device.name, plan, model.reason, context)]
+    targets = plan.targets(model.format, device.name, device.offers)
     if not targets:
         reason = f"{' and '.join(plan.runtimes)} cannot run {model.format} files"
-        return [], [_nothing(model.path, model.sha256, plan, reason, context)]
-    rounds = len(_rounds(plan.settings))
-    return [_Case(model, target, context, rounds) for target in targets], []
+        return [], [_nothing(model.path, model.sha256, device.name, plan, reason, context)]
+    rounds = len(_rounds(plan.settings, device))
+    return [_Case(device, model, target, context, rounds) for target in targets], []
 
 
 def _without(path: str, error: EdgewiseError) -> str:
@@ -130,23 +170,30 @@ def _without(path: str, error: EdgewiseError) -> str:
 
 
 def _nothing(
-    path: str, sha256: str | None, plan: Plan, reason: str, context: Context
+    path: str, sha256: str | None, device: str, plan: Plan, reason: str, context: Context
 ) -> Measurement:
     """A failure before any target was tried."""
     target = Target(
-        device=host.NAME, runtime=NOT_TRIED, delegate=NOT_TRIED, threads=plan.threads[0],
+        device=device, runtime=NOT_TRIED, delegate=NOT_TRIED, threads=plan.threads[0],
         batch=plan.batches[0], affinity=plan.affinity,
     )  # fmt: skip
     return assemble.failure(path, sha256, target, reason, context)
 
 
-def _rounds(settings: Settings) -> list[_Round]:
-    """What each case's processes are for: timed ones first, then load and first inference."""
+def _rounds(settings: Settings, device: Device) -> list[_Round]:
+    """What each case's processes are for: timed ones first, then load and first inference; of
+    these what the device can do."""
     timed = [_Round("timed")] * settings.processes
     warm = [_Round("load")] * max(0, settings.load_processes - settings.processes)
     evicted = [_Round("load", evicted=True)] * settings.evicted_processes
-    profile = [_Round("profile")] if settings.profile else []
-    return [*timed, *_alternate(warm, evicted), *profile]
+    profile = [_Round("profile")] if settings.profile and "profile" in device.phases else []
+    return [
+        *timed,
+        *_alternate(
+            warm if "load" in device.phases else [], evicted if "evicted" in device.phases else []
+        ),
+        *profile,
+    ]
 
 
 def _alternate(a: list[_Round], b: list[_Round]) -> Iterator[_Round]:
@@ -155,55 +202,102 @@ def _alternate(a: list[_Round], b: list[_Round]) -> Iterator[_Round]:
         yield from b[index : index + 1]
 
 
-def _run_all(
+def _run_places(
     cases: list[_Case], plan: Plan, finished: OnResult, progress: OnProgress | None
+) -> None:
+    """Places beside one another, the cases of each one after the other."""
+    places: dict[str, list[_Case]] = {}
+    for case in cases:
+        places.setdefault(case.device.place, []).append(case)
+    count = sum(case.rounds for case in cases)
+    stop = threading.Event()
+
+    def step(next_model: str) -> None:
+        if stop.is_set():
+            raise _Stopped
+        if progress is not None:
+            progress(count, next_model)
+
+    if len(places) < 2:
+        for each in places.values():
+            _run_all(each, plan, finished, step)
+        return
+    with ThreadPoolExecutor(len(places)) as pool:
+        running = [pool.submit(_run_all, each, plan, finished, step) for each in places.values()]
+        try:
+            for one in as_completed(running):
+                one.result()
+        except BaseException:
+            stop.set()
+            for each in places.values():
+                for device in {id(case.device): case.device for case in each}.values():
+                    device.close()
+            raise
+
+
+class _Stopped(Exception):
+    """Another place's failure or Ctrl-C ends this one too."""
+
+
+def _run_all(
+    cases: list[_Case], plan: Plan, finished: OnResult, step: Callable[[str], None]
 ) -> None:
     """Round by round, each in another order, so that no case always follows the same one."""
     shuffle = random.Random(plan.settings.seed)
-    rounds = _rounds(plan.settings)
-    for number, each in enumerate(rounds):
-        order = list(cases)
+    for number in range(max(case.rounds for case in cases)):
+        order = [case for case in cases if number < case.rounds]
         shuffle.shuffle(order)
         for case in order:
-            if progress is not None:
-                progress(len(rounds) * len(cases), case.model.path)
+            step(case.model.path)
             if case.failed is None:
-                _run_one(case, each, plan)
-                if case.failed is not None or number == len(rounds) - 1:
+                each = _rounds(plan.settings, case.device)[number]
+                gone = _run_one(case, each, plan)
+                if case.failed is not None or number == case.rounds - 1:
+                    case.ended = True
                     finished(_complete(case))
+                if gone is not None:
+                    _give_up(case.device, gone, cases, finished)
 
 
-def _run_one(case: _Case, each: _Round, plan: Plan) -> None:
-    """One process of one case."""
+def _give_up(device: Device, reason: str, cases: list[_Case], finished: OnResult) -> None:
+    """Nothing more is tried on a device that went away and did not come back."""
+    for case in cases:
+        if case.device is device and not case.ended:
+            case.ended, case.failed = True, reason
+            finished(_complete(case))
+
+
+def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
+    """One process of one case; a reason where the device is gone for good."""
     settings = plan.settings
     share_s = (settings.max_time_s - case.spent_s) / max(1, settings.processes - case.timed)
     if each.purpose == "timed" and share_s <= 0:
-        return
-    job = _job(case, each, plan, share_s)
+        return None
     limits = Limits(
         seconds=settings.timeout_s + (share_s if each.purpose == "timed" else 0.0),
         memory_bytes=settings.memory_bytes or case.context.memory_bytes,
     )
     try:
-        answer = sandbox.call(worker.FUNCTION, job, limits=limits)
+        if case.before is None:
+            case.before = case.device.state()
+        report = case.device.measure(_job(case, each, plan, share_s), limits)
     except WorkerFailed as error:
         case.failed = _which(case, error.message)
-        return
     except EdgewiseError as error:
         case.failed = _which(case, str(error))
-        return
-    if answer.farewell is not None:
-        # Its heap was broken before: whether a process gets as far as an answer is then chance.
-        case.failed = _which(case, f"{answer.farewell} when it released the model")
-        return
-    _take(case, each, msgspec.convert(answer.value, Report))
+        return str(error) if isinstance(error, DeviceGone) else None
+    else:
+        _take(case, each, report)
+    return None
 
 
 def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
     settings = plan.settings
+    model, put = case.model, case.device.put
+    path = put(model.local, model.sha256)
     return Job(
-        path=str(case.model.local),
-        files=tuple(str(file) for file in (case.model.local, *case.model.companions)),
+        path=path,
+        files=(path, *(put(each, sources.sha256_of(each)) for each in model.companions)),
         target=case.target,
         purpose=each.purpose,
         evicted=each.evicted,
@@ -240,18 +334,30 @@ def _which(case: _Case, reason: str) -> str:
 def _complete(case: _Case) -> Measurement:
     """The record of a case whose processes have all run, or which failed."""
     if case.failed is not None:
-        return assemble.failure(
+        failed = assemble.failure(
             case.model.path, case.model.sha256, case.target, case.failed, case.context
         )
+        return msgspec.structs.replace(failed, state_before=case.before)
     versions = case.context.versions | case.reports[0].versions
-    return assemble.measurement(
+    found = assemble.measurement(
         case.model.path,
         case.model.sha256,
         case.target,
         msgspec.structs.replace(case.context, versions=versions),
         case.reports,
-        [*case.notes, *_energy_note()],
+        [*case.notes, *_energy_note(case.device)],
     )
+    return msgspec.structs.replace(
+        found, state_before=case.before, state_after=_state_now(case.device)
+    )
+
+
+def _state_now(device: Device) -> DeviceState | None:
+    """A device that does not answer any more has been measured on all the same."""
+    try:
+        return device.state()
+    except DeviceError:
+        return None
 
 
 def _interrupted(case: _Case, settings: Settings) -> Measurement:
@@ -259,8 +365,8 @@ def _interrupted(case: _Case, settings: Settings) -> Measurement:
     return _complete(case)
 
 
-def _energy_note() -> list[str]:
-    found = host.meters()
+def _energy_note(device: Device) -> list[str]:
+    found = device.describe().meters
     if not found:
-        return ["no energy: no meter on this host"]
+        return [f"no energy: no meter on this {device.kind}"]
     return [f"no energy: nothing reads {', '.join(found)} yet"]

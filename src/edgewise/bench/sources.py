@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -74,3 +75,9 @@ def _spool(file: File, to: Path) -> Path:
     """Copy into a folder that nobody else may enter."""
     to.write_bytes(file.data())
     return to
+
+
+def sha256_of(path: Path) -> str:
+    """The content address of a file on disk, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

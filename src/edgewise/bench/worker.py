@@ -15,7 +15,7 @@ import msgspec
 
 from edgewise import sandbox
 from edgewise.bench import inputs, memory, timing
-from edgewise.bench.job import Job, Report
+from edgewise.devices.job import Job, Report
 from edgewise.errors import RuntimeRefused
 from edgewise.runtimes import registry
 from edgewise.runtimes.refusal import refusals

@@ -30,6 +30,9 @@ def bench(
     files: list[str] = typer.Argument(
         help="Model files, folders to search, or files inside packages: app.apk!/assets/m.tflite."
     ),
+    device: str = typer.Option(
+        "host", help="Where to measure (see `edgewise devices`); several with commas."
+    ),
     runtime: str = typer.Option("auto", help="auto, litert, onnxruntime; several with commas."),
     delegate: str | None = typer.Option(
         None, help="How a runtime computes (see `edgewise devices`); several with commas."
@@ -70,11 +73,12 @@ def bench(
     store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> int:
-    """Measure models on this device: load, first and repeated inference, memory."""
+    """Measure models on a device: load, first and repeated inference, memory."""
     from edgewise.bench.plan import QUICK, Plan, Settings
 
     plan = Plan(
         paths=tuple(dict.fromkeys(files)),
+        devices=parse_words(device),
         runtimes=parse_words(runtime),
         delegates=parse_words(delegate or ""),
         threads=parse_numbers("--threads", threads),
@@ -247,11 +251,12 @@ def _layer_table(measurement: Measurement) -> Table:
 
 
 def _target(target: Target) -> str:
-    """`litert xnnpack ×2 b4`: two threads, a batch of four."""
+    """`litert xnnpack ×2 b4`: two threads, a batch of four. This machine is not named."""
+    where = "" if target.device == "host" else f"{target.device} "
     threads = "" if target.threads == 1 else f" ×{target.threads}"
     batch = "" if target.batch == 1 else f" b{target.batch}"
     pinned = "" if target.affinity is None else f" @{','.join(map(str, target.affinity))}"
-    return f"{target.runtime} {target.delegate}{threads}{batch}{pinned}"
+    return f"{where}{target.runtime} {target.delegate}{threads}{batch}{pinned}"
 
 
 def _with_interval(latency: Distribution | None) -> str:

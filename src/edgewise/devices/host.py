@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from edgewise import __version__
-from edgewise.records import Context, Device
+from edgewise.devices import cores
+from edgewise.records import Context, Device, DeviceFacts
 
 NAME = "host"
 _ROOT = Path("/")
+_CPUS = "sys/devices/system/cpu"
 _CPU_SENSORS = re.compile(r"x86_pkg_temp|cpu|soc|coretemp|k10temp", re.I)
 _CONTAINERS = re.compile(r"docker|kubepods|containerd|libpod|lxc", re.I)
 
@@ -64,8 +66,20 @@ def describe() -> Device:
         kind="host",
         description=", ".join(part for part in parts if part),
         meters=meters(),
+        facts=_facts(context),
         context=context,
     )
+
+
+def _facts(context: Context) -> DeviceFacts:
+    top = top_khz()
+    big, little = cores.big_and_little(top)
+    reasons = {} if top else {"top_khz": "the kernel has no cpufreq here"}
+    memory = context.memory_bytes
+    return DeviceFacts(
+        soc=context.cpu_model, abi=context.architecture, cores=context.cores, top_khz=top, big=big,
+        little=little, memory_kb=None if memory is None else memory // 1024, reasons=reasons,
+    )  # fmt: skip
 
 
 def describe_context(
@@ -149,6 +163,24 @@ def _frequency_mhz(root: Path, cpu: int) -> float | None:
         return int(khz) / 1e3
     all_mhz = re.findall(r"^cpu MHz\s*:\s*([\d.]+)", _text(root / "proc/cpuinfo") or "", re.M)
     return float(all_mhz[cpu]) if cpu < len(all_mhz) else None
+
+
+def frequencies_khz(root: Path = _ROOT) -> tuple[int | None, ...]:
+    """The frequency of every CPU now; empty where the kernel has no cpufreq."""
+    read = [_text(root / f"{_CPUS}/cpu{n}/cpufreq/scaling_cur_freq") for n in _present(root)]
+    found = tuple(int(khz) if khz and khz.isdigit() else None for khz in read)
+    return found if any(found) else ()
+
+
+def top_khz(root: Path = _ROOT) -> tuple[int | None, ...]:
+    """The highest frequency of every CPU; empty where the kernel has no cpufreq."""
+    read = [_text(root / f"{_CPUS}/cpu{n}/cpufreq/cpuinfo_max_freq") for n in _present(root)]
+    found = tuple(int(khz) if khz and khz.isdigit() else None for khz in read)
+    return found if any(found) else ()
+
+
+def _present(root: Path) -> range:
+    return range(len(list((root / _CPUS).glob("cpu[0-9]*"))))
 
 
 def _load_average() -> float | None:

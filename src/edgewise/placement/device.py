@@ -10,7 +10,7 @@ import gc
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from time import perf_counter_ns
@@ -22,9 +22,9 @@ import numpy as np
 from edgewise import sandbox
 from edgewise.bench import memory
 from edgewise.bench.statistics import distribution
-from edgewise.devices import emulated, host
+from edgewise.devices import contract, local, registry
 from edgewise.energy.power import power_here
-from edgewise.errors import DeviceError, EdgewiseError, UsageError
+from edgewise.errors import DeviceError, EdgewiseError
 from edgewise.placement.decide import summed_device
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Question, Subject
@@ -121,16 +121,23 @@ def device(name: str) -> Device:
         UsageError: there is none.
         DeviceError: this machine cannot emulate it.
     """
-    if (share := emulated.share_of(name)) is not None:
+    (found,) = registry.find(name)
+    if isinstance(found, local.Emulated):
         from edgewise.placement.slowed import slow_device
 
-        return slow_device(share)
-    if name not in DEVICES:
-        raise UsageError(
-            f"unknown device '{name}'", hint=f"known: {', '.join(DEVICES)}, {emulated.PREFIX}SHARE"
+        return slow_device(found)
+    call = getattr(found, "call", None)
+    if call is None:
+        raise DeviceError(
+            f"{name} cannot answer requests: it runs no Python",
+            hint="measure on it with 'bench --store', then 'place --device' with that store",
         )
-    on = DEVICES[name]
-    return replace(on, power=power_here()) if name == host.NAME else on
+    return Device(found.name, _on(call), power=_power(found))
+
+
+def _power(found: contract.Device) -> str | None:
+    """The declared power model of a device, None: there is none."""
+    return power_here() if isinstance(found, local.Host) else None
 
 
 def measure(
@@ -292,12 +299,13 @@ def unpacked(question: bytes | tuple[Raw, ...]) -> tuple[Tensor, ...]:
     )
 
 
-def _on_host(job: Job, limits: sandbox.Limits) -> Report:
-    answer = sandbox.call(_WORK, job, limits=limits)
-    if answer.farewell is not None:
-        raise DeviceError(f"the process was {answer.farewell} when it released the model")
-    return msgspec.convert(answer.value, Report)
+def _on(call: Callable[..., sandbox.Answer]) -> Callable[[Job, sandbox.Limits], Report]:
+    """How a device that runs functions of this package does a job."""
 
+    def run(job: Job, limits: sandbox.Limits) -> Report:
+        answer = call(_WORK, job, limits=limits)
+        if answer.farewell is not None:
+            raise DeviceError(f"the process was {answer.farewell} when it released the model")
+        return msgspec.convert(answer.value, Report)
 
-#: Every kind of device that can be measured on.
-DEVICES: Mapping[str, Device] = {host.NAME: Device(host.NAME, _on_host)}
+    return run

@@ -17,6 +17,7 @@ import msgspec
 
 from edgewise import sandbox
 from edgewise.devices import emulated
+from edgewise.devices.local import Emulated
 from edgewise.errors import DeviceError
 from edgewise.placement.device import Device, Job, Raw, Report, packed, prepare, unpacked, work
 from edgewise.placement.questions import Ready, Sending
@@ -40,13 +41,13 @@ _NOT_SLOWED = (
 _POWER_NOTE = f"energy: the declared power of one core of {POWER} stands for the emulated core's"
 
 
-def slow_device(share: float) -> Device:
+def slow_device(on: Emulated) -> Device:
     """One core of this machine for a share of its time. What that achieves is measured first.
 
     Raises:
-        UsageError, DeviceError: as `emulated.throttled`.
+        DeviceError: as `emulated.throttled`.
     """
-    throttle = emulated.calibrated(share)
+    share, throttle = on.share, on.throttle
 
     def run(job: Job, limits: sandbox.Limits) -> Report:
         answer = sandbox.call(_WORK, job, share, limits=limits)
@@ -68,7 +69,7 @@ def slow_device(share: float) -> Device:
         return sending._replace(made=_in_turn(msgspec.convert(answer.value, list[list[Made]])))
 
     notes = (throttle.words(), _NOT_SLOWED, _POWER_NOTE)
-    return Device(emulated.device_name(share), run, power=POWER, notes=notes, client=client)
+    return Device(on.name, run, power=POWER, notes=notes, client=client)
 
 
 class Bodies(msgspec.Struct, frozen=True):

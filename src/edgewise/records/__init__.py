@@ -37,6 +37,8 @@ from edgewise.records.decisions import Decision, DecisionOutcome, OffPolicyEstim
 from edgewise.records.measuring import (
     Context,
     Device,
+    DeviceFacts,
+    DeviceState,
     Distribution,
     Energy,
     LayerTime,
@@ -71,7 +73,9 @@ __all__ = [
     "Decision",
     "DecisionOutcome",
     "Device",
+    "DeviceFacts",
     "DevicePhases",
+    "DeviceState",
     "Distribution",
     "Energy",
     "Evidence",

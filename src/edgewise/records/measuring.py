@@ -74,6 +74,58 @@ class Context(Record, frozen=True):
     emulated: str | None = None
 
 
+class DeviceState(Record, frozen=True):
+    """What changes on a device while it measures. None where it does not tell; `notes` say why.
+
+    `temperature_c` is of the sensor `temperature_of` (a phone: its skin). `frequencies_khz` by CPU,
+    None: asleep. `thermal_status`: 0 not throttled … 6 shutting down, as Android counts.
+    """
+
+    at: str | None = None
+    temperature_c: float | None = None
+    temperature_of: str | None = None
+    thermal_status: int | None = None
+    frequencies_khz: tuple[int | None, ...] = ()
+    load_average: float | None = None
+    memory_available_bytes: int | None = None
+    battery_percent: float | None = None
+    charging: bool | None = None
+    battery_saver: bool | None = None
+    doze: str | None = None
+    wakefulness: str | None = None
+    cpuset: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class DeviceFacts(Record, frozen=True):
+    """What a device is and does not change. `top_khz` by CPU; `big` and `little` are the CPUs of
+    the highest and the lowest top frequency, None where all are alike or it is not told.
+
+    `current_unit` and `discharging_is` are of the battery's current as the kernel reports it.
+    """
+
+    model: str | None = None
+    maker: str | None = None
+    soc: str | None = None
+    android: str | None = None
+    sdk: int | None = None
+    abi: str | None = None
+    cores: int | None = None
+    top_khz: tuple[int | None, ...] = ()
+    big: tuple[int, ...] | None = None
+    little: tuple[int, ...] | None = None
+    memory_kb: int | None = None
+    charging: bool | None = None
+    current_unit: str | None = None
+    discharging_is: str | None = None
+    power_rails: str | None = None
+    temperature: str | None = None
+    ignored_sensors: tuple[str, ...] = ()
+    affinity: str | None = None
+    exit_status: str | None = None
+    reasons: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 class LayerTime(Record, frozen=True):
     """Time of one layer under the runtime's own profiler, in ms per inference."""
 
@@ -119,6 +171,8 @@ class Measurement(Record, frozen=True):
     processes: int | None = None
     warmup_runs: int | None = None
     context: Context = Context()
+    state_before: DeviceState | None = None
+    state_after: DeviceState | None = None
     layer_times: tuple[LayerTime, ...] | None = None
     samples: tuple[Sample, ...] = ()
     notes: tuple[str, ...] = ()
@@ -143,5 +197,7 @@ class Device(Record, frozen=True):
     description: str
     runtimes: tuple[RuntimeInfo, ...] = ()
     meters: tuple[str, ...] = ()
+    facts: DeviceFacts | None = None
+    available: bool = True
     context: Context = Context()
     notes: tuple[str, ...] = ()

@@ -1,0 +1,130 @@
+"""What a device offers, and what a kind of device declares: the contract of this room.
+
+A kind is one module (or object) that the registry lists, or that another package declares as an
+entry point of the group `edgewise.devices`. It turns a name, as `--device` takes it, into devices;
+a device says what it is and what state it is in, takes files, and does one measuring job after the
+other. Nothing else asks what kind a device is of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgewise import records
+from edgewise.devices.job import Job, Report
+from edgewise.records import Context, DeviceState
+from edgewise.sandbox import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A runtime that a device has: its name, the formats it runs, how it computes."""
+
+    name: str
+    formats: tuple[str, ...]
+    delegates: tuple[str, ...]
+    default_delegate: str
+
+
+#: What a process of a job can be for beside timing runs.
+EVERY_PHASE = frozenset({"load", "evicted", "profile"})
+
+
+class Device(Protocol):
+    """One device that can be measured on. Its methods are called by one thread at a time.
+
+    `name` is what records call it, and what `--device` takes. `offers`: the runtimes that it has;
+    None: it runs this package's own worker, so those of `runtimes.registry`. `phases`: what beside
+    timed runs its processes can do, of `EVERY_PHASE`. Devices of one `place` disturb each other and
+    are measured on one after the other; those of different places at the same time.
+    """
+
+    name: str
+    kind: str
+    place: str
+    offers: tuple[Offer, ...] | None
+    phases: frozenset[str]
+
+    def describe(self) -> records.Device:
+        """Identity and facts. What cannot be known is None, with a note that says why.
+
+        Raises:
+            DeviceError: it does not answer.
+        """
+        ...
+
+    def context(self, *, affinity: tuple[int, ...] | None = None) -> Context:
+        """The circumstances now; `affinity`: CPUs that a measurement is pinned to.
+
+        Raises:
+            DeviceError: it does not answer.
+        """
+        ...
+
+    def state(self) -> DeviceState:
+        """What changes while it measures: temperature, frequency, battery.
+
+        Raises:
+            DeviceError: it does not answer.
+        """
+        ...
+
+    def put(self, file: Path, sha256: str) -> str:
+        """Have a file there, copied only where it is missing (its content's hash decides); its
+        path there, under which `Job.path` and `Job.files` name it.
+
+        Raises:
+            DeviceError: it does not answer, or has no room.
+        """
+        ...
+
+    def measure(self, job: Job, limits: Limits) -> Report:
+        """One process: what it measured.
+
+        Raises:
+            EdgewiseError: it failed; the message is the reason that the record gives.
+            DeviceGone: the device went away and did not come back.
+        """
+        ...
+
+    def close(self) -> None:
+        """Leave it as it was found; also after it went away. Never raises."""
+        ...
+
+
+class Kind(Protocol):
+    """A kind of device. A module is one: no class needed.
+
+    `NAME` is the first word of its devices' names: `adb` of `adb:SERIAL`. `SYNTAX` is how they are
+    named, for help texts. `RUNTIMES` are the names of all runtimes that its devices can have; None:
+    those of `runtimes.registry`.
+    """
+
+    NAME: str
+    SYNTAX: str
+    RUNTIMES: tuple[str, ...] | None
+
+    def open(self, name: str) -> Sequence[Device]:
+        """The devices that a name means; several where it holds a wildcard.
+
+        Raises:
+            UsageError: no device can have this name.
+            DeviceError: there is no such device now, with what to do about it.
+        """
+        ...
+
+    def present(self) -> Sequence[records.Device]:
+        """The devices of this kind that are there now, also those that cannot be measured on yet:
+        their notes say why. Never raises for a device that does not answer."""
+        ...
+
+    def check_affinity(self, name: str, affinity: tuple[int, ...]) -> None:
+        """Refuse CPUs that a device is known not to have, before anything is started.
+
+        Raises:
+            UsageError: names them.
+        """
+        ...
