@@ -119,7 +119,7 @@ def _print_table(names: list[str], rows: Iterator[tuple[Any, ...]], limit: int) 
 
 _HASH = re.compile("[0-9a-f]{32,}")
 #: Characters of a cell from which its middle is left out; `--json` has it whole.
-_WIDEST = 60
+_WIDEST = 44
 
 
 def _columns_that_fit(names: list[str], cells: list[list[str]], width: int) -> int:

@@ -94,11 +94,11 @@ def _explained(url: str) -> Iterator[None]:
 
 def _what_to_do(message: str, more: str) -> str:
     """DuckDB's own proposal, where its second line is one; else which tables there are."""
-    proposal = more.partition("\n")[0].strip().replace('"', "")
-    if proposal.startswith(("Candidate bindings", "Candidate tables")):
-        return proposal.replace("Candidate bindings", "columns like it")
     tables = f"tables: {', '.join(table.name for table in TABLES)}"
-    return f"{proposal} {tables}" if proposal.startswith("Did you mean") else tables
+    proposal = more.partition("\n")[0].strip().replace('"', "")
+    if proposal.startswith(("Candidate bindings", "Candidate tables", "Did you mean")):
+        return f"{proposal.replace('Candidate bindings', 'columns like it')}; {tables}"
+    return tables
 
 
 def rows(table: Table) -> str:
