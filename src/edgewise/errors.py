@@ -40,14 +40,31 @@ class UsageError(EdgewiseError):
 
 
 class MissingExtra(EdgewiseError):
-    """An optional part of Edgewise is not installed."""
+    """An optional part of Edgewise is not installed. `extra` may be several with commas."""
 
     def __init__(self, extra: str, needed_for: str) -> None:
+        which = "extras" if "," in extra else "extra"
         super().__init__(
-            f"{needed_for} needs the extra '{extra}'",
-            hint=f"pip install 'edgewise[{extra}]'",
+            f"{needed_for} needs the {which} '{extra.replace(',', ', ')}'",
+            hint=f"pip install {_requirement(extra)}",
         )
         self.extra = extra
+
+
+def _requirement(extra: str) -> str:
+    """What pip is to install: the checkout that runs, or the package by its name."""
+    import json
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlparse
+
+    try:
+        stated = json.loads(distribution("edgewise").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        stated = {}
+    url = urlparse(stated.get("url", ""))
+    if url.scheme == "file" and stated.get("dir_info", {}).get("editable"):
+        return f"--editable '{unquote(url.path)}[{extra}]'"
+    return f"'edgewise[{extra}]'"
 
 
 class InputError(EdgewiseError):

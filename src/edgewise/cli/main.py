@@ -11,7 +11,8 @@ import typer
 
 from edgewise import __version__
 from edgewise.cli.output import without_odd_signs
-from edgewise.errors import EdgewiseError, UsageError
+from edgewise.errors import EdgewiseError, MissingExtra, UsageError
+from edgewise.extras import bringing
 
 #: The verbs in the order of the help, and the module of this room that each is in.
 VERBS = {
@@ -70,6 +71,10 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
     return app
 
 
+def _verb(arguments: Sequence[str]) -> str:
+    return next((word for word in arguments if word in VERBS), "this")
+
+
 def _common(
     version: bool = typer.Option(
         False, "--version", callback=_print_version, is_eager=True, help="Print the version."
@@ -104,6 +109,12 @@ def run(arguments: Sequence[str]) -> int:
             raise
         _leave_output()
         typer.echo(f"edgewise: cannot write the output: {error.strerror}", err=True)
+        return 1
+    except ModuleNotFoundError as error:
+        extra = bringing(error.name or "")
+        if debug or extra is None:
+            raise
+        typer.echo(f"edgewise: {MissingExtra(extra, _verb(arguments))}", err=True)
         return 1
     except EdgewiseError as error:
         if debug:

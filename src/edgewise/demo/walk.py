@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
-from edgewise.errors import MissingExtra
+from edgewise.extras import check
 from edgewise.records import (
     AccuracyRow,
     App,
@@ -117,7 +116,7 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
     """
     from edgewise.store import Store
 
-    _check_extras()
+    check(("litert", "onnx", "images", "serve"), "the demo")
     store = Store.open(str(folder / "store"), create=True)
     advance("scan")
     app = _scan()
@@ -151,13 +150,6 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
     report = folder / "report.html"
     _report(store.url, report)
     yield Reported(report, folder / "store")
-
-
-def _check_extras() -> None:
-    parts = {"ai_edge_litert": "litert", "onnxruntime": "onnx", "PIL": "images", "uvicorn": "serve"}
-    for module, extra in parts.items():
-        if find_spec(module) is None:
-            raise MissingExtra(extra, "the demo")
 
 
 def _scan() -> App:
