@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,6 +70,7 @@ def bench(
     seed: int = typer.Option(0, help="Of the random inputs, and of the order of processes."),
     profile: bool = typer.Option(False, "--profile", help="Times per layer, by its own profiler."),
     samples: bool = typer.Option(False, "--samples", help="With --json: every timed run."),
+    all_notes: bool = typer.Option(False, "--notes", help="All notes, not one line of them."),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
     store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
@@ -98,12 +100,14 @@ def bench(
     plan = plan.with_settings(**given, seed=seed, profile=profile)
     if samples and not as_json:
         raise UsageError("--samples goes with --json", hint="a store keeps every sample anyway")
-    found = _measure(plan, store, as_json=as_json, samples=samples, quiet=quiet)
+    found = _measure(
+        plan, store, as_json=as_json, samples=samples, quiet=quiet, all_notes=all_notes
+    )
     return 1 if any(_all_failed(path, found) for path in plan.paths) else 0
 
 
 def _measure(
-    plan: Plan, store: str | None, *, as_json: bool, samples: bool, quiet: bool
+    plan: Plan, store: str | None, *, as_json: bool, samples: bool, quiet: bool, all_notes: bool
 ) -> list[Measurement]:
     """Measure; what is complete is printed and stored at once."""
     from edgewise.bench.run import measure
@@ -126,7 +130,7 @@ def _measure(
                 measure(plan, on_result=done, progress=step)
         finally:
             if not as_json and found:
-                print_table(output.console(), found)
+                print_table(output.console(), found, all_notes=all_notes)
     return found
 
 
@@ -152,8 +156,9 @@ def _as_json(measurement: Measurement, samples: bool) -> dict[str, object]:
     return fields
 
 
-def print_table(console: Console, found: Sequence[Measurement]) -> None:
-    """What was measured as a table, then notes, then what failed and why."""
+def print_table(console: Console, found: Sequence[Measurement], *, all_notes: bool = False) -> None:
+    """What was measured as a table, then notes (the heads of them in one line, unless all are
+    wanted), then what failed and why."""
     from rich.markup import escape
 
     from edgewise.bench.run import NOT_TRIED
@@ -165,7 +170,14 @@ def print_table(console: Console, found: Sequence[Measurement]) -> None:
         if each.layer_times:
             console.print(f"\n{escape(each.model)} on {_target(each.target)}, per layer")
             console.print(_layer_table(each))
-    for note, models in _notes(good).items():
+    notes = _notes(good)
+    if not all_notes and len(notes) > 1:
+        heads = "; ".join(dict.fromkeys(map(_head, notes)))
+        console.print(
+            f"[dim]notes: {escape(heads)} (--notes tells all {len(notes)})[/dim]", soft_wrap=True
+        )
+        notes = {}
+    for note, models in notes.items():
         whom = "" if len(models) == len(good) else f" ({_some(models)})"
         console.print(f"[dim]note: {escape(note + whom)}[/dim]", soft_wrap=True)
     for each in found:
@@ -185,6 +197,11 @@ def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:
         for note in (*reason, *each.notes):
             notes.setdefault(note, []).append(_name(each.model))
     return notes
+
+
+def _head(note: str) -> str:
+    """What a note is about: what comes before its details."""
+    return re.split(r"[:;,(]", note, maxsplit=1)[0].strip()
 
 
 def _some(models: Sequence[str]) -> str:
