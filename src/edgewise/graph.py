@@ -103,6 +103,8 @@ class Kind(StrEnum):
     IF = "if"
     LOOP = "loop"
     CALL = "call"
+    # weights whose use does not stand in the file
+    WEIGHTS = "weights"
     # known to hold no multiply-accumulate, outputs as stated by the file
     POSTPROCESS = "postprocess"
     # anything else: it may multiply-accumulate, so the cost is unknown
@@ -132,12 +134,14 @@ class Weights:
 
     `load` gives them as the file holds them: little-endian, row-major, sub-byte types packed two
     or four to a byte, low bits first. It raises `InputError` where the bytes are missing (an
-    external data file that did not come along). `inline` marks values small enough to be worth
-    reading while shapes are propagated.
+    external data file that did not come along). `decode` turns them into the tensor's values where
+    no dtype says how (blocks with their own scales, palettes); it raises ValueError where it
+    cannot.
     """
 
     nbytes: int
     load: Callable[[], memoryview]
+    decode: Callable[[memoryview], np.ndarray[Any, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +254,10 @@ def _decode(tensor: Tensor) -> np.ndarray[Any, Any]:
         raise ValueError(f"tensor {tensor.name!r} holds weights but no fixed shape")
     shape = tuple(int(d) for d in tensor.shape if isinstance(d, int))
     count = math.prod(shape)
-    flat = _flat(tensor.weights.load(), tensor.dtype, count)
+    if tensor.weights.decode is not None:
+        flat = tensor.weights.decode(tensor.weights.load())
+    else:
+        flat = _flat(tensor.weights.load(), tensor.dtype, count)
     if flat.size != count:
         raise ValueError(
             f"tensor {tensor.name!r}: {tensor.weights.nbytes} bytes do not fill shape {shape}"

@@ -95,6 +95,8 @@ def total(costs: list[Cost]) -> Cost:
 def _plain(layer: Layer, dims: list[Dims | None]) -> Cost:
     if layer.kind is Kind.UNKNOWN:
         return Cost(None, None, 0, (f"{layer.op}: not understood, it may multiply and accumulate",))
+    if layer.kind is Kind.WEIGHTS:
+        return Cost(None, None, 0, ("weights alone: what is done with them is not in the file",))
     view = _View(layer, dims)
     try:
         macs = _MACS[layer.kind](view) if layer.kind in _MACS else 0
@@ -244,6 +246,8 @@ def _per_input(view: _View) -> int:
 
 
 def _pool(view: _View) -> int:
+    if view.layer.attributes.get("output_size"):  # adaptive: windows that cover the input
+        return product(view.x())
     kernel = view.layer.attributes["kernel"]
     window = kernel if isinstance(kernel, int) else product(kernel)
     return product(view.out()) * window

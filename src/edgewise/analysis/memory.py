@@ -42,6 +42,8 @@ def peak_activation_bytes(
         constants: tensors of a body that follow from weights alone outside it.
         arguments: tensors of a body that are those of its caller, which counts them.
     """
+    if graph.layers and all(layer.kind is Kind.WEIGHTS for layer in graph.layers):
+        return None  # nothing is known to run
     constant = _constants(graph, constants)
     sizes = _activation_sizes(graph, shapes, constant | arguments)
     last = _last_uses(graph)

@@ -209,6 +209,12 @@ def _add_shares(graph: Graph, of: Lookup, shares: dict[str, int]) -> None:
     for layer in graph.layers:
         for body in layer.bodies:
             _add_shares(body, _lookup(body, of), shares)
+        if layer.kind is Kind.WEIGHTS:
+            for held in (of(index) for index in layer.inputs if index is not None):
+                if len(held.shape or ()) > 1:
+                    kind = _class_of(held, None)
+                    shares[kind] = shares.get(kind, 0) + elements(held)
+            continue
         if layer.kind not in _COMPUTE or layer.kind is Kind.ATTENTION:
             continue
         for place in (1, 2) if layer.kind in (Kind.RECURRENT, Kind.SVDF) else (1, 0):
@@ -240,7 +246,7 @@ def _traced(layer: Layer, place: int, of: Lookup, producers: Mapping[int, Layer]
 def _class_of(weight: Tensor, activation: Tensor | None) -> str:
     if weight.dtype in _HALF:
         return "float16"
-    if weight.dtype not in _SMALL_INTEGERS:
+    if weight.dtype not in _SMALL_INTEGERS and weight.weights and weight.weights.decode is None:
         return "none"
     integer = activation is not None and activation.dtype in _SMALL_INTEGERS | {"int16", "uint16"}
     return "full" if integer else "weights"

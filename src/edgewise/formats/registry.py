@@ -39,9 +39,9 @@ class Format(Protocol):
 @cache
 def formats() -> tuple[Format, ...]:
     """All formats, in the order they are tried."""
-    from edgewise.formats import onnx, tflite
+    from edgewise.formats import ggml, gguf, onnx, openvino, safetensors, tflite
 
-    return (tflite, onnx)  # type: ignore[return-value]
+    return (tflite, onnx, openvino, safetensors, gguf, ggml)  # type: ignore[return-value]
 
 
 def recognise(head: bytes, name: str) -> Format | None:

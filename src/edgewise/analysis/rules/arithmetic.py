@@ -139,6 +139,11 @@ def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
     layout = attributes.get("layout", "channels_first")
     space = spatial(x, layout)
     axes = len(space)
+    channels = x[-1] if layout == "channels_last" else x[1]
+    if attributes.get("output_size"):
+        wanted = per_axis(attributes["output_size"], axes)
+        places = [have if size is None else size for have, size in zip(space, wanted, strict=True)]
+        return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
     places = slide(
         space,
         per_axis(attributes["kernel"], axes),
@@ -147,7 +152,6 @@ def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
         attributes.get("pads"),
         ceil_mode=bool(attributes.get("ceil_mode")),
     )
-    channels = x[-1] if layout == "channels_last" else x[1]
     return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
 
 

@@ -31,6 +31,10 @@ def kernel_of(weight: Dims, weight_layout: str) -> tuple[int, int, Dims]:
             return weight[-1], weight[-2], weight[:-2]
         case "*OI":
             return weight[-2], weight[-1], weight[:-2]
+        case "GOI*":
+            return weight[0] * weight[1], weight[2], weight[3:]
+        case "GIO*":
+            return weight[0] * weight[2], weight[1], weight[3:]
     raise CannotTell
 
 
@@ -214,6 +218,7 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
         "cell": (batch, hidden),
         "onnx_sequence": (steps, directions, batch, state),
         "onnx_sequence_batch_first": (batch, steps, directions, state),
+        "directions_first": (batch, directions, steps, state),
         "onnx_state": (directions, batch, state),
         "onnx_state_batch_first": (batch, directions, state),
         "onnx_cell": (directions, batch, hidden),

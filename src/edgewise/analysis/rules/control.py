@@ -83,6 +83,8 @@ def _loop(scope: Scope, layer: Layer) -> list[Dims | None]:
             return _onnx_loop(scope, layer)
         case "scan":
             return _scan(scope, layer)
+        case "slices":
+            return _slices(scope, layer)
         case _:
             return _while(scope, layer)
 
@@ -153,6 +155,39 @@ def _stacked(dims: Dims | None, trips: int | None, axis: int) -> Dims | None:
         return None
     place = axis if axis >= 0 else axis + len(dims) + 1
     return (*dims[:place], trips, *dims[place:])
+
+
+def _slices(scope: Scope, layer: Layer) -> list[Dims | None]:
+    """Some inputs come a part at a time, some outputs are joined along an axis that they have."""
+    (body,) = layer.bodies
+    inner = scope.enter(body)
+    _bind(inner, body, scope, layer, range(len(layer.inputs)))
+    _forget_values(inner, body.inputs)
+    trips = layer.attributes.get("trip_count")
+    counted = layer.attributes.get("trip_count_input")
+    value = scope.value(layer, counted) if counted is not None else None
+    if value is not None and value.size == 1 and value.reshape(-1)[0] >= 0:
+        trips = whole(value.reshape(-1)[0])
+    for place, (axis, part) in layer.attributes.get("slices", {}).items():
+        dims = list(scope.shape(layer, place))
+        trips = dims[axis] // part
+        dims[axis] = part
+        inner.dims[body.inputs[place]] = tuple(dims)
+    shapes = inner.run()
+    scope.keep([shapes], trips)
+    axes = layer.attributes.get("concats", ())
+    return [
+        _repeated(dims, trips, axis)
+        for dims, axis in zip(_outputs(shapes, body), axes, strict=True)
+    ]
+
+
+def _repeated(dims: Dims | None, trips: int | None, axis: int | None) -> Dims | None:
+    """The results of all trips, joined along an axis; without one that of the last trip."""
+    if dims is None or axis is None:
+        return dims
+    at = axis % len(dims)
+    return None if trips is None else (*dims[:at], dims[at] * trips, *dims[at + 1 :])
 
 
 def _while(scope: Scope, layer: Layer) -> list[Dims | None]:

@@ -127,5 +127,6 @@ RULES = {
     Kind.DATA_DEPENDENT: _by_the_file,
     Kind.VARIABLE: _by_the_file,
     Kind.POSTPROCESS: _by_the_file,
+    Kind.WEIGHTS: _by_the_file,
     Kind.UNKNOWN: _by_the_file,
 }
