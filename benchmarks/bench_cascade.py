@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgewise.selection.cascade import (
+from edgewise.selection.policies.cascade import (
     Cascade,
     Fitted,
     Rows,
@@ -22,7 +22,7 @@ from edgewise.selection.cascade import (
     serve,
     threshold,
 )
-from edgewise.selection.sources import Samples, load
+from edgewise.selection.profiles.sources import Samples, load
 
 CHEAP, COSTLY = "mobilenet_1.0_160", "inception_v3"
 _BLOCK, _RESAMPLES = 20, 2000

@@ -24,8 +24,8 @@ import httpx
 import numpy as np
 
 import edgewise
-from edgewise.serving.client.wire import LENGTH_HEADER, request_body
-from edgewise.serving.messages import Tensor
+from edgewise.protocol.http.client_codec import LENGTH_HEADER, request_body
+from edgewise.protocol.messages import Tensor
 
 BLOCK = 50
 ALWAYS = {

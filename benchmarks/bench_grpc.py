@@ -23,11 +23,11 @@ import numpy as np
 import uvloop
 
 from bench_http import _PIXELS, NoService
-from edgewise.serving.messages import Tensor
-from edgewise.serving.rpc import codec
-from edgewise.serving.rpc.fields import SERVICE
-from edgewise.serving.rpc.schema import message
-from edgewise.serving.settings import Settings
+from edgewise.protocol.grpc import codec
+from edgewise.protocol.grpc.fields import SERVICE
+from edgewise.protocol.grpc.schema import message
+from edgewise.protocol.messages import Tensor
+from edgewise.server.settings import Settings
 
 _METHOD = f"/{SERVICE}/ModelInfer"
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
@@ -63,7 +63,7 @@ def serve(name: str, told: Connection) -> None:
 
 async def _serving(name: str, told: Connection) -> None:
     if name == "edgewise":
-        from edgewise.serving.rpc.server import serve_grpc
+        from edgewise.server.grpc.server import serve_grpc
 
         ours = await serve_grpc(NoService(), Settings(grpc_port=0))  # type: ignore[arg-type]
         told.send(ours.port)

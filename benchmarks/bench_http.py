@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.serving.catalogue import ModelMetadata
-from edgewise.serving.messages import InferRequest, InferResult, Tensor
-from edgewise.serving.settings import Settings
+from edgewise.protocol.messages import InferRequest, InferResult, Tensor
+from edgewise.protocol.metadata import ModelMetadata
+from edgewise.server.settings import Settings
 
 _PIXELS = (1, 224, 224, 3)
 _CLASSES = 10
@@ -129,8 +129,8 @@ async def _starlette(told: Connection, endpoint: Any) -> None:
 
 
 async def _edgewise(told: Connection) -> None:
-    from edgewise.serving.rest.app import App
-    from edgewise.serving.rest.server import serve_http
+    from edgewise.server.http.app import App
+    from edgewise.server.http.server import serve_http
 
     settings = Settings(port=0)
     app = App(
@@ -149,8 +149,8 @@ async def _edgewise(told: Connection) -> None:
 def _server(told: Connection, which: str) -> None:
     import uvloop
 
-    from edgewise.serving.rest import answers
-    from edgewise.serving.rest.codec import Asked
+    from edgewise.protocol.http.codec import Asked
+    from edgewise.server.http import answers
 
     answer = answers.of_result(NoService().result, Asked((), {}))
     content = b"".join(answer.body)

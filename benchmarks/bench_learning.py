@@ -19,9 +19,9 @@ from itertools import product
 import numpy as np
 
 from edgewise.network.catalogue import resolve
-from edgewise.selection.learning import Learners, Learning
-from edgewise.selection.policies import parse
-from edgewise.selection.sources import load
+from edgewise.selection.policies.registry import parse
+from edgewise.selection.profiles.learning import Learners, Learning
+from edgewise.selection.profiles.sources import load
 
 SLA_MS = float(sys.argv[1]) if len(sys.argv) > 1 else 250.0
 PHASE = 2000
@@ -81,7 +81,7 @@ def truth(world: World, request: int) -> Learners:
         )
         for i, profile in enumerate(world.table.profiles)
     ]
-    from edgewise.selection.profiles import table
+    from edgewise.selection.profiles.table import table
 
     return Learners(table("truth", profiles))
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edgewise.serving.decisions import DecisionLog
-from edgewise.serving.events import Answered, Arrived, Event
-from edgewise.serving.inventory import Inventory, Live, Sources
-from edgewise.serving.logs import JsonLog
-from edgewise.serving.messages import InferResult, Stated, Tensor
-from edgewise.serving.metrics import Metrics
-from edgewise.serving.status.snapshot import Snapshots
-from edgewise.serving.status.timeline import Timelines
-from edgewise.serving.tally import Tally
+from edgewise.protocol.messages import InferResult, Stated, Tensor
+from edgewise.server.events import Answered, Arrived, Event
+from edgewise.server.operations.decisions import DecisionLog
+from edgewise.server.operations.inventory import Inventory, Live, Sources
+from edgewise.server.operations.logs import JsonLog
+from edgewise.server.operations.metrics import Metrics
+from edgewise.server.operations.tally import Tally
+from edgewise.server.status.snapshot import Snapshots
+from edgewise.server.status.timeline import Timelines
 
 REQUESTS = 4000
 ROUNDS = 7

@@ -28,10 +28,10 @@ from typing import Any
 
 import paced_family
 import slow_family
-from edgewise.serving.load import links, placing, run
-from edgewise.serving.load.device import Device
-from edgewise.serving.load.exchange import Exchange, now_ms
-from edgewise.serving.load.settings import LoadSettings
+from edgewise.load import links, placing, run
+from edgewise.load.device import Device
+from edgewise.load.exchange import Exchange, now_ms
+from edgewise.load.settings import LoadSettings
 from served import apart, serving
 
 #: Of all queries, those without an answer in time.

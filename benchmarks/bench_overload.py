@@ -34,11 +34,11 @@ import numpy as np
 
 import paced_family
 import slow_family
+from edgewise.load.run import drive
+from edgewise.load.settings import LoadSettings
 from edgewise.records import LoadRun, LoadSample, Profile
-from edgewise.selection.fluid import fluid_bound
-from edgewise.selection.profiles import ProfileTable, table
-from edgewise.serving.load.run import drive
-from edgewise.serving.load.settings import LoadSettings
+from edgewise.selection.engine.fluid import fluid_bound
+from edgewise.selection.profiles.table import ProfileTable, table
 from served import Stolen, apart, cores, serving
 
 LOADS = (0.5, 1.0, 2.0, 5.0)

@@ -25,10 +25,10 @@ from onnx import TensorProto, helper
 
 from edgewise.errors import EdgewiseError
 from edgewise.family import Preprocess
+from edgewise.protocol.messages import Tensor
 from edgewise.runtimes import registry
 from edgewise.runtimes.registry import Session
-from edgewise.serving.messages import Tensor
-from edgewise.serving.pool import Pool, Ran, Runnable
+from edgewise.server.pool.pool import Pool, Ran, Runnable
 
 DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits" / "digits-s.tflite"
 SHAPE = (1, 3, 224, 224)

@@ -23,12 +23,12 @@ from typing import NamedTuple
 import numpy as np
 
 from edgewise.network.catalogue import pairs
-from edgewise.selection import queueing
-from edgewise.selection.arrivals import parse as arrivals
-from edgewise.selection.deadline import Deadline, DeadlinePolicy
-from edgewise.selection.fluid import bound_in_time
-from edgewise.selection.setup import Setup, generator
-from edgewise.selection.sources import load as profiles
+from edgewise.selection.engine import queueing
+from edgewise.selection.engine.fluid import bound_in_time
+from edgewise.selection.policies.deadline import Deadline, DeadlinePolicy
+from edgewise.selection.profiles.sources import load as profiles
+from edgewise.selection.workload.arrivals import parse as arrivals
+from edgewise.selection.workload.setup import Setup, generator
 
 PAIRS = pairs()
 #: The specification's table: p2, `artificial`, 250 ms, one worker, Poisson.

@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 
 import paced_family
 import slow_family
+from edgewise.load.run import drive
+from edgewise.load.settings import LoadSettings
 from edgewise.network.catalogue import Carried, resolve
 from edgewise.records import LoadRun
-from edgewise.serving.load.run import drive
-from edgewise.serving.load.settings import LoadSettings
 from prediction import Calibrated, Delivered, Sizes, measured, predict
 from served import serving
 

@@ -23,15 +23,15 @@ import numpy as np
 
 from edgewise.network.catalogue import pairs
 from edgewise.records import Profile, SimulationRow
-from edgewise.selection import queueing
-from edgewise.selection.arrivals import parse as arrivals
-from edgewise.selection.deadline import Deadline
-from edgewise.selection.fluid import bound_in_time
-from edgewise.selection.profiles import ProfileTable, table
-from edgewise.selection.queueing import Load
-from edgewise.selection.scheduling import Assignment, FamilyPlan, Scheduler, Ticket
-from edgewise.selection.setup import Setup, generator
-from edgewise.selection.sources import load as profiles
+from edgewise.selection.engine import queueing
+from edgewise.selection.engine.fluid import bound_in_time
+from edgewise.selection.engine.queueing import Load
+from edgewise.selection.engine.scheduling import Assignment, FamilyPlan, Scheduler, Ticket
+from edgewise.selection.policies.deadline import Deadline
+from edgewise.selection.profiles.sources import load as profiles
+from edgewise.selection.profiles.table import ProfileTable, table
+from edgewise.selection.workload.arrivals import parse as arrivals
+from edgewise.selection.workload.setup import Setup, generator
 
 PAIRS = pairs()
 RATES = (1, 10, 40, 80, 150, 300, 450)

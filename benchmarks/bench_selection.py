@@ -20,10 +20,10 @@ import numpy as np
 
 from edgewise.network.catalogue import resolve
 from edgewise.network.link import Pair
-from edgewise.selection.policies import parse_all
-from edgewise.selection.setup import Setup
-from edgewise.selection.simulate import sweep
-from edgewise.selection.sources import load
+from edgewise.selection.engine.simulate import sweep
+from edgewise.selection.policies.registry import parse_all
+from edgewise.selection.profiles.sources import load
+from edgewise.selection.workload.setup import Setup
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "selection"))
 from plain import Model, choices

@@ -27,11 +27,11 @@ from edgewise.network.catalogue import Carried, resolve
 from edgewise.network.link import Network, Pair
 from edgewise.network.link import Path as Route
 from edgewise.records import Profile
-from edgewise.selection import queueing
-from edgewise.selection.arrivals import parse as arrivals
-from edgewise.selection.profiles import LEVELS, Floats, ProfileTable, table
-from edgewise.selection.setup import Setup, block
-from edgewise.selection.sources import load as profiles
+from edgewise.selection.engine import queueing
+from edgewise.selection.profiles.sources import load as profiles
+from edgewise.selection.profiles.table import LEVELS, Floats, ProfileTable, table
+from edgewise.selection.workload.arrivals import parse as arrivals
+from edgewise.selection.workload.setup import Setup, block
 
 OTHERS = ("fastest", "mdinference", "mdinference+queue", "cnnselect")
 LINKS = ("wifi", "lte", "3g", "5g-low-band", "link:campus", "link:home")

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewise.load.schedule import Schedule, plan
+from edgewise.load.settings import LoadSettings
 from edgewise.network.shaper import shape_of
 from edgewise.network.shaping.pacing import Flow, Pacer, Shape
 from edgewise.records import LoadRun, Profile
-from edgewise.selection import queueing
-from edgewise.selection.profiles import LEVELS, ProfileTable, table
-from edgewise.selection.replay import Requests, replay
-from edgewise.selection.scheduling import FamilyPlan, Scheduler
-from edgewise.serving.load.schedule import Schedule, plan
-from edgewise.serving.load.settings import LoadSettings
+from edgewise.selection.engine import queueing
+from edgewise.selection.engine.replay import Requests, replay
+from edgewise.selection.engine.scheduling import FamilyPlan, Scheduler
+from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
 
 Floats = NDArray[np.float64]
 #: As the load generator's clients weigh their newest request.

@@ -12,7 +12,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 TESTS = Path(__file__).resolve().parent
 #: Rooms whose tests run servers, pace bytes or stop processes: one after the other, since beside
 #: one another they would disturb each other's clocks. Side by side with them run the others.
-ON_THE_CLOCK = ("serving", "network", "placement", "devices")
+ON_THE_CLOCK = ("server", "client", "load", "protocol", "network", "placement", "devices")
 
 # The suite is the same every time: property tests draw the same examples in every run. `make fuzz`
 # draws others, and says how a failure is repeated.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from edgewise.serving.client import Answer as Answer
-    from edgewise.serving.client import AsyncClient as AsyncClient
-    from edgewise.serving.client import Client as Client
+    from edgewise.client import Answer as Answer
+    from edgewise.client import AsyncClient as AsyncClient
+    from edgewise.client import Client as Client
 
 __version__ = "0.1.0"
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module("edgewise.serving.client"), name)
+    return getattr(importlib.import_module("edgewise.client"), name)
 
 
 def __dir__() -> list[str]:

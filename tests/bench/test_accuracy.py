@@ -12,7 +12,7 @@ from edgewise.bench.accuracy import evaluate, wilson, write_samples
 from edgewise.bench.labelled import load_labelled
 from edgewise.errors import InputError
 from edgewise.family import Preprocess, load_family
-from edgewise.selection.sources import load
+from edgewise.selection.profiles.sources import load
 
 pillow = pytest.importorskip("PIL.Image")
 DIGITS = Path(str(files("edgewise.demo"))) / "data" / "digits"

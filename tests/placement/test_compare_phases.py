@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from edgewise import sandbox
 from edgewise.family import Preprocess
+from edgewise.load.wire import Said
 from edgewise.network.catalogue import links
 from edgewise.placement import device
 from edgewise.placement.cloud import Sample, Samples, mean_total_ms
@@ -18,8 +19,7 @@ from edgewise.placement.phases import InCloud, in_cloud
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Question, Subject
 from edgewise.records import CloudPhases, LinkProfile
-from edgewise.serving.frames import Runnable
-from edgewise.serving.load.wire import Said
+from edgewise.server.pool.frames import Runnable
 
 SENDING = Sending("cloud", as_tensor=False, port=None, binary=True)
 AWAKE = Silence(0, 0, False, False)

@@ -17,7 +17,7 @@ from edgewise.network import catalogue
 from edgewise.network.shaper import shaped
 from edgewise.placement.own_link import as_toml, measure_link
 from edgewise.records import LinkProfile
-from edgewise.serving.spawned import spawned
+from edgewise.server.spawned import spawned
 
 for peer in ("ai_edge_litert", "PIL", "httptools", "uvicorn"):
     pytest.importorskip(peer, reason="a service is measured against")

@@ -9,11 +9,11 @@ import pytest
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Decision, Profile
+from edgewise.selection.engine.queueing import parse
 from edgewise.selection.hindsight import estimate_all, learned
 from edgewise.selection.offpolicy import Weighed, value
-from edgewise.selection.policies import parse as parse_plain
-from edgewise.selection.profiles import table
-from edgewise.selection.queueing import parse
+from edgewise.selection.policies.registry import parse as parse_plain
+from edgewise.selection.profiles.table import table
 
 NAMES = ("l", "m", "s")
 ACCURACY = {"l": 90.0, "m": 80.0, "s": 60.0}

@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 from edgewise.cli import recommend as verb
 from edgewise.errors import UsageError
 from edgewise.network.link import Pair
-from edgewise.selection.arrivals import parse as arrivals
-from edgewise.selection.policies import parse
-from edgewise.selection.queueing import Load
+from edgewise.selection.engine.queueing import Load
+from edgewise.selection.engine.simulate import simulate
+from edgewise.selection.policies.registry import parse
+from edgewise.selection.profiles.sources import load
 from edgewise.selection.recommend import TOLERANCE, Wish, recommend
-from edgewise.selection.setup import Setup
-from edgewise.selection.simulate import simulate
-from edgewise.selection.sources import load
+from edgewise.selection.workload.arrivals import parse as arrivals
+from edgewise.selection.workload.setup import Setup
 
 ARTIFICIAL = Pair("artificial", 50, 25)
 

@@ -14,8 +14,8 @@ from edgewise.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from edgewise.load.settings import LoadSettings
     from edgewise.records import Distribution, LoadRun
-    from edgewise.serving.load.settings import LoadSettings
 
 _INTERRUPTED = 130
 
@@ -65,7 +65,7 @@ def load(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> int:
     """Drive a running service with an open loop; what was late or refused counts as missed."""
-    from edgewise.serving.load.settings import LoadSettings
+    from edgewise.load.settings import LoadSettings
 
     settings = LoadSettings(
         url=url,
@@ -108,7 +108,7 @@ def _kept(connection: str) -> Literal["warm", "fresh"]:
 
 
 def _run(settings: LoadSettings, *, quiet: bool) -> LoadRun:
-    from edgewise.serving.load.run import carry_out, prepare
+    from edgewise.load.run import carry_out, prepare
 
     prepared = prepare(settings)
     with output.progress("load", len(prepared.schedule), quiet=quiet) as advance:

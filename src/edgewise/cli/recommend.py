@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgewise.records import Recommendation, SimulationRow
-    from edgewise.selection.queueing import Load
-    from edgewise.selection.setup import Setup
+    from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.workload.setup import Setup
 
 
 def register(app: typer.Typer) -> None:
@@ -91,8 +91,8 @@ def _load(arrivals: str | None, workers: int) -> Load | None:
         if workers != 1:
             raise UsageError("--workers without --arrivals", hint="--arrivals poisson:80")
         return None
-    from edgewise.selection.arrivals import parse
-    from edgewise.selection.queueing import Load
+    from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.workload.arrivals import parse
 
     return Load(parse(arrivals), workers)
 
@@ -108,8 +108,8 @@ def _setup(
 ) -> Setup:
     from edgewise.network.catalogue import Carried, resolve
     from edgewise.network.link import Pair
-    from edgewise.selection.setup import Setup
-    from edgewise.selection.sources import load
+    from edgewise.selection.profiles.sources import load
+    from edgewise.selection.workload.setup import Setup
 
     source = load(profiles, target=target)
     path = resolve(network, Carried(payload, reply))

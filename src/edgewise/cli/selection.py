@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from edgewise.network.link import Network
     from edgewise.records import PolicyComparison, Profile, SimulationRow
-    from edgewise.selection.queueing import AnyPolicy, Load
-    from edgewise.selection.setup import Setup
+    from edgewise.selection.engine.queueing import AnyPolicy, Load
+    from edgewise.selection.workload.setup import Setup
 
 _POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
 #: More rows than fit on a screen or two are thinned out for people; `--json` has them all.
@@ -210,8 +210,8 @@ def _setups(
     duplicate: str | None,
 ) -> list[Setup]:
     from edgewise.network.link import Pair
-    from edgewise.selection.setup import Setup
-    from edgewise.selection.sources import load
+    from edgewise.selection.profiles.sources import load
+    from edgewise.selection.workload.setup import Setup
 
     device = _device(duplicate) if duplicate else None
     sources = [load(where, target=target) for where in profiles]
@@ -231,7 +231,7 @@ def _setups(
 
 def _device(text: str) -> Profile:
     """The duplicate's profile from `PROFILES:MODEL`."""
-    from edgewise.selection.sources import load
+    from edgewise.selection.profiles.sources import load
 
     where, _, model = text.rpartition(":")
     if not where:
@@ -249,8 +249,8 @@ def _load(arrivals: str | None, workers: int, discipline: str) -> Load | None:
             if given:
                 raise UsageError(f"{option} without --arrivals", hint="--arrivals poisson:80")
         return None
-    from edgewise.selection.arrivals import parse
-    from edgewise.selection.queueing import Load
+    from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.workload.arrivals import parse
 
     return Load(parse(arrivals), workers, "edf" if discipline == "edf" else "fcfs")
 
@@ -264,8 +264,8 @@ def _runs(
 ) -> Iterator[SimulationRow]:
     """Rows in the order of set-ups, deadlines and policies."""
     if load is None:
-        from edgewise.selection.policies import parse_all
-        from edgewise.selection.simulate import sweep
+        from edgewise.selection.engine.simulate import sweep
+        from edgewise.selection.policies.registry import parse_all
 
         return sweep(setups, parse_all(names), deadlines, jobs)
     return _queued(setups, names, deadlines, load, jobs)
@@ -278,7 +278,7 @@ def _queued(
     load: Load,
     jobs: int,
 ) -> Iterator[SimulationRow]:
-    from edgewise.selection import queueing
+    from edgewise.selection.engine import queueing
 
     policies: Sequence[AnyPolicy] = queueing.parse_all(names)
     for setup in setups:
@@ -296,8 +296,8 @@ def _draw(
 ) -> None:
     """The picture; without load the oracle is simulated for it, to show the regret."""
     from edgewise.report.curves import policy_curves, write_picture
-    from edgewise.selection.published import Oracle
-    from edgewise.selection.simulate import sweep
+    from edgewise.selection.engine.simulate import sweep
+    from edgewise.selection.policies.published import Oracle
 
     if not load and all(row.policy != Oracle.kind for row in rows):
         rows = [*rows, *sweep(setups, [Oracle()], deadlines)]

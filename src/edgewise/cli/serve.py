@@ -11,8 +11,8 @@ from edgewise.cli import output
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgewise.serving.server import Listening
-    from edgewise.serving.settings import RequestLog, Settings
+    from edgewise.server.main import Listening
+    from edgewise.server.settings import RequestLog, Settings
 
 _MB = 1024 * 1024
 _MOST_BYTES = 1 << 60
@@ -69,7 +69,7 @@ def serve(
     as_json: bool = typer.Option(False, "--json", help="Say where it listens as a line of JSON."),
 ) -> None:
     """Serve families: per request the most accurate variant that still meets its deadline."""
-    from edgewise.serving.settings import Limits, Settings
+    from edgewise.server.settings import Limits, Settings
 
     settings = Settings(
         host=host,
@@ -129,12 +129,12 @@ def _run(
         screen.print(f"status page: {at.http}/   stop: Ctrl-C", style="dim")
 
     if ray:
-        from edgewise.serving import cluster as on_ray
+        from edgewise.server import cluster as on_ray
 
         on_ray.run(families, settings, say, address=ray_address)
         return
     if ray_address is not None:
         raise UsageError("--ray-address without --ray")
-    from edgewise.serving import server
+    from edgewise.server import main as server
 
     server.run(families, settings, say)

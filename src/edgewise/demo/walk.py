@@ -197,10 +197,10 @@ def _evaluate() -> tuple[AccuracyRow, ...]:
 def _simulate(store: str) -> tuple[SimulationRow, ...]:
     """The measured profiles under load, over both networks."""
     from edgewise.network.catalogue import Carried, resolve
-    from edgewise.selection import queueing
-    from edgewise.selection.arrivals import parse
-    from edgewise.selection.setup import Setup
-    from edgewise.selection.stored import read_store
+    from edgewise.selection.engine import queueing
+    from edgewise.selection.profiles.stored import read_store
+    from edgewise.selection.workload.arrivals import parse
+    from edgewise.selection.workload.setup import Setup
 
     table = read_store(store, "litert")
     best = max(table.profiles, key=lambda profile: profile.accuracy or 0.0)
@@ -219,7 +219,7 @@ def _simulate(store: str) -> tuple[SimulationRow, ...]:
 @contextmanager
 def _service() -> Iterator[str]:
     """The family served by a process of its own; where it listens."""
-    from edgewise.serving.spawned import spawned
+    from edgewise.server.spawned import spawned
 
     with spawned([FAMILY / "family.toml"], ["--workers", "1", "--log", "off"]) as service:
         yield service.http
@@ -227,8 +227,8 @@ def _service() -> Iterator[str]:
 
 def _load(url: str) -> tuple[LoadRun, ...]:
     """The service's callers behind links of their own."""
-    from edgewise.serving.load.run import drive
-    from edgewise.serving.load.settings import LoadSettings
+    from edgewise.load.run import drive
+    from edgewise.load.settings import LoadSettings
 
     settings = LoadSettings(
         url=url,

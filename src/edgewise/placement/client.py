@@ -11,11 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from edgewise.errors import EdgewiseError
-from edgewise.serving.load import wire
-from edgewise.serving.load.connection import Connection
-from edgewise.serving.load.exchange import Exchange, now_ms
-from edgewise.serving.load.target import ServerAbout, Target
-from edgewise.serving.load.wire import Body, Said
+from edgewise.load import wire
+from edgewise.load.connection import Connection
+from edgewise.load.exchange import Exchange, now_ms
+from edgewise.load.target import ServerAbout, Target
+from edgewise.load.wire import Body, Said
 
 _OK = 200
 

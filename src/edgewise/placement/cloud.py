@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from edgewise.errors import EdgewiseError
+from edgewise.load import wire
+from edgewise.load.exchange import now_ms
+from edgewise.load.wire import Said
 from edgewise.placement.client import Caller, Client, NoAnswer, Reply, words
 from edgewise.placement.line import Silence
 from edgewise.placement.questions import Ready, Sending
 from edgewise.placement.subjects import Subject
-from edgewise.serving.load import wire
-from edgewise.serving.load.exchange import now_ms
-from edgewise.serving.load.wire import Said
 
 #: Requests of an open connection before those that count: they open its window.
 _WARM_UPS = 2

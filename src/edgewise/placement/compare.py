@@ -13,6 +13,7 @@ from edgewise import sandbox
 from edgewise.energy.computing import Computing, Metered
 from edgewise.energy.power import power
 from edgewise.errors import EdgewiseError
+from edgewise.load import inputs
 from edgewise.placement import device, phases
 from edgewise.placement.client import caller_of
 from edgewise.placement.cloud import Collector, Samples
@@ -25,7 +26,6 @@ from edgewise.placement.stored import Ran, metered_on
 from edgewise.placement.subjects import Subject, Unplaceable, subjects
 from edgewise.placement.words import with_flips
 from edgewise.records import Placement
-from edgewise.serving.load import inputs
 from edgewise.store import Store
 
 _TENSORS_ONLY = "cloud: the server takes tensors, no images: the device prepares them all the same"

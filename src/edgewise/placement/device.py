@@ -28,11 +28,11 @@ from edgewise.errors import DeviceError, EdgewiseError
 from edgewise.placement.decide import summed_device
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Question, Subject
+from edgewise.protocol.messages import Tensor
 from edgewise.records import DevicePhases, Distribution
-from edgewise.serving.frames import Runnable
-from edgewise.serving.hosted import Hosted, Times
-from edgewise.serving.messages import Tensor
-from edgewise.serving.ports import tensor
+from edgewise.server.pool.frames import Runnable
+from edgewise.server.pool.hosted import Hosted, Times
+from edgewise.server.pool.ports import tensor
 
 _WORK = "edgewise.placement.device:work"
 #: Hot answers before those that count.

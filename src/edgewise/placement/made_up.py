@@ -10,11 +10,11 @@ from edgewise.bench.inputs import wanted_shapes
 from edgewise.errors import InputError, RuntimeRefused
 from edgewise.family import Preprocess
 from edgewise.placement import photos
+from edgewise.protocol.messages import Tensor
 from edgewise.records import Port
 from edgewise.runtimes import variant
 from edgewise.runtimes.values import random_values
-from edgewise.serving.messages import Tensor
-from edgewise.serving.ports import tensor
+from edgewise.server.pool.ports import tensor
 
 NOTES = {
     "image": "inputs are made up: photos of noise, 1.2 to 3.1 million pixels; --input gives real "

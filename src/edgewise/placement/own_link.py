@@ -18,10 +18,10 @@ from typing import NamedTuple, cast
 import httptools
 
 from edgewise.errors import InputError
+from edgewise.load.exchange import now_ms
+from edgewise.load.target import Target, parse
 from edgewise.network.measured import Measured, Observation, measure
 from edgewise.records import LinkProfile
-from edgewise.serving.load.exchange import now_ms
-from edgewise.serving.load.target import Target, parse
 
 _PINGS = 20
 #: A size is large enough when it takes this long beyond a round trip, or cannot be larger.

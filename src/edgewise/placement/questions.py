@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewise.errors import InputError
+from edgewise.load import wire
+from edgewise.load.exchange import now_ms
+from edgewise.load.wire import Body
 from edgewise.placement.subjects import Subject, wire_port
 from edgewise.records import Way
 from edgewise.runtimes import variant
-from edgewise.serving.load import wire
-from edgewise.serving.load.exchange import now_ms
-from edgewise.serving.load.wire import Body
 
 if TYPE_CHECKING:
     from PIL.Image import Image

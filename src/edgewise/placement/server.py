@@ -14,14 +14,14 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from edgewise.errors import InputError, MissingExtra
+from edgewise.load import target as targets
+from edgewise.load.target import ServerAbout, Target
+from edgewise.load.wire import Port
 from edgewise.placement.client import Address, Client, NoAnswer, caller_of
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Subject, wire_port
 from edgewise.records import Way
-from edgewise.serving.load import target as targets
-from edgewise.serving.load.target import ServerAbout, Target
-from edgewise.serving.load.wire import Port
-from edgewise.serving.spawned import spawned
+from edgewise.server.spawned import spawned
 
 LOCAL = "local"
 #: A started service's name for the model; a service of one's own may have another.

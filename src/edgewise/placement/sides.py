@@ -97,7 +97,7 @@ def machine(
 
 def _profiles(source: str, target: str | None) -> Sequence[Profile]:
     """Times are enough here: models of a store count even where nobody measured their accuracy."""
-    from edgewise.selection import sources, stored
+    from edgewise.selection.profiles import sources, stored
 
     if _is_store(source):
         return stored.read_times(source, target)
@@ -111,7 +111,7 @@ def _power_of(source: str, profiles: Sequence[Profile]) -> str | None:
 
 
 def _is_store(source: str) -> bool:
-    from edgewise.selection import sources
+    from edgewise.selection.profiles import sources
 
     return source not in sources.published() and ("://" in source or Path(source).is_dir())
 

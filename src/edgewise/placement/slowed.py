@@ -19,14 +19,14 @@ from edgewise import sandbox
 from edgewise.devices import emulated
 from edgewise.devices.local import Emulated
 from edgewise.errors import DeviceError
+from edgewise.load import wire
+from edgewise.load.exchange import now_ms
 from edgewise.placement.device import Device, Job, Raw, Report, packed, prepare, unpacked, work
 from edgewise.placement.questions import Ready, Sending
 from edgewise.placement.subjects import Question, Subject
 from edgewise.records import Port, Way
 from edgewise.runtimes import variant
-from edgewise.serving.frames import Runnable
-from edgewise.serving.load import wire
-from edgewise.serving.load.exchange import now_ms
+from edgewise.server.pool.frames import Runnable
 
 _WORK = "edgewise.placement.slowed:slow_work"
 _BODIES = "edgewise.placement.slowed:slow_bodies"

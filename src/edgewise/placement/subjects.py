@@ -18,15 +18,15 @@ from edgewise.bench.sources import ModelFile, localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Preprocess, load_family
 from edgewise.formats.candidates import is_readable, model_files
+from edgewise.load import wire
+from edgewise.load.inputs import Inputs
 from edgewise.placement import made_up
+from edgewise.protocol.messages import Tensor
 from edgewise.records import Port
 from edgewise.runtimes import registry, variant
-from edgewise.serving.frames import Runnable
-from edgewise.serving.hosted import Hosted
-from edgewise.serving.load import wire
-from edgewise.serving.load.inputs import Inputs
-from edgewise.serving.messages import Tensor
-from edgewise.serving.ports import tensor
+from edgewise.server.pool.frames import Runnable
+from edgewise.server.pool.hosted import Hosted
+from edgewise.server.pool.ports import tensor
 
 Kind = Literal["image", "tensor"]
 _LOOK = "edgewise.placement.subjects:look"
@@ -222,7 +222,7 @@ def _kind(given: Inputs | None, inputs: Sequence[Port], how: Preprocess) -> Kind
 
 def wire_port(port: Port) -> wire.Port:
     """A model's input as the protocol's metadata would state it."""
-    from edgewise.serving.ports import DATATYPE_OF, stated
+    from edgewise.server.pool.ports import DATATYPE_OF, stated
 
     sizes = [each if isinstance(each, int) else -1 for each in stated(port) or ()]
     return wire.Port(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), sizes)

@@ -16,13 +16,13 @@ import numpy as np
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Decision, OffPolicyEstimate, Profile
-from edgewise.selection.cascade import Cascade
-from edgewise.selection.deadline import Deadline
+from edgewise.selection.engine.queueing import AnyPolicy, KnowingQueue, WithCascades
 from edgewise.selection.offpolicy import Value, Weighed, value
-from edgewise.selection.profiles import LEVELS, ProfileTable, table
-from edgewise.selection.protocol import REFUSED, Chooser, Policy
-from edgewise.selection.published import Oracle
-from edgewise.selection.queueing import AnyPolicy, KnowingQueue, WithCascades
+from edgewise.selection.policies.cascade import Cascade
+from edgewise.selection.policies.deadline import Deadline
+from edgewise.selection.policies.protocol import REFUSED, Chooser, Policy
+from edgewise.selection.policies.published import Oracle
+from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
 
 #: Quantiles of fewer samples would be those samples.
 _ENOUGH = 64

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgewise.selection.profiles import Floats
+from edgewise.selection.profiles.table import Floats
 
 #: Largest part of a policy's choices that the log may lack.
 MAX_UNCOVERED = 0.05

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 from edgewise.errors import UsageError
 from edgewise.records import Recommendation, SimulationRow
-from edgewise.selection.cascade import Cascade, fit
-from edgewise.selection.deadline import Deadline
-from edgewise.selection.profiles import LONGEST_MS
-from edgewise.selection.published import MDInference, Static
-from edgewise.selection.queueing import AnyPolicy, KnowingQueue, Load, WithCascades, run
-from edgewise.selection.setup import Setup
-from edgewise.selection.simulate import simulate
-from edgewise.selection.sources import gather
+from edgewise.selection.engine.queueing import AnyPolicy, KnowingQueue, Load, WithCascades, run
+from edgewise.selection.engine.simulate import simulate
+from edgewise.selection.policies.cascade import Cascade, fit
+from edgewise.selection.policies.deadline import Deadline
+from edgewise.selection.policies.published import MDInference, Static
+from edgewise.selection.profiles.sources import gather
+from edgewise.selection.profiles.table import LONGEST_MS
+from edgewise.selection.workload.setup import Setup
 
 #: Points of effective accuracy that simplicity may cost.
 TOLERANCE = 0.3

@@ -1,0 +1,171 @@
+"""A client of the load: its link, its connections, and what it expects of its network."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from edgewise.load import wire
+from edgewise.load.connection import Connection
+from edgewise.load.estimate import NetworkEstimate
+from edgewise.load.exchange import Exchange, now_ms
+from edgewise.load.links import Address
+from edgewise.load.wire import Body
+
+#: Refusals: "not now" (503) and "too many" (429).
+_REFUSALS = (503, 429)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """What all requests of a run have in common. `labels` are per input, None: unknown."""
+
+    head: bytes
+    bodies: Sequence[Body]
+    labels: Sequence[int] | None
+    sla_ms: float | None
+    binary: bool
+    edgewise: bool
+    keep: bool
+    tls: ssl.SSLContext | None
+    server_name: str
+
+
+class Device:
+    """One client. `finished` is called once per exchange, also after a failure."""
+
+    def __init__(self, job: Job, address: Address, finished: Callable[[Exchange], None]) -> None:
+        self._job, self._address, self._finished = job, address, finished
+        self._estimate = NetworkEstimate()
+        #: The one used last is used next, so that its congestion window stays open.
+        self._idle: list[Connection] = []
+        self._busy: dict[int, Connection] = {}
+        self._opening: set[asyncio.Task[None]] = set()
+
+    async def prepare(self, connections: int) -> None:
+        """Open connections before the first request is due.
+
+        Raises:
+            OSError: nobody listens.
+        """
+        self._idle += [await self._open() for _ in range(connections)]
+
+    def send(self, exchange: Exchange) -> None:
+        """Send a request now, over a connection of its own if none is free."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                self._send_over(connection, exchange)
+                return
+        task = asyncio.get_running_loop().create_task(self._send_over_new(exchange))
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    def give_up(self, exchange: Exchange) -> None:
+        """An exchange took too long: its connection is of no more use."""
+        if exchange.finished:
+            return
+        if (connection := self._busy.pop(exchange.number, None)) is not None:
+            connection.close()
+        self._finish(exchange, "timeout")
+
+    async def close(self) -> None:
+        """Close all connections; what is unfinished stays so."""
+        opening = list(self._opening)
+        for task in opening:
+            task.cancel()
+        await asyncio.gather(*opening, return_exceptions=True)
+        for connection in [*self._idle, *self._busy.values()]:
+            connection.close()
+        self._idle.clear()
+        self._busy.clear()
+
+    async def _open(self) -> Connection:
+        def build() -> Connection:
+            return Connection(self._answered, self._lost, shaped=self._address.link is not None)
+
+        _, connection = await asyncio.get_running_loop().create_connection(
+            build,
+            self._address.host,
+            self._address.port,
+            ssl=self._job.tls,
+            server_hostname=self._job.server_name if self._job.tls else None,
+        )
+        return connection
+
+    async def _send_over_new(self, exchange: Exchange) -> None:
+        try:
+            connection = await self._open()
+        except OSError as error:  # TLS errors and refused connections are such
+            self._finish(exchange, "tls" if isinstance(error, ssl.SSLError) else "connect")
+            return
+        if exchange.finished:  # given up meanwhile
+            connection.close()
+        elif connection.is_open:
+            self._send_over(connection, exchange)
+        else:
+            self._finish(exchange, "reset")
+
+    def _send_over(self, connection: Connection, exchange: Exchange) -> None:
+        job = self._job
+        self._busy[exchange.number] = connection
+        body = job.bodies[exchange.input]
+        parts = wire.message(job.head, body, self._stated(exchange), binary=job.binary)
+        connection.send(exchange, parts)
+
+    def _stated(self, exchange: Exchange) -> bytes:
+        """The request's own word on its time, where the server understands it."""
+        if not self._job.edgewise:
+            return b""
+        network = self._estimate.parameters(exchange.size_bytes)
+        if self._job.sla_ms is None:
+            return network
+        elapsed_ms = max(now_ms() - exchange.due_ms, 0.0)
+        return b'"sla_ms":%.3f,"elapsed_ms":%.3f,' % (self._job.sla_ms, elapsed_ms) + network
+
+    def _answered(
+        self, connection: Connection, exchange: Exchange, content: bytes, json_length: int | None
+    ) -> None:
+        self._busy.pop(exchange.number, None)
+        if self._job.keep and connection.is_open:
+            self._idle.append(connection)
+        else:
+            connection.close()
+        error = exchange.error
+        if error is None and exchange.status == 200:
+            error = self._understand(exchange, content, json_length)
+        elif error is None and exchange.status not in _REFUSALS:
+            error = f"http {exchange.status}"
+        if error is None:
+            self._estimate.saw(exchange)
+        self._finish(exchange, error)
+
+    def _understand(
+        self, exchange: Exchange, content: bytes, json_length: int | None
+    ) -> str | None:
+        """Note what the answer says; the kind of failure if it is none."""
+        if self._job.edgewise:
+            try:
+                exchange.said = wire.said(content, json_length)
+            except msgspec.DecodeError:
+                return "malformed"
+        if self._job.labels is not None:
+            found = wire.chosen_class(content, json_length)
+            if found is not None:
+                exchange.correct = found == self._job.labels[exchange.input]
+        return None
+
+    def _lost(self, connection: Connection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+    def _finish(self, exchange: Exchange, error: str | None) -> None:
+        if exchange.finished:
+            return
+        exchange.error = error
+        exchange.finished = True
+        self._finished(exchange)

@@ -1,0 +1,169 @@
+"""A load from its settings to its record."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from edgewise.errors import InputError
+from edgewise.load import links, processes, wire
+from edgewise.load.device import Job
+from edgewise.load.exchange import Exchange
+from edgewise.load.generator import Generator
+from edgewise.load.inputs import Inputs, read
+from edgewise.load.outcome import Driven, summarise
+from edgewise.load.placing import kept_on, urgent
+from edgewise.load.schedule import Schedule, plan
+from edgewise.load.settings import LoadSettings
+from edgewise.load.target import ServerAbout, Target, parse
+from edgewise.load.wire import Body
+from edgewise.records import LoadRun
+
+#: Told how many requests ended since it was told last.
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """All that is known before the first request: what to send, when, where to."""
+
+    settings: LoadSettings
+    target: Target
+    server: ServerAbout
+    inputs: Inputs
+    bodies: list[Body]
+    schedule: Schedule
+
+
+def prepare(settings: LoadSettings) -> Prepared:
+    """Ask the server what its model takes, read the inputs and encode them for it.
+
+    Raises:
+        UsageError, InputError: a setting, an input, the address or the model is wrong: which.
+    """
+    links.check(settings.links)
+    inputs = read(settings.inputs, settings.labels)
+    schedule = plan(settings, len(inputs))
+    target = parse(settings.url, settings.token, settings.ca).resolved()
+    server = target.server()
+    model = target.model(settings.model)
+    if not model.inputs:
+        raise InputError(f"{target.url}: the model '{settings.model}' states no inputs")
+    bodies = wire.encode(inputs, model.inputs, binary=server.binary)
+    return Prepared(settings, target, server, inputs, bodies, schedule)
+
+
+def drive(settings: LoadSettings, advance: Advance | None = None) -> LoadRun:
+    """Run a load. Interrupted (Ctrl-C), it ends at once with what was finished.
+
+    Raises:
+        UsageError, InputError: as `prepare`; nobody listens any more.
+    """
+    return carry_out(prepare(settings), advance)
+
+
+def carry_out(prepared: Prepared, advance: Advance | None = None) -> LoadRun:
+    """Run a load that is prepared.
+
+    Raises:
+        InputError: nobody listens.
+    """
+    settings = prepared.settings
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    if settings.processes > 1:
+        start_ms, exchanges, interrupted = processes.split(prepared, advance)
+    else:
+        start_ms, exchanges, interrupted = alone(prepared, advance=advance)
+    return summarise(
+        Driven(
+            settings=settings,
+            url=prepared.target.url,
+            server=prepared.server,
+            inputs=prepared.inputs,
+            payload_bytes=sum(body.size_bytes for body in prepared.bodies) / len(prepared.bodies),
+            schedule=prepared.schedule,
+            started_at=started_at,
+            start_ms=start_ms,
+            exchanges=exchanges,
+            interrupted=interrupted,
+        )
+    )
+
+
+def alone(
+    prepared: Prepared,
+    mine: Callable[[int], bool] = lambda client: True,
+    start: Callable[[], float] | None = None,
+    advance: Advance | None = None,
+) -> tuple[float, list[Exchange], bool]:
+    """Send the requests of the clients that are `mine` from this process: when it started, what
+    ended, and whether it was interrupted.
+
+    Raises:
+        InputError: nobody listens.
+    """
+    settings = prepared.settings
+    with (
+        kept_on(settings.cores),
+        urgent(wanted=settings.realtime),
+        asyncio.Runner(loop_factory=_fast_loop()) as runner,
+    ):
+        return runner.run(_drive(prepared, mine, start, advance))
+
+
+async def _drive(
+    prepared: Prepared,
+    mine: Callable[[int], bool],
+    start: Callable[[], float] | None,
+    advance: Advance | None,
+) -> tuple[float, list[Exchange], bool]:
+    generator = Generator(
+        prepared.settings, prepared.schedule, prepared.target, job_of(prepared), mine
+    )
+    interrupted = False
+
+    def stop() -> None:
+        nonlocal interrupted
+        interrupted = True
+        generator.stop()
+
+    # Only the main thread gets signals; elsewhere whoever started the thread stops it.
+    with suppress(NotImplementedError, ValueError, RuntimeError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
+    start_ms, exchanges = await generator.run(start, advance)
+    return start_ms, exchanges, interrupted
+
+
+def job_of(prepared: Prepared) -> Job:
+    """What all requests of a prepared load have in common.
+
+    Raises:
+        InputError: the certificates cannot be read.
+    """
+    settings, target, binary = prepared.settings, prepared.target, prepared.server.binary
+    keep = settings.connection == "warm"
+    labels = prepared.inputs.labels
+    path = target.infer_path(settings.model)
+    return Job(
+        head=wire.head(path, target.authority, target.token, binary=binary, keep=keep),
+        bodies=prepared.bodies,
+        labels=None if labels is None else labels.tolist(),
+        sla_ms=settings.sla_ms,
+        binary=binary,
+        edgewise=prepared.server.edgewise,
+        keep=keep,
+        tls=target.context(),
+        server_name=target.host,
+    )
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,1 @@
+"""Policies under load: the queue, the scheduler that serves, the simulators."""

@@ -1,0 +1,1 @@
+"""What chooses: one policy per module, and the register."""

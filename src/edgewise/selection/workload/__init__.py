@@ -1,0 +1,1 @@
+"""What requests bring: arrivals, networks, and the draws of a simulation."""

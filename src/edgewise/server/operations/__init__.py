@@ -1,0 +1,1 @@
+"""What operators see of a service: metrics, logs and the decision log."""

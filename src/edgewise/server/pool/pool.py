@@ -1,0 +1,389 @@
+"""The pool: worker processes that run variants, and what is resident in each.
+
+The scheduler says which worker runs what; the pool keeps the workers alive, makes variants
+resident within the memory budget, and turns everything that can happen to a process into a result
+or an error. All of it on one event loop, without threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from msgspec.structs import replace
+
+from edgewise.errors import EdgewiseError, WorkerFailed
+from edgewise.protocol.messages import (
+    InferenceFailed,
+    ServingError,
+    Tensor,
+    TooLarge,
+    Unavailable,
+    UnknownModel,
+)
+from edgewise.server.calibration import Calibration, calibrate
+from edgewise.server.pool import arena, frames, outcomes
+from edgewise.server.pool.admission import Waiting
+from edgewise.server.pool.crew import Crew
+from edgewise.server.pool.frames import Done, Reply, Runnable
+from edgewise.server.pool.holdings import Holdings, Ports
+from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.quarantine import Quarantine
+
+__all__ = ["Calibration", "Pool", "Ran", "Runnable"]
+
+#: How often memory and time limits are looked at, and how long a worker has to be idle before
+#: variants are loaded into it ahead of time.
+_TICK_S = 0.25
+_IDLE_S = 0.1
+
+
+@dataclass(slots=True)
+class _Job:
+    """`begun_s` is None while it waits for its worker, or for room. Cold: it had to be loaded."""
+
+    key: str
+    inputs: Sequence[Sequence[Tensor]]
+    done: Callable[[Ran | EdgewiseError], None]
+    since_s: float
+    begun_s: float | None = None
+    cold: bool = False
+
+
+class Pool:
+    """Worker processes that run variants.
+
+    `workers` run one job each at a time. `memory_bytes` bounds what all of them together keep
+    resident (None: everything may stay); it does not count the processes themselves. A worker that
+    takes longer than `timeout_s` for a job is killed. `on_change` is told what a worker has
+    resident whenever that changes, and None when it is lost; it is back with the next such call.
+    Of `pinned` variants one copy is kept. Everything is to be called on the loop of `start`.
+    """
+
+    def __init__(
+        self,
+        runnables: Sequence[Runnable],
+        *,
+        workers: int,
+        memory_bytes: int | None,
+        timeout_s: float,
+        on_change: Callable[[int, frozenset[str] | None], None],
+        pinned: Iterable[str] = (),
+    ) -> None:
+        self.size = workers
+        self.is_bounded = memory_bytes is not None
+        self._timeout_s = timeout_s
+        self._on_change = on_change
+        self._quarantine = Quarantine()
+        self._crew = Crew(workers, self._prepare, self._up, self._lost)
+        self._holdings = Holdings(
+            self._crew, self._quarantine, memory_bytes, pinned, self._running, self._changed
+        )
+        self._holdings.replace(runnables)
+        self._wanted: defaultdict[str, float] = defaultdict(float)
+        self._jobs: list[_Job | None] = [None] * workers
+        self._open: set[int] = set()
+        self._told: dict[int, frozenset[str]] = {}
+        self._held_by_lost: dict[int, list[str]] = {}
+        self._idle_since_s = [0.0] * workers
+        self.causes = [""] * workers
+        self._closed = False
+        self._calibrating = 0
+        self._ticking: asyncio.TimerHandle | None = None
+
+    # -- life ------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the workers; nothing is resident yet.
+
+        Raises:
+            WorkerFailed: a worker cannot be started.
+        """
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._crew.start()
+        except BaseException:
+            await self.close()
+            raise
+        self._tick()
+
+    async def close(self) -> None:
+        """End the workers. Jobs that have not ended fail."""
+        self._closed = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+        await self._crew.close()
+        self._holdings.admission.drop(lambda _: True)
+        for worker, job in enumerate(self._jobs):
+            if job is not None and job.begun_s is None:
+                self._finish(worker, job, Unavailable("the service shuts down"))
+
+    @property
+    def pids(self) -> tuple[int | None, ...]:
+        """Process ids by worker, None where one is being replaced."""
+        return self._crew.pids
+
+    @property
+    def used_bytes(self) -> int:
+        """Memory that resident variants use, of what the budget counts."""
+        return self._holdings.residency.used_bytes
+
+    def resident_bytes(self, key: str) -> int:
+        """What one copy of a variant takes, as measured, or as large as its file."""
+        return self._holdings.residency.size_bytes(key)
+
+    def cold_ms(self, key: str) -> float:
+        """How long loading a variant took, or is thought to take."""
+        return self._holdings.residency.cold_ms(key)
+
+    @property
+    def quarantined(self) -> frozenset[str]:
+        """Variants that killed so many workers in a row that they are run no more."""
+        return self._quarantine.keys
+
+    # -- jobs ------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        worker: int,
+        key: str,
+        inputs: Sequence[Sequence[Tensor]],
+        done: Callable[[Ran | EdgewiseError], None],
+    ) -> None:
+        """Run one batch (the inputs of each request); `done` is called once, on the loop, later.
+
+        A worker that is just being replaced takes the job when it is back. `done` gets
+
+        - `BadRequest`: the inputs do not fit, `TooLarge`: they do not fit into memory
+        - `InferenceFailed`: the runtime refused or the worker died; or did so too often before
+        - `Unavailable`: no worker or no memory in time; `UnknownModel`: the variant is gone.
+
+        Raises:
+            RuntimeError: the worker has a job (a defect of the caller).
+        """
+        if self._jobs[worker] is not None:
+            raise RuntimeError(f"worker {worker} was given a second job")
+        job = _Job(key, inputs, done, self._loop.time())
+        self._jobs[worker] = job
+        if (refusal := self._refusal(key)) is not None:
+            self._loop.call_soon(self._finish, worker, job, refusal)
+            return
+        self._wanted[key] += 1.0
+        if worker in self._open:
+            self._begin(worker, job)
+
+    def note_demand(self, key: str, amount: float = 1.0) -> None:
+        """A variant would have been chosen, had it been resident."""
+        self._wanted[key] += amount
+
+    def _refusal(self, key: str) -> ServingError | None:
+        if self._closed:
+            return Unavailable("the service shuts down")
+        if key not in self._holdings:
+            return UnknownModel(f"the variant '{key}' is not served any more")
+        reason = self._quarantine.reason(key)
+        return InferenceFailed(reason, hint="reload the family to try again") if reason else None
+
+    def _begin(self, worker: int, job: _Job) -> None:
+        job.cold = not self._holdings.residency.is_resident(worker, job.key)
+        if not job.cold:
+            self._send(worker, job)
+            return
+        self._tell_demand(self._loop.time())
+        go = partial(self._send, worker, job)
+        self._holdings.admission.enter(Waiting(worker, job.key, job, go, gone=lambda: None))
+
+    def _send(self, worker: int, job: _Job) -> None:
+        process = self._crew.process(worker)
+        if (
+            process is None or not process.alive
+        ):  # lost, as will be told: the job stays for the next
+            return
+        try:
+            requests = arena.write(process.requests, job.inputs)
+        except (ValueError, OSError) as error:
+            if job.cold:
+                self._holdings.residency.evicted(worker, job.key)
+            refusal = TooLarge(f"'{job.key}': the inputs are too large: {error}")
+            self._loop.call_soon(self._finish, worker, job, refusal)
+            return
+        job.inputs = ()
+        job.begun_s = self._loop.time()
+        load = self._holdings.runnable(job.key) if job.cold else None
+        command = frames.Run(job.key, requests, process.requests.size, load)
+        process.connection.ask(
+            command, partial(self._answered, worker, job, process.replies), job.key, self._timeout_s
+        )
+
+    def _answered(
+        self, worker: int, job: _Job, area: arena.Area, reply: Reply | WorkerFailed
+    ) -> None:
+        if isinstance(reply, Done):
+            outcome = self._outcome(worker, job, area, reply)
+        elif self._closed:
+            outcome = Unavailable("the service shuts down")
+        else:
+            outcome = outcomes.job_error(job.key, reply)
+            if job.cold and not isinstance(reply, WorkerFailed):
+                self._holdings.drop(worker, job.key)
+        self._finish(worker, job, outcome)
+
+    def _outcome(self, worker: int, job: _Job, area: arena.Area, done: Done) -> Ran | ServingError:
+        self._quarantine.absolve(job.key)
+        if job.cold:
+            self._holdings.made_resident(worker, job.key, done.resident_bytes, done.cold_ms)
+        try:
+            size_bytes = self._holdings.residency.size_bytes(job.key)
+            outcome = outcomes.ran(job.key, done, area, size_bytes)
+        except ValueError as error:
+            if process := self._crew.process(worker):
+                process.end(f"sent rubbish: {error}")
+            return InferenceFailed(f"'{job.key}': the worker process sent rubbish: {error}")
+        if job.cold and isinstance(outcome, Ran) and job.begun_s is not None:
+            waited_ms = 1e3 * (job.begun_s - job.since_s)
+            return replace(outcome, cold_ms=outcome.cold_ms + waited_ms)
+        return outcome
+
+    def _finish(self, worker: int, job: _Job, outcome: Ran | ServingError) -> None:
+        """The job is over; its worker takes the next from here on."""
+        if self._jobs[worker] is not job:
+            return
+        self._jobs[worker] = None
+        self._idle_since_s[worker] = self._loop.time()
+        if job.cold:
+            self._holdings.admission.advance()
+        job.done(outcome)
+
+    def _running(self) -> set[tuple[int, str]]:
+        return {
+            (worker, job.key) for worker, job in enumerate(self._jobs)
+            if job is not None and job.begun_s is not None
+        }  # fmt: skip
+
+    # -- variants --------------------------------------------------------------------------------
+
+    async def describe(self, key: str) -> Ports:
+        """Inputs and outputs of a variant, which is loaded and run for that once.
+
+        Raises:
+            RuntimeRefused: the runtime does not take its file, it does not run, or its output does
+                not match the labels.
+            WorkerFailed: a worker died at it.
+            UsageError: it is larger than the memory budget.
+        """
+        if (known := self._holdings.ports(key)) is not None:
+            return known
+        while not self._open and not self._closed:
+            await asyncio.sleep(_IDLE_S)
+        worker = min(self._open, key=lambda each: (self._jobs[each] is not None, each), default=0)
+        loaded = await self._holdings.load(worker, key)
+        return loaded.inputs, loaded.outputs
+
+    async def preload(self, worker: int, key: str) -> None:
+        """Make a variant resident in a worker, once there is room.
+
+        Raises: as `describe`.
+        """
+        await self._holdings.load(worker, key)
+
+    async def evict(self, worker: int, key: str) -> None:
+        """Drop a variant from a worker."""
+        if self._holdings.residency.is_resident(worker, key):
+            await self._holdings.evict(worker, key)
+
+    async def calibrate(
+        self, keys: Sequence[str], samples: int, seconds: float
+    ) -> dict[str, Calibration]:
+        """Measure variants on made-up input, preprocessing included: alone, and with several
+        workers at it. `samples` runs for each, and about `seconds` for everything.
+
+        Raises: as `describe`.
+        """
+        self._calibrating += 1
+        try:
+            return await calibrate(self._holdings, self.size, keys, samples, seconds)
+        finally:
+            self._calibrating -= 1
+
+    def replace(self, runnables: Sequence[Runnable]) -> None:
+        """Serve other variants from now on. Running jobs end on the old; a variant whose
+        description and file are as before stays resident."""
+        self._holdings.replace(runnables)
+        for worker, job in enumerate(self._jobs):
+            if job and job.begun_s is None and (refusal := self._refusal(job.key)):
+                self._loop.call_soon(self._finish, worker, job, refusal)
+
+    # -- workers ---------------------------------------------------------------------------------
+
+    def _prepare(self) -> frames.Prepare:
+        runnables = self._holdings.runnables
+        return frames.Prepare(
+            runtimes=tuple(sorted({each.runtime for each in runnables})),
+            images=any(each.input_kind == "image" for each in runnables),
+        )
+
+    def _up(self, worker: int) -> None:
+        """A process is ready: the worker is back once it holds what the one before it held."""
+        held = self._held_by_lost.pop(worker, [])
+        self._holdings.restore(worker, held, partial(self._reopen, worker))
+
+    def _reopen(self, worker: int) -> None:
+        self._open.add(worker)
+        self._idle_since_s[worker] = self._loop.time()
+        self._changed(worker)
+        job = self._jobs[worker]
+        if job is not None and job.begun_s is None and self._refusal(job.key) is None:
+            self._begin(worker, job)
+
+    def _changed(self, worker: int) -> None:
+        resident = self._holdings.residency.resident(worker)
+        if worker in self._open and self._told.get(worker) != resident:
+            self._told[worker] = resident
+            self._on_change(worker, resident)
+
+    def _lost(self, worker: int, cause: str, about: str | None) -> None:
+        self.causes[worker] = cause
+        if about is not None:
+            self._quarantine.blame(about, cause)
+        self._held_by_lost.setdefault(worker, []).extend(self._holdings.lost(worker))
+        if worker in self._open:
+            self._open.discard(worker)
+            self._told.pop(worker, None)
+            self._on_change(worker, None)
+        self._holdings.admission.advance()
+
+    def _tick(self) -> None:
+        """Now and then: who hangs is killed, who waits too long is told, who idles is used."""
+        self._crew.end_overdue()
+        now_s = self._loop.time()
+        for worker, job in enumerate(self._jobs):
+            if job and job.begun_s is None and now_s - job.since_s > self._timeout_s:
+                self._holdings.admission.drop(lambda load, job=job: load.owner is job)  # type: ignore[misc]
+                self._finish(worker, job, Unavailable(f"'{job.key}' could not begin in time"))
+        self._tell_demand(now_s)
+        idle = self._idle(now_s)
+        if not self._calibrating:
+            self._holdings.improve(idle)
+        self._ticking = self._loop.call_later(min(_TICK_S, self._timeout_s / 4), self._tick)
+
+    def _tell_demand(self, now_s: float) -> None:
+        for key, amount in self._wanted.items():
+            if key in self._holdings:
+                self._holdings.residency.demand(key, now_s, amount)
+        self._wanted.clear()
+
+    def _idle(self, now_s: float) -> set[int]:
+        """Workers without anything to do for a while; their areas give memory back."""
+        idle = set()
+        for worker in self._open:
+            process = self._crew.process(worker)
+            if process is None or self._jobs[worker] is not None or not process.connection.idle:
+                continue
+            if now_s - self._idle_since_s[worker] >= _IDLE_S:
+                process.requests.trim()
+                process.replies.trim()
+                idle.add(worker)
+        return idle

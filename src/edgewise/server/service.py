@@ -1,0 +1,443 @@
+"""The service: for each request choose a variant, run it, learn from it.
+
+Everything here happens on one event loop. The scheduler says what runs where (pure, without a
+clock), pools run it: worker processes of this machine, or an endpoint elsewhere. Whoever awaits
+`infer` and is cancelled takes the work along, if it has not begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+
+from edgewise.errors import EdgewiseError
+from edgewise.protocol.messages import (
+    Down,
+    InferenceFailed,
+    InferRequest,
+    InferResult,
+    Refused,
+    ServingError,
+    Tensor,
+    Unavailable,
+)
+from edgewise.protocol.metadata import ModelMetadata
+from edgewise.selection.engine.lanes import Fitted
+from edgewise.selection.engine.scheduling import Assignment, Scheduler, Shed, Ticket
+from edgewise.server import events
+from edgewise.server.budget import Budget, resolve
+from edgewise.server.catalogue import Catalogue, Served, ServedFamily
+from edgewise.server.pending import (
+    Callback,
+    Caller,
+    Pending,
+    Teller,
+    Told,
+    eligible,
+    now_ms,
+    result_of,
+)
+from edgewise.server.pool.outcomes import Ran
+from edgewise.server.running import Pools, note_demand
+from edgewise.server.sweep import Sweep
+
+#: Answered requests whose inputs are kept for a probe on the same input.
+_KEPT = 16
+
+_Answer = tuple[Pending, InferResult]
+
+
+class Service:
+    """Families behind one door. `setup.start` builds one; see there for what it needs."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        scheduler: Scheduler,
+        pools: Pools,
+        *,
+        sla_ms: float | None = None,
+    ) -> None:
+        self.catalogue = catalogue
+        self.scheduler = scheduler
+        self.pools, self.sla_ms = pools, sla_ms
+        self.draining = False
+        self.teller = Teller()
+        self._pending: dict[int, Pending] = {}
+        self._at_work: dict[int, Assignment] = {}
+        self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
+        self._ids = count(1)
+        self._running, self._held, self._fitting = 0, False, False
+        self._ended: deque[tuple[Assignment, Ran | EdgewiseError, list[_Answer], float]] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._sweeper = Sweep(self._sweep)
+
+    def live(self) -> bool:
+        """Whether the process works at all."""
+        return True
+
+    def ready(self) -> bool:
+        """Whether new requests are welcome."""
+        return not self.draining and self.pools.ready()
+
+    def server_metadata(self) -> dict[str, object]:
+        """Name, version and extensions of the Open Inference Protocol."""
+        from edgewise import __version__
+
+        return {
+            "name": "edgewise",
+            "version": __version__,
+            "extensions": ["binary_tensor_data", "model_repository"],
+        }
+
+    def model_names(self) -> list[str]:
+        """All served names."""
+        return self.catalogue.names
+
+    def model_ready(self, name: str, version: str = "") -> bool:
+        """Whether a model can answer now.
+
+        Raises:
+            UnknownModel: there is none of that name.
+        """
+        family, pinned = self.catalogue.find(name, version)
+        wanted = [pinned] if pinned else list(family.variants.values())
+        return self.ready() and any(self.pools.can_run(each.key) for each in wanted)
+
+    def model_metadata(self, name: str, version: str = "") -> ModelMetadata:
+        """What a model takes and gives.
+
+        Raises:
+            UnknownModel: there is none of that name.
+        """
+        return self.catalogue.metadata(name, version)
+
+    def subscribe(self, listener: events.Listener) -> None:
+        """Have a listener told of everything that happens (`events`)."""
+        self.teller.listeners.append(listener)
+
+    async def infer(self, request: InferRequest) -> InferResult:
+        """Answer one request.
+
+        Raises:
+            UnknownModel, BadRequest: it does not fit.
+            Refused: it cannot be in time, or costs others more than it brings.
+            Unavailable, InferenceFailed: no worker could do it; or it broke one.
+        """
+        future: asyncio.Future[InferResult] = asyncio.get_running_loop().create_future()
+        pending = self._admit(request, future)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self._cancel(pending)
+            raise
+
+    def ask(self, request: InferRequest, told: Told) -> Callable[[], None]:
+        """As `infer`, without a coroutine: `told` gets the result or the error later; what it
+        gives is to be called where the caller goes away before that.
+
+        Raises: as `infer`, where it is refused at once.
+        """
+        return partial(self._cancel, self._admit(request, Callback(told)))
+
+    def _admit(self, request: InferRequest, caller: Caller) -> Pending:
+        self._catch_up()
+        arrived_ms = now_ms()
+        family_name = ""
+        budget: Budget | None = None
+        try:
+            family, pinned = self.catalogue.find(request.model)
+            family_name = family.family.name
+            variants = eligible(family, pinned, request)
+            budget = resolve(request.stated, self.sla_ms)
+            self.teller.arrived(request, family_name, arrived_ms)
+            ticket = Ticket(
+                id=next(self._ids),
+                family=family_name,
+                arrived_ms=arrived_ms,
+                due_ms=budget.due_ms,
+                sla_ms=budget.sla_ms if budget.sla_ms is not None else float("inf"),
+                pinned=pinned.variant.name if pinned else None,
+                eligible=variants,
+            )
+            verdict = self.scheduler.arrive(ticket, arrived_ms)
+            if isinstance(verdict, Shed):
+                raise self._refusal(request, family, budget, verdict, arrived_ms)
+        except ServingError as error:
+            if not isinstance(error, Refused):
+                self.teller.failed(request, family_name, error, budget, arrived_ms)
+            raise
+        pending = Pending(request, family, pinned, budget, ticket, verdict, caller)
+        self._pending[ticket.id] = pending
+        self._idle.clear()
+        self._pump(arrived_ms)
+        if self.scheduler.queue_length:
+            self._sweeper.at(ticket.due_ms, arrived_ms)
+        return pending
+
+    def _cancel(self, pending: Pending) -> None:
+        """The caller is gone: what has not begun is not begun."""
+        if self._pending.pop(pending.ticket.id, None) is None:
+            return
+        queued = self.scheduler.cancel(pending.ticket.id, at_ms := now_ms())
+        work = self._at_work.get(pending.ticket.id)
+        if work is not None and not any(ticket.id in self._pending for ticket in work.tickets):
+            self.pools.cancel(work.pool, work.worker)
+        self.teller.cancelled(pending, not queued, at_ms)
+        self._settle()
+
+    def pump(self) -> None:
+        """Start what can start: after workers came back, or memory changed."""
+        self._pump(now_ms())
+
+    def _pump(self, at_ms: float) -> None:
+        if not self._held:
+            for action in self.scheduler.next(at_ms):
+                if isinstance(action, Shed):
+                    self._shed(action, at_ms)
+                else:
+                    self._start(action)
+
+    def _sweep(self) -> float:
+        """Refuse whose time has run out; when the next one's does."""
+        at_ms = now_ms()
+        self._pump(at_ms)
+        if not self.scheduler.queue_length:
+            return math.inf
+        dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
+        return min((due for due in dues_ms if due > at_ms), default=math.inf)
+
+    def _shed(self, shed: Shed, at_ms: float) -> None:
+        pending = self._pending.pop(shed.ticket.id, None)
+        if pending is None:
+            return
+        if not pending.caller.done():
+            pending.caller.set_exception(
+                self._refusal(pending.request, pending.family, pending.budget, shed, at_ms)
+            )
+        self._settle()
+
+    def _start(self, work: Assignment) -> None:
+        if work.probe:
+            kept = [self._answered.get(ticket.id) for ticket in work.tickets]
+            inputs = [(each[0], each[1]) for each in kept if each is not None]
+        else:
+            waiting = [self._pending[ticket.id] for ticket in work.tickets]
+            inputs = [(each.family, each.inputs) for each in waiting]
+        if not inputs:
+            self.scheduler.failed(work, now_ms())
+            return
+        family = inputs[0][0]
+        served = family.variants[work.variant]
+        if self.pools.is_bounded:
+            note_demand(self.pools, self.scheduler, work, family)
+        started_ms = now_ms()
+        if not work.probe:
+            self._at_work.update((ticket.id, work) for ticket in work.tickets)
+        self._running += 1
+        self._idle.clear()
+        self.pools.run(
+            work.pool,
+            work.worker,
+            served.key,
+            [served.named(each) for _, each in inputs],
+            lambda outcome: self._done(work, served, started_ms, outcome),
+        )
+
+    def _done(
+        self, work: Assignment, served: Served, started_ms: float, outcome: Ran | EdgewiseError
+    ) -> None:
+        """On the loop, once for every start.
+
+        Where others wait, their work starts before anything else is done; where nobody does, the
+        answer is on its way (its caller is woken before) when the service learns from it.
+        """
+        at_ms = now_ms()
+        answered: list[_Answer] = []
+        for index, ticket in enumerate(() if work.probe else work.tickets):
+            self._at_work.pop(ticket.id, None)
+            failure = outcome if isinstance(outcome, EdgewiseError) else outcome.failed.get(index)
+            if failure is not None:
+                self._fail(work, ticket, served, failure, at_ms)
+            elif isinstance(outcome, Ran):
+                outputs = outcome.outputs[index]
+                answered += self._answer(work, ticket, served, outcome, outputs, started_ms, at_ms)
+        if self.scheduler.queue_length:
+            self._over(work, outcome, answered, at_ms)
+        else:
+            self._ended.append((work, outcome, answered, at_ms))
+            asyncio.get_running_loop().call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        while self._ended:
+            self._over(*self._ended.popleft())
+
+    def _over(
+        self,
+        work: Assignment,
+        outcome: Ran | EdgewiseError,
+        answered: list[_Answer],
+        at_ms: float,
+    ) -> None:
+        """A worker is free: it takes the next; what it did is learned from and told."""
+        self._running -= 1
+        queued = self.scheduler.queue_length
+        if isinstance(outcome, EdgewiseError):
+            self.scheduler.failed(work, at_ms)
+        else:
+            self.scheduler.done(
+                work,
+                at_ms,
+                inference_ms=outcome.inference_ms,
+                service_ms=outcome.service_ms,
+                cold_ms=outcome.cold_ms,
+            )
+        self._pump(at_ms)
+        for pending, result in answered:
+            self.teller.answered(pending, work, result, queued, at_ms)
+        if self.scheduler.refit_due:
+            self._refit()
+        self._settle()
+
+    def _refit(self) -> None:
+        """Beside the loop, one at a time: it takes some ms."""
+        if self._fitting or (found := self.scheduler.fitting()) is None:
+            return
+        find, take = found
+        self._fitting = True
+        search = asyncio.get_running_loop().run_in_executor(None, find)
+        search.add_done_callback(partial(self._fitted, take))
+
+    def _fitted(self, take: Callable[[Fitted], None], search: asyncio.Future[Fitted]) -> None:
+        self._fitting = False
+        if not search.cancelled():
+            take(search.result())
+
+    def _answer(
+        self,
+        work: Assignment,
+        ticket: Ticket,
+        served: Served,
+        ran: Ran,
+        outputs: tuple[Tensor, ...],
+        started_ms: float,
+        at_ms: float,
+    ) -> list[_Answer]:
+        pending = self._pending.pop(ticket.id, None)
+        if pending is None or pending.caller.done():
+            return []
+        self._answered[ticket.id] = (pending.family, pending.inputs)
+        if len(self._answered) > _KEPT:
+            self._answered.popitem(last=False)
+        result = result_of(pending, work, served, ran, outputs, started_ms, at_ms)
+        pending.caller.set_result(result)
+        return [(pending, result)]
+
+    def _fail(
+        self, work: Assignment, ticket: Ticket, served: Served, error: EdgewiseError, at_ms: float
+    ) -> None:
+        pending = self._pending.pop(ticket.id, None)
+        if work.probe or pending is None or pending.caller.done():
+            return
+        if isinstance(error, Down) and not pending.moved and self.pools.ready():
+            # It may still be in time elsewhere, and an inference can be done twice.
+            pending.moved, self._pending[ticket.id] = True, pending
+            self._again(pending, at_ms)
+            return
+        told = error if isinstance(error, ServingError) else InferenceFailed(
+            f"'{served.name}' could not run: {error.message}", hint=error.hint
+        )  # fmt: skip
+        pending.caller.set_exception(told)
+        self.teller.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
+
+    def _refusal(
+        self,
+        request: InferRequest,
+        family: ServedFamily,
+        budget: Budget,
+        shed: Shed,
+        at_ms: float,
+    ) -> Refused:
+        wait_ms = self.scheduler.wait_ms(at_ms)
+        queued = self.scheduler.queue_length
+        return self.teller.refused(request, family, budget, shed, at_ms, wait_ms, queued)
+
+    def _settle(self) -> None:
+        if not self._pending and not self._running:
+            self._idle.set()
+
+    @property
+    def running(self) -> int:
+        """Workers that are at a request now."""
+        return self._running
+
+    def start_draining(self, seconds: float) -> None:
+        """Tell callers to go elsewhere; who comes all the same is answered."""
+        self.draining = True
+        self.teller.tell(events.Draining(len(self._pending), seconds, now_ms()))
+
+    async def drain(self, seconds: float) -> int:
+        """Answer what is pending, at most so long; how many were not answered in time."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        left = list(self._pending.values())
+        for pending in left:
+            if not pending.caller.done():
+                pending.caller.set_exception(Unavailable("the service shuts down"))
+        self._pending.clear()
+        return len(left)
+
+    async def exchange(
+        self, catalogue: Catalogue, scheduler: Scheduler, switch: Callable[[], None]
+    ) -> None:
+        """Serve other families from now on; nothing pending is lost.
+
+        Running work ends on the old; what is queued is put before the new scheduler. `switch` is
+        called when nothing runs: pools take over their new variants there.
+        """
+        self._held = True
+        try:
+            while self._running:
+                await asyncio.sleep(0.001)
+            switch()
+            self.catalogue, self.scheduler = catalogue, scheduler
+            self._answered.clear()
+            at_ms = now_ms()
+            for pending in list(self._pending.values()):
+                self._requeue(pending, at_ms)
+        finally:
+            self._held = False
+        self.teller.tell(events.Reloaded(tuple(catalogue.families), now_ms()))
+        self.pump()
+
+    def _requeue(self, pending: Pending, at_ms: float) -> None:
+        """A queued request under the new families; its model may be gone."""
+        try:
+            pending.family, pending.pinned = self.catalogue.find(pending.request.model)
+            pending.ticket.eligible = eligible(pending.family, pending.pinned, pending.request)
+        except ServingError as error:
+            del self._pending[pending.ticket.id]
+            pending.caller.set_exception(error)
+            return
+        self._again(pending, at_ms)
+
+    def move(self, pool: str) -> None:
+        """Put what is queued for a pool that is down where it can still run, or refuse it."""
+        at_ms = now_ms()
+        for ticket in self.scheduler.withdraw(pool):
+            self._again(self._pending[ticket.id], at_ms)
+        self._pump(at_ms)
+
+    def _again(self, pending: Pending, at_ms: float) -> None:
+        """Queue a request once more."""
+        verdict = self.scheduler.arrive(pending.ticket, at_ms)
+        if isinstance(verdict, Shed):
+            self._shed(verdict, at_ms)
+        else:
+            pending.plan = verdict

@@ -1,0 +1,377 @@
+"""A service from family files: read, load, measure, schedule; and again on a reload."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgewise.errors import InputError
+from edgewise.formats.runtime import runtime_for
+from edgewise.selection.engine import queueing
+from edgewise.selection.engine.scheduling import Batching, FamilyPlan, Scheduler
+from edgewise.selection.profiles.table import ProfileTable
+from edgewise.server import catalogue, events, priors
+from edgewise.server.catalogue import LOCAL, Catalogue, Served, ServedFamily
+from edgewise.server.pending import now_ms
+from edgewise.server.pool.frames import Runnable
+from edgewise.server.pool.pool import Pool
+from edgewise.server.running import AnyPool, Pools, Up
+from edgewise.server.service import Service
+from edgewise.server.settings import Settings
+from edgewise.server.warming import warm_up
+
+#: Makes a pool for the variants of the given keys, told of workers that come and go.
+Cluster = Callable[
+    [Mapping[str, Runnable], Callable[[str, int, bool], None]], Mapping[str, AnyPool]
+]
+
+#: Workers that die in such a row are not waited for.
+_LATELY_MS = 5000.0
+
+
+@dataclass
+class _Read:
+    """Families as read, and what runs here of them."""
+
+    catalogue: Catalogue
+    runnables: dict[str, Runnable] = field(default_factory=dict)
+    marks: dict[str, str] = field(default_factory=dict)
+
+
+class Deployment:
+    """A service with its pools. `start` first, `close` last.
+
+    With a `cluster`, variants run there instead of in worker processes of this machine.
+    """
+
+    service: Service
+
+    def __init__(
+        self, paths: Sequence[Path], settings: Settings, cluster: Cluster | None = None
+    ) -> None:
+        self.settings = settings
+        self._paths = list(paths)
+        self._cluster = cluster
+        self._policy = queueing.parse(settings.policy)
+        self._read: _Read
+        self.pools: Pools
+        self._start_profiles: dict[str, ProfileTable] = {}
+        self._resident: dict[int, frozenset[str]] = {}
+        self._awaited: int | None = None
+        self._last_lost_ms = -math.inf
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def start(self) -> Service:
+        """Bring everything up.
+
+        Raises:
+            InputError: a family or its profiles cannot be read, or do not fit each other; what is
+                learned could not be kept.
+            MissingExtra, RuntimeRefused, WorkerFailed: a variant does not run here.
+            Unavailable: an endpoint does not answer.
+        """
+        read = self._reading()
+        if self.settings.state is not None:
+            priors.make_room(self.settings.state)
+        self.pools = Pools(self._make_pools(read), _pool_of(read.catalogue, self._cluster))
+        try:
+            for pool in self.pools.by_name.values():
+                await pool.start()
+            read.catalogue = await self._described(read.catalogue)
+            profiles = await self._profiles(read, {})
+            scheduler = self._scheduler(read.catalogue, profiles)
+            warm_up(self._scheduler(read.catalogue, profiles), read.catalogue.families)
+        except BaseException:
+            await self.pools.close()
+            raise
+        self._read, self._start_profiles = read, profiles
+        self.service = Service(read.catalogue, scheduler, self.pools, sla_ms=self.settings.sla_ms)
+        self._tell_scheduler()
+        return self.service
+
+    async def reload(self) -> None:
+        """Read the families again and serve what they say now; learned times stay with variants
+        whose files are as before.
+
+        Raises: as `start`; then everything is as it was.
+        """
+        old, new = self._read, self._reading()
+        if set(_endpoints(new.catalogue)) != set(_endpoints(old.catalogue)) or self._cluster:
+            raise InputError("endpoints and clusters cannot be changed by a reload", hint="restart")
+        pool = self.pools.local
+        if isinstance(pool, Pool):
+            pool.replace(list({**old.runnables, **new.runnables}.values()))
+        pool_of_before = self.pools.pool_of
+        try:
+            self.pools.pool_of = {**pool_of_before, **_pool_of(new.catalogue, None)}
+            new.catalogue = await self._described(new.catalogue)
+            profiles = await self._profiles(new, self._unchanged(old, new))
+            scheduler = self._scheduler(new.catalogue, profiles)
+        except BaseException:
+            self.pools.pool_of = pool_of_before
+            if isinstance(pool, Pool):
+                pool.replace(list(old.runnables.values()))
+            raise
+
+        def switch() -> None:
+            if isinstance(pool, Pool):
+                pool.replace(list(new.runnables.values()))
+            self.pools.pool_of = _pool_of(new.catalogue, None)
+
+        await self.service.exchange(new.catalogue, scheduler, switch)
+        self._read, self._start_profiles = new, profiles
+        self._tell_scheduler()
+
+    def save(self) -> None:
+        """Keep what was learned in the state folder, if there is one.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self.settings.state is not None:
+            self.service.scheduler.save(self.settings.state)
+
+    async def close(self) -> None:
+        """End all workers."""
+        await self.pools.close()
+
+    def announce(self) -> None:
+        """Tell listeners that came after the start who is up and what is resident."""
+        for name, pool in self.pools.by_name.items():
+            for worker in range(pool.size):
+                if self.pools.is_up(name, worker):
+                    self.service.teller.tell(events.WorkerBack(worker, now_ms(), pool=name))
+        for worker, resident in self._resident.items():
+            self._tell_residents(worker, frozenset(), resident)
+
+    def profiles_at_start(self, family: str) -> ProfileTable:
+        """What was believed when the service started, or read the family again."""
+        return self._start_profiles[family]
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def _reading(self) -> _Read:
+        found = _Read(catalogue.load(self._paths))
+        for key, served in found.catalogue.variants.items():
+            if served.variant.endpoint is None:
+                family = found.catalogue.families[served.family]
+                found.runnables[key] = _runnable(family, served, self.settings.threads)
+                found.marks[key] = _mark(found.runnables[key])
+        return found
+
+    def _make_pools(self, read: _Read) -> dict[str, AnyPool]:
+        made: dict[str, AnyPool] = {}
+        if read.runnables and self._cluster is not None:
+            made.update(self._cluster(read.runnables, self._on_up))
+        elif read.runnables:
+            made[LOCAL] = Pool(
+                list(read.runnables.values()),
+                workers=self.settings.worker_count,
+                memory_bytes=self.settings.memory_bytes,
+                timeout_s=self.settings.limits.inference_seconds,
+                on_change=self._on_change,
+            )
+        for url, variants in _endpoints(read.catalogue).items():
+            from edgewise.server.endpoints.pool import EndpointPool
+
+            families = read.catalogue.families
+            made[url] = EndpointPool(
+                url,
+                {each.key: each.variant for each in variants},
+                images=families[variants[0].family].family.input.kind == "image",
+                timeout_s=self.settings.limits.inference_seconds,
+                on_up=self._for_pool(url),
+                labels=len(families[variants[0].family].family.label_names),
+            )
+        return made
+
+    async def _described(self, of: Catalogue) -> Catalogue:
+        ports = {}
+        for key in of.variants:
+            ports[key] = await self.pools.by_name[self.pools.pool_of[key]].describe(key)
+        return catalogue.described(of, ports)
+
+    def _scheduler(self, of: Catalogue, profiles: Mapping[str, ProfileTable]) -> Scheduler:
+        plans = {
+            name: FamilyPlan(
+                name=name,
+                profiles=profiles[name],
+                policy=self._policy,
+                pool_of={
+                    each.variant.name: self.pools.pool_of[each.key]
+                    for each in family.variants.values()
+                },
+            )
+            for name, family in of.families.items()
+        }
+        batching = Batching(self.settings.batch) if self.settings.batch > 1 else None
+        return Scheduler(
+            plans,
+            self.pools.sizes(),
+            seed=self.settings.seed,
+            batching=batching,
+            learned=self.settings.state,
+            queue_limit=self.settings.limits.queue,
+        )
+
+    # -- profiles ----------------------------------------------------------------------------------
+
+    async def _profiles(
+        self, read: _Read, kept: Mapping[str, ProfileTable]
+    ) -> dict[str, ProfileTable]:
+        """By family; those that are kept are not measured again."""
+        found = {}
+        for name, family in read.catalogue.families.items():
+            if name in kept:
+                found[name] = kept[name]
+            elif self.settings.profiles is not None:
+                found[name] = priors.given(family, self.settings.profiles)
+            else:
+                found[name] = await self._measured(family)
+        return found
+
+    async def _measured(self, family: ServedFamily) -> ProfileTable:
+        hot_ms: dict[str, Sequence[float]] = {}
+        cold_ms: dict[str, float] = {}
+        by_pool: dict[str, list[str]] = {}
+        for served in family.variants.values():
+            by_pool.setdefault(self.pools.pool_of[served.key], []).append(served.key)
+        for name, keys in by_pool.items():
+            taken = await self.pools.by_name[name].calibrate(
+                keys, priors.CALIBRATION_CALLS, priors.CALIBRATION_SECONDS
+            )
+            for key, each in taken.items():
+                if not each.hot_ms:
+                    raise InputError(
+                        f"'{key}' leaves sizes open and cannot be measured on made-up input",
+                        hint="give --profiles",
+                    )
+                hot_ms[key], cold_ms[key] = each.hot_ms, each.cold_ms
+        return priors.measured(family, hot_ms, cold_ms)
+
+    def _unchanged(self, old: _Read, new: _Read) -> dict[str, ProfileTable]:
+        """Learned profiles of families whose variants are all as before."""
+        same = {}
+        for name, family in new.catalogue.families.items():
+            before = old.catalogue.families.get(name)
+            if before is None or set(before.variants) != set(family.variants):
+                continue
+            if all(old.marks.get(v.key) == new.marks.get(v.key) for v in family.variants.values()):
+                same[name] = self.service.scheduler.profiles(name)
+        return same
+
+    # -- workers that come and go ----------------------------------------------------------------
+
+    def _tell_scheduler(self) -> None:
+        """A fresh scheduler does not know yet who is up and what is resident."""
+        for name, pool in self.pools.by_name.items():
+            for worker in range(pool.size):
+                if not self.pools.is_up(name, worker):
+                    self.service.scheduler.worker_lost(name, worker, now_ms())
+        for worker, resident in self._resident.items():
+            self.service.scheduler.resident(LOCAL, worker, set(resident))
+
+    def _on_change(self, worker: int, resident: frozenset[str] | None) -> None:
+        """The local pool: what a worker holds now, None when it is lost."""
+        before = self._resident.pop(worker, frozenset())
+        if resident is not None:
+            self._resident[worker] = resident
+        self._on_up(LOCAL, worker, resident is not None)
+        if resident is not None and hasattr(self, "service"):
+            self.service.scheduler.resident(LOCAL, worker, set(resident))
+            self.service.pump()
+        self._tell_residents(worker, before, resident or frozenset())
+
+    def _tell_residents(self, worker: int, before: frozenset[str], after: frozenset[str]) -> None:
+        if not hasattr(self, "service"):
+            return
+        pool = self.pools.local
+        size_of = pool.resident_bytes if isinstance(pool, Pool) else lambda _: 0
+        cold_of = pool.cold_ms if isinstance(pool, Pool) else lambda _: 0.0
+        for key in sorted(after - before):
+            family, variant = key.split("/", 1)
+            self.service.teller.tell(
+                events.Loaded(family, variant, worker, size_of(key), cold_of(key), now_ms())
+            )
+        for key in sorted(before - after):
+            family, variant = key.split("/", 1)
+            self.service.teller.tell(
+                events.Evicted(family, variant, worker, size_of(key), now_ms())
+            )
+
+    def _for_pool(self, name: str) -> Up:
+        return lambda worker, up: self._on_up(name, worker, up)
+
+    def _on_up(self, pool: str, worker: int, up: bool) -> None:
+        changed = self.pools.set_up(pool, worker, up)
+        if not changed or not hasattr(self, "service"):
+            return
+        scheduler = self.service.scheduler
+        if up:
+            if pool == LOCAL:
+                awaited, self._awaited = self._awaited, None
+                if awaited is not None and awaited != worker:  # now it is the slower way
+                    scheduler.worker_lost(pool, awaited, now_ms())
+            scheduler.worker_back(pool, worker, now_ms())
+            self.service.teller.tell(events.WorkerBack(worker, now_ms(), pool=pool))
+            self.service.pump()
+        else:
+            if not self._awaits(pool, worker):
+                scheduler.worker_lost(pool, worker, now_ms())
+            lost = self.pools.by_name[pool]
+            cause = lost.causes[worker] if isinstance(lost, Pool) else "does not answer"
+            self.service.teller.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
+            # Worker processes are back at once; nobody knows when an endpoint (a URL) is.
+            if "://" in pool and not self.pools.alive(pool):
+                self.service.move(pool)
+
+    def _awaits(self, pool: str, worker: int) -> bool:
+        """Whether a lost worker process was the last, and none was lost so lately: then requests
+        go on being queued for its replacement, which is there before most deadlines."""
+        if pool != LOCAL or self._cluster is not None or self.pools.alive(LOCAL):
+            return False
+        before_ms, self._last_lost_ms = self._last_lost_ms, now_ms()
+        if self._last_lost_ms - before_ms < _LATELY_MS:
+            return False
+        self._awaited = worker
+        return True
+
+
+def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:
+    return Runnable(
+        key=served.key,
+        file=str(served.variant.file),
+        runtime=runtime_for(served.variant),
+        delegate=None,
+        threads=threads,
+        preprocess=served.variant.preprocess,
+        input_kind=family.family.input.kind,
+        labels=len(family.family.label_names),
+    )
+
+
+def _mark(runnable: Runnable) -> str:
+    """Changes when the file or how it is run does."""
+    digest = hashlib.sha256(Path(runnable.file).read_bytes())
+    digest.update(repr((runnable.preprocess, runnable.runtime, runnable.labels)).encode())
+    return digest.hexdigest()
+
+
+def _endpoints(of: Catalogue) -> dict[str, list[Served]]:
+    found: dict[str, list[Served]] = {}
+    for served in of.variants.values():
+        if served.variant.endpoint is not None:
+            found.setdefault(served.pool, []).append(served)
+    return found
+
+
+def _pool_of(of: Catalogue, cluster: Cluster | None) -> dict[str, str]:
+    """The pool of every variant; on a cluster each file has its own, named by its key."""
+    return {
+        key: key if cluster is not None and served.pool == LOCAL else served.pool
+        for key, served in of.variants.items()
+    }
