@@ -103,7 +103,7 @@ def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
     profile = folder if job.purpose == "profile" else None
     start = perf_counter_ns()
     session = runtime.load(
-        Path(job.path), threads=target.threads, delegate=target.delegate, profile=profile
+        Path(job.path), threads=target.threads or 1, delegate=target.delegate, profile=profile
     )
     load_ns = perf_counter_ns() - start
     sandbox.keep(session)

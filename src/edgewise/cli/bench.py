@@ -192,7 +192,9 @@ def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:
     notes: dict[str, list[str]] = {}
     for each in found:
         reason = (
-            [] if each.stability == "stable" else [f"{each.stability}: {each.stability_reason}"]
+            []
+            if each.stability in ("stable", None)
+            else [f"{each.stability}: {each.stability_reason}"]
         )
         for note in (*reason, *each.notes):
             notes.setdefault(note, []).append(_name(each.model))
@@ -270,7 +272,7 @@ def _layer_table(measurement: Measurement) -> Table:
 def _target(target: Target) -> str:
     """`litert xnnpack ×2 b4`: two threads, a batch of four. This machine is not named."""
     where = "" if target.device == "host" else f"{target.device} "
-    threads = "" if target.threads == 1 else f" ×{target.threads}"
+    threads = "" if target.threads in (None, 1) else f" ×{target.threads}"
     batch = "" if target.batch == 1 else f" b{target.batch}"
     pinned = "" if target.affinity is None else f" @{','.join(map(str, target.affinity))}"
     return f"{where}{target.runtime} {target.delegate}{threads}{batch}{pinned}"

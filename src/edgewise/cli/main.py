@@ -22,6 +22,7 @@ VERBS = {
     "eval": "evaluate",
     "bench": "bench",
     "devices": "bench",
+    "import": "imports",
     "simulate": "selection",
     "links": "selection",
     "recommend": "recommend",

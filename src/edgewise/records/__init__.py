@@ -59,6 +59,7 @@ from edgewise.records.placing import (
     PlacementMix,
     Way,
 )
+from edgewise.records.reported import Reported, ReportedLayer
 from edgewise.records.serving import LoadOutcome, LoadPhases, LoadRun, LoadSample, LoadStatus
 
 __all__ = [
@@ -103,6 +104,8 @@ __all__ = [
     "Profile",
     "Recommendation",
     "Record",
+    "Reported",
+    "ReportedLayer",
     "RuntimeInfo",
     "Sample",
     "SimulationRow",

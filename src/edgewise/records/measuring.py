@@ -7,18 +7,22 @@ from typing import Literal
 import msgspec
 
 from edgewise.records.base import Record
+from edgewise.records.reported import Reported
 
 Outcome = Literal["ok", "failed", "skipped"]
 Stability = Literal["stable", "noisy", "drifting"]
 
 
 class Target(Record, frozen=True):
-    """Where and how a model runs. `affinity` lists the CPUs it is pinned to, None: not pinned."""
+    """Where and how a model runs. `affinity` lists the CPUs it is pinned to, None: not pinned.
+
+    `threads` None: whoever measured did not report them.
+    """
 
     device: str = "host"
     runtime: str = "litert"
     delegate: str = "cpu"
-    threads: int = 1
+    threads: int | None = 1
     batch: int = 1
     affinity: tuple[int, ...] | None = None
 
@@ -149,7 +153,8 @@ class Measurement(Record, frozen=True):
 
     `load_ms` and `first_ms` are over fresh processes with the file in the page cache,
     `load_evicted_ms` and `first_evicted_ms` with it evicted. `peak_memory_bytes` is the worker's
-    high-water mark above what the runtime's import had taken.
+    high-water mark above what the runtime's import had taken. `origin`: measured by this package,
+    or imported from another tool's output, of which `reported` has every figure as it stood there.
     """
 
     model: str
@@ -175,6 +180,8 @@ class Measurement(Record, frozen=True):
     state_after: DeviceState | None = None
     layer_times: tuple[LayerTime, ...] | None = None
     samples: tuple[Sample, ...] = ()
+    origin: Literal["measured", "imported"] = "measured"
+    reported: Reported | None = None
     notes: tuple[str, ...] = ()
 
 

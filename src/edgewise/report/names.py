@@ -38,7 +38,8 @@ APPS_NAMED = """
 TARGET = """
     target.runtime
       || case when target.delegate <> 'cpu' then ' ' || target.delegate else '' end
-      || case when target.threads = 1 then ', 1 thread'
+      || case when target.threads is null then ', threads unknown'
+           when target.threads = 1 then ', 1 thread'
            else ', ' || target.threads || ' threads' end
       || case when target.batch > 1 then ', batch ' || target.batch else '' end
       || case when target.device <> 'host' then ', ' || target.device else '' end
