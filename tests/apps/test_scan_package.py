@@ -43,7 +43,7 @@ def test_models_are_known_by_content_whatever_they_are_called(tmp_path: Path) ->
         "assets/music.mp3": OTHER_TFLITE,
         "res/raw/weights": ONNX,
         "assets/readme.tflite": b"This model will follow in the next version.",
-        "assets/net.param": b"7767517\n1 1\nInput data 0 1 data\n",
+        "assets/net.dlc": b"a network of another kind",
         "assets/notes.txt": b"nothing",
     }
     data = apk(entries)
@@ -53,7 +53,7 @@ def test_models_are_known_by_content_whatever_they_are_called(tmp_path: Path) ->
         "assets/music.mp3": ("tflite", "parsed"),
         "res/raw/weights": ("onnx", "parsed"),
         "assets/readme.tflite": ("tflite", "rejected"),
-        "assets/net.param": ("ncnn", "not_examined"),
+        "assets/net.dlc": ("snpe", "not_examined"),
     }
     assert app.coverage == Coverage(
         entries=8, examined=8, candidates=5, parsed=3, rejected=1, not_examined=1
@@ -63,7 +63,7 @@ def test_models_are_known_by_content_whatever_they_are_called(tmp_path: Path) ->
     assert app.notes == (CODE_NOTE,)
     reasons = {model.status: model.reason for model in app.models}
     assert reasons["parsed"] is None and reasons["rejected"]
-    assert reasons["not_examined"] == "no reader for the format ncnn yet"
+    assert reasons["not_examined"] == "no reader for the format snpe yet"
 
 
 def test_the_path_of_a_model_can_be_given_to_other_verbs(tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
 @pytest.mark.parametrize(
     ("name", "head", "path"),
     [
-        ("ncnn", b"7767517\n75 83\n", "assets/any.name"),
-        ("ncnn", b"\xdd\x85\x76\x00", "a/net.param.bin"),
         ("executorch", b"\x1c\x00\x00\x00ET12", "a/model"),
         ("ort", b"\x1c\x00\x00\x00ORTM", "a/model"),
         ("gguf", b"GGUF\x03", "llm.bin"),
@@ -49,8 +47,8 @@ def test_every_format_has_a_source() -> None:
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("folder", "ending"),
-    [("caffe", ".caffemodel"), ("coreml", ".mlmodel"), ("mnn", ".mnn"), ("ncnn", ".param"),
-     ("ncnn", ".param.bin"), ("paddlelite", ".nb"), ("pytorch", ".pth"), ("tnn", ".tnnproto")],
+    [("caffe", ".caffemodel"), ("coreml", ".mlmodel"), ("mnn", ".mnn"),
+     ("paddlelite", ".nb"), ("pytorch", ".pth"), ("tnn", ".tnnproto")],
 )  # fmt: skip
 def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:
     found = [path for path in (corpus / "models" / folder).iterdir() if path.name.endswith(ending)]

@@ -39,9 +39,9 @@ class Format(Protocol):
 @cache
 def formats() -> tuple[Format, ...]:
     """All formats, in the order they are tried."""
-    from edgewise.formats import ggml, gguf, onnx, openvino, safetensors, tflite
+    from edgewise.formats import ggml, gguf, ncnn, onnx, openvino, pnnx, safetensors, tflite
 
-    return (tflite, onnx, openvino, safetensors, gguf, ggml)  # type: ignore[return-value]
+    return (tflite, onnx, openvino, safetensors, gguf, ggml, ncnn, pnnx)  # type: ignore[return-value]
 
 
 def recognise(head: bytes, name: str) -> Format | None:

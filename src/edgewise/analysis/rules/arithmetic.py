@@ -11,7 +11,7 @@ import numpy as np
 
 from edgewise.analysis.rules.windows import assemble, per_axis, slide, spatial
 from edgewise.analysis.shapes import CannotTell, Dims, Scope, Value
-from edgewise.analysis.symbolic import Dim
+from edgewise.analysis.symbolic import Dim, product
 from edgewise.graph import Kind, Layer
 
 
@@ -95,7 +95,7 @@ def _unary(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 def _binary(scope: Scope, layer: Layer) -> list[Dims | None]:
     places = [p for p in range(len(layer.inputs)) if layer.inputs[p] is not None]
-    dims = broadcast(*(scope.shape(layer, place) for place in places))
+    dims = _broadcast(layer, [scope.shape(layer, place) for place in places])
     function = _BINARY.get(layer.attributes.get("function", ""))
     # Most are activations: a product of networks' feature maps has no small value.
     if function is not None and len(places) == 2 and scope.small(dims):
@@ -104,6 +104,22 @@ def _binary(scope: Scope, layer: Layer) -> list[Dims | None]:
         if first is not None and second is not None:
             scope.set_value(layer, each(function, first, second))
     return [dims]
+
+
+def _broadcast(layer: Layer, shapes: list[Dims]) -> Dims:
+    """numpy's broadcasting, or what older formats do instead of it."""
+    if layer.attributes.get("like_first"):
+        return shapes[0]
+    axis = layer.attributes.get("axis", -1)
+    if axis >= 0 and len(shapes) == 2 and len(shapes[1]) < len(shapes[0]):
+        behind = len(shapes[0]) - axis - len(shapes[1])
+        shapes = [shapes[0], shapes[1] + (1,) * max(behind, 0)]
+    try:
+        return broadcast(*shapes)
+    except CannotTell:
+        if not layer.attributes.get("loose"):
+            raise
+        return max(shapes, key=lambda dims: (len(dims), product(dims)))
 
 
 def _where(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -150,7 +166,7 @@ def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
         per_axis(attributes.get("strides"), axes),
         per_axis(attributes.get("dilations"), axes),
         attributes.get("pads"),
-        ceil_mode=bool(attributes.get("ceil_mode")),
+        ceil_mode=attributes.get("ceil_mode", False),
     )
     return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
 

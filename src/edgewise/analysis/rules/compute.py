@@ -100,9 +100,12 @@ def _dense(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, weight = scope.shape(layer, 0), scope.shape(layer, 1)
     flipped = layer.attributes.get("weight_layout", "OI") == "IO"
     units, depth = (weight[-1], weight[0]) if flipped else (weight[0], weight[-1])
-    if layer.attributes.get("keep_dims") or len(x) == 2:
+    keep = layer.attributes.get("keep_dims")
+    if keep == "rows":
+        keep = len(x) == 3 and x[-1] == depth
+    if keep or len(x) == 2:
         scope.fit(x[-1], depth)
-    if layer.attributes.get("keep_dims"):
+    if keep:
         return [(*x[:-1], units)]
     return [(product(x) // depth, units)]
 

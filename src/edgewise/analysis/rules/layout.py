@@ -56,6 +56,10 @@ def _resize(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     layout = layer.attributes.get("layout")
     sizes = _maybe(scope, layer, "sizes", 3)
+    like = layer.attributes.get("like")
+    if layout is not None and like is not None:
+        channels = x[-1] if layout == "channels_last" else x[1]
+        return [assemble(x[0], channels, spatial(scope.shape(layer, like), layout), layout)]
     if layout is not None:
         if sizes is None:
             return [_scaled_space(scope, layer, x, layout)]

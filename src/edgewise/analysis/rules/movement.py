@@ -109,7 +109,11 @@ def _expand_dims(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 def _transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
-    order = scope.ints(layer, "permutation", 1) or list(range(len(x)))[::-1]
+    by_rank = layer.attributes.get("by_rank")
+    if by_rank is not None:
+        order = list(by_rank[len(x)])
+    else:
+        order = scope.ints(layer, "permutation", 1) or list(range(len(x)))[::-1]
     if sorted(axis_in(a, len(x)) for a in order) != list(range(len(x))):
         raise CannotTell
     _moved(scope, layer, lambda value: value.transpose(order))
@@ -256,8 +260,10 @@ def _pad(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _tile(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     repeats = scope.ints(layer, "repeats", 1)
-    if repeats is None or len(repeats) != len(x):
+    if repeats is None:
         raise CannotTell
+    repeats = [1] * (len(x) - len(repeats)) + repeats
+    x = (1,) * (len(repeats) - len(x)) + x
     dims = tuple(size * times for size, times in zip(x, repeats, strict=True))
     if scope.small(dims):
         _moved(scope, layer, lambda value: np.tile(value, [int(r) for r in repeats]))

@@ -40,7 +40,7 @@ def slide(
     dilations: Sequence[int],
     pads: Any,
     *,
-    ceil_mode: bool = False,
+    ceil_mode: bool | str = False,
 ) -> list[int]:
     """How many places a window takes along each axis."""
     if pads in ("same", "same_lower"):
@@ -57,6 +57,9 @@ def slide(
             result.append(room // step + 1)
             continue
         places = ceil_div(room, step) + 1
+        if ceil_mode == "all":
+            result.append(places)
+            continue
         # The last window must start inside the input or its left padding.
         result.append(places - 1 if (places - 1) * step >= size + low else places)
     return result
