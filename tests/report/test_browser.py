@@ -47,6 +47,7 @@ def test_every_chart_is_drawn_and_nothing_is_fetched(survey: Store, tmp_path: Pa
     assert charts > 5
     assert dom.count('data-drawn="true"') == charts
     assert dom.count("<svg") >= charts
+    assert dom.count('class="paper') == charts, "each has its light copy for paper"
     assert asked(log) == []
 
 

@@ -101,7 +101,7 @@ def test_its_policy_forbids_requests_and_foreign_scripts(page: Page) -> None:
 
 def test_every_section_that_has_an_answer_is_there(page: Page) -> None:
     names = [s["id"] for s in page.all("section")]
-    assert names == ["overview", "apps", "models", "cost", "layers", "weights"]
+    assert names == ["verdict", "overview", "apps", "models", "cost", "layers", "weights"]
 
 
 def test_all_four_outcomes_are_counted(text: str) -> None:

@@ -36,9 +36,8 @@ PAYLOAD_BYTES, REPLY_BYTES = 3_000, 500
 LOAD = 1.2
 #: The real service's load: requests per second over each link, for how long, and their deadline.
 SERVED_PER_S, SERVED_SECONDS, SERVED_SLA_MS = 60, 3.0, 100.0
-#: The comparison of both ways: fresh processes that load a model, requests each way, and whose
-#: processor's power stands for this machine's, which nobody declared one for.
-PLACED_PROCESSES, PLACED_REQUESTS, PLACED_POWER = 2, 3, "pixel-3"
+#: The comparison of both ways: fresh processes that load a model, requests each way.
+PLACED_PROCESSES, PLACED_REQUESTS = 2, 3
 DEADLINES_MS = tuple(float(ms) for ms in range(20, 201, 20))
 POLICIES = ("fastest", "most_accurate", "mdinference", "deadline")
 
@@ -266,7 +265,6 @@ def _place(url: str, app: App, family: Sequence[Model]) -> tuple[Placement, ...]
                     requests=PLACED_REQUESTS,
                     processes=PLACED_PROCESSES,
                     prepared_by="cloud",
-                    power=PLACED_POWER,
                 )
             )
     return tuple(rows)

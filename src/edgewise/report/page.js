@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const { themes, specs } = JSON.parse(document.getElementById("data").textContent);
+  const PAPER = 660;
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   // The longest label of a chart's colours, in characters; charts that compute theirs have short ones.
@@ -39,6 +40,17 @@
     place.dataset.drawn = "true";
   }
 
+  // Paper is light and of one width: each chart has a copy for it, since printing does not wait.
+  async function drawForPaper(id) {
+    const shape = { width: PAPER, autosize: { type: "fit", contains: "padding" } };
+    const place = document.createElement("div");
+    const config = fitted(themes.light, specs[id], PAPER);
+    const options = { actions: false, ast: true, config, renderer: "svg", tooltip: false };
+    await vegaEmbed(place, { ...specs[id], ...shape }, options);
+    place.className = "paper";
+    document.getElementById(id).after(place);
+  }
+
   const drawAll = () => Promise.all(Object.keys(specs).map(draw));
 
   let width = innerWidth;
@@ -50,5 +62,15 @@
     waiting = setTimeout(drawAll, 150);
   });
   dark.addEventListener("change", drawAll);
-  drawAll();
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open]):not(.sql)")];
+    for (const each of opened) each.open = true;
+  });
+  addEventListener("afterprint", () => {
+    for (const each of opened) each.open = false;
+  });
+  drawAll()
+    .then(() => Promise.all(Object.keys(specs).map(drawForPaper)))
+    .then(() => (document.body.dataset.paper = "true"));
 })();

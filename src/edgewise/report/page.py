@@ -23,7 +23,7 @@ from edgewise import __version__
 from edgewise.errors import InputError
 from edgewise.report import charts
 from edgewise.report.numerals import cell, heading, is_numeric
-from edgewise.report.parts import Ask, Figure, Numbers, Section, Spec, Table, Tile
+from edgewise.report.parts import Ask, Figure, Numbers, Point, Section, Spec, Table, Tile
 from edgewise.report.sections import SECTIONS
 from edgewise.store import Store
 
@@ -42,15 +42,22 @@ def write(store: Store, out: Path, advance: Callable[[], object] = lambda: None)
     """
     sections = []
     with Ask(store) as ask:
+        name = _only_app(ask) or store.url.rstrip("/").rpartition("/")[2]
         for make in SECTIONS:
             if section := make(ask):
                 sections.append(section)
             advance()
-    page = render(sections, name=store.url.rstrip("/").rpartition("/")[2])
+    page = render(sections, name)
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def _only_app(ask: Ask) -> str | None:
+    """What the app is called, where the store is about one."""
+    rows = ask.numbers("select coalesce(label, package) as app from apps limit 2").objects()
+    return rows[0]["app"] if len(rows) == 1 else None
 
 
 def render(sections: list[Section], name: str) -> str:
@@ -105,6 +112,7 @@ class _Page:
 
     def _section(self, section: Section) -> str:
         tiles = "".join(map(_tile, section.tiles))
+        points = "".join(map(_point, section.points))
         parts = "".join(
             self._figure(part) if isinstance(part, Figure) else self._table(part)
             for part in section.parts
@@ -112,6 +120,7 @@ class _Page:
         return f"""<section id="{section.name}" aria-labelledby="{section.name}-title">
 <h2 id="{section.name}-title">{_text(section.title)}</h2>
 <p class="lead">{_text(section.lead)}</p>
+{f'<ul class="points">{points}</ul>' if points else ""}
 {f'<dl class="tiles">{tiles}</dl>' if tiles else ""}
 {parts}</section>
 """
@@ -146,6 +155,15 @@ class _Page:
 <details class="sql"><summary>The query, for <code>edgewise query</code></summary>
 <pre>{_text(numbers.sql)}</pre></details></div>
 """
+
+
+def _point(point: Point) -> str:
+    """A sentence with its origin; every second part between backquotes is code."""
+    parts = [
+        f"<code>{_text(part)}</code>" if place % 2 else _text(part)
+        for place, part in enumerate(point.text.split("`"))
+    ]
+    return f"<li>{''.join(parts)} <small>{_text(point.origin)}</small></li>"
 
 
 def _tile(tile: Tile) -> str:

@@ -16,7 +16,8 @@ TABLE_ROWS = 200
 
 #: The tables that sections ask for.
 _ASKED = (
-    "apps", "models", "measurements", "simulations", "loads", "placements", "placement_mixes",
+    "apps", "models", "evidence", "measurements", "accuracies", "simulations", "loads",
+    "placements", "placement_mixes",
 )  # fmt: skip
 
 #: Of a package or a file that a newer version analysed again, what the newer one found. In this
@@ -84,6 +85,14 @@ class Tile:
 
 
 @dataclass(frozen=True)
+class Point:
+    """A finding as a sentence, and where it comes from; `code` stands between backquotes."""
+
+    text: str
+    origin: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A question and what the store answers. `name` is its anchor in the page."""
 
@@ -92,6 +101,7 @@ class Section:
     lead: str
     parts: Sequence[Figure | Table]
     tiles: Sequence[Tile] = field(default=())
+    points: Sequence[Point] = field(default=())
 
 
 class Ask:

@@ -115,6 +115,7 @@ _TABLE = f"""
       on_device.energy_j as energy_on_device_j, cloud.energy_j as energy_in_cloud_j, frugal,
       break_even.uplink_mbps as break_even_uplink_mbps, break_even.rtt_ms as break_even_rtt_ms,
       methods['on_device.inference_ms'] as device_by, methods['cloud.upload_ms'] as network_by,
+      coalesce(methods['on_device.energy_j'], methods['cloud.energy_j']) as energy_by,
       reason as why_not
     from named order by stored_at desc, model, device, server, link, connection desc, key
 """
@@ -123,6 +124,21 @@ _WORDS = f"""
     with {_ROWS}
     select case_ as "case", link, unnest(verdict) as says from drawn
     order by case_, link, generate_subscripts(verdict, 1)
+"""
+
+_NOTES = """
+    select note, count(*) as placements from (select unnest(notes) as note from placements)
+    group by note order by placements desc, note
+"""
+
+#: Where joules come from, in words: the notes say which power was declared, for which device.
+_ORIGIN = """
+    select string_agg(distinct replace(methods['on_device.energy_j'], 'model', 'modelled'), ', ')
+        as way,
+      (select string_agg(distinct note, '; ' order by note)
+        from (select unnest(notes) as note from placements) where note like 'energy: compute is%')
+        as note
+    from placements where on_device.energy_j is not null
 """
 
 _MIXES = """
@@ -142,13 +158,16 @@ def section(ask: Ask) -> Section | None:
     if table.rows:
         figures = (
             _spent(ask, first=False), _spent(ask, first=True), _map(ask.numbers(_FRONTIER)),
-            _energy(ask.numbers(_ENERGY)),
+            _energy(ask.numbers(_ENERGY), ask.one(_ORIGIN)),
         )  # fmt: skip
         parts += [figure for figure in figures if figure]
         words = ask.numbers(_WORDS, TABLE_ROWS)
         if words.rows:
             parts.append(Table("In words", _WORDS_NOTE, words))
         parts.append(Table("Placements", _NOTE, table))
+        notes = ask.numbers(_NOTES, TABLE_ROWS)
+        if notes.rows:
+            parts.append(Table("Notes on these figures", "", notes))
     if mixes.rows:
         parts.append(Table("Mixes of users", _MIX_NOTE, mixes))
     return Section("placement", "Cloud or device", _lead(ask), parts)
@@ -307,7 +326,7 @@ def _corner(text: str, colour: str, *, top: bool) -> Spec:
     }  # fmt: skip
 
 
-def _energy(numbers: Numbers) -> Figure | None:
+def _energy(numbers: Numbers, origin: dict[str, Any]) -> Figure | None:
     rows = numbers.objects()
     if len({row["way"] for row in rows}) < 2:
         return None
@@ -319,7 +338,9 @@ def _energy(numbers: Numbers) -> Figure | None:
     return Figure(
         "Latency against energy",
         "Below and to the left is better. The device's energy per answer: compute on the device, "
-        "or radio and what the device prepares for the cloud.",
+        "or radio and what the device prepares for the cloud. Joules of compute are "
+        f"{origin['way'] or 'not known'}{': ' if origin['note'] else ''}"
+        f"{(origin['note'] or '').removeprefix('energy: ')}.",
         f"Points of energy over latency, one per model and place; the least energy is "
         f"{least['energy_j']:.2g} J, {least['model']} {least['place']}.",
         {

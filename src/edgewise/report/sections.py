@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from edgewise.report import apps, choice, cost, layers, load, models, overview, placements, weights
+from edgewise.report import (
+    apps,
+    choice,
+    cost,
+    layers,
+    load,
+    models,
+    overview,
+    placements,
+    verdict,
+    weights,
+)
 from edgewise.report.parts import MakeSection
 
 SECTIONS: tuple[MakeSection, ...] = (
+    verdict.section,
     overview.section,
     apps.section,
     models.section,

@@ -1,0 +1,256 @@
+"""What the store says, in a few sentences: what was looked at, what was found, what was not seen.
+
+Each sentence carries its origin: measured, computed, simulated or read from files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgewise.report.names import APPS_NAMED
+from edgewise.report.numerals import bytes_text, cell, count_text
+from edgewise.report.parts import Ask, Point, Section
+
+#: Sentences at most.
+_MOST = 7
+_NAMES = 3
+
+
+def section(ask: Ask) -> Section | None:
+    """None for an empty store: the overview says what to do then."""
+    found = findings(ask)
+    if not found:
+        return None
+    return Section("verdict", "In short", _looked_at(ask), (), points=[*found, *_unseen(ask)])
+
+
+def findings(ask: Ask) -> list[Point]:
+    """Up to seven findings, each with its origin, in the order of the chain: what ships, what it
+    costs, how good it is, which model answers under load, where it should run."""
+    every = (one_or_all(ask), _evidence(ask), *_cost(ask), _choice(ask), _load(ask), _place(ask))
+    return [point for point in every if point is not None][:_MOST]
+
+
+def _looked_at(ask: Ask) -> str:
+    """Apps, devices and dates."""
+    seen = ask.one("""
+        select (select count(*) from apps) as apps,
+          (select count(*) from models where status = 'parsed') as models,
+          (select list(distinct coalesce(context.cpu_model, target.device)) from measurements)
+            as devices,
+          (select min(context.started_at)[:10] from measurements) as first_day,
+          (select max(context.started_at)[:10] from measurements) as last_day
+    """)
+    parts = [_many(seen["apps"], "app"), _many(seen["models"], "model file") + " read"]
+    if seen["devices"]:
+        parts.append(f"measured on {', '.join(sorted(seen['devices'])[:_NAMES])}")
+    days = dict.fromkeys(day for day in (seen["first_day"], seen["last_day"]) if day)
+    return f"{', '.join(parts)}{' (' + ' to '.join(days) + ')' if days else ''}."
+
+
+def one_or_all(ask: Ask) -> Point | None:
+    """What the app ships, or how many of the apps ship models."""
+    rows = ask.numbers(f"""
+        with {APPS_NAMED.strip()}
+        select app, package, version_name, a.size_bytes,
+          count(m.path) filter (m.status = 'parsed') as models,
+          sum(m.macs) as macs, count(*) filter (m.status = 'parsed' and m.macs is null) as unknown,
+          sum(m.size_bytes) filter (m.status = 'parsed') as model_bytes
+        from apps_named a left join models m on m.app_key = a.key
+        where a.error is null group by all order by models desc, app
+    """).objects()
+    if not rows:
+        return None
+    if len(rows) == 1:
+        return Point(_app(rows[0]), "read from the package")
+    counts = ask.one("""
+        with holders as (select distinct app_key from models where status = 'parsed')
+        select count(*) as apps, count(*) filter (key in (from holders)) as with_models,
+          (select count(distinct sha256) from models where status = 'parsed'
+            and app_key is not null) as distinct_models,
+          (select count(*) from models where status = 'parsed' and app_key is not null) as copies
+        from apps where error is null
+    """)
+    return Point(
+        f"{counts['with_models']:,} of {counts['apps']:,} apps ship models "
+        f"({counts['with_models'] / counts['apps']:.0%}): {count_text(counts['distinct_models'])} "
+        f"different files, {count_text(counts['copies'])} with copies.",
+        "read from the packages",
+    )
+
+
+def _app(row: dict[str, Any]) -> str:
+    name = f"“{row['app']}”" + (f" {row['version_name']}" if row["version_name"] else "")
+    if not row["models"]:
+        return f"{name} ships no model that could be read."
+    share = row["model_bytes"] / row["size_bytes"] if row["size_bytes"] else None
+    macs = "" if row["macs"] is None else f", {count_text(row['macs'])} MACs together"
+    if row["macs"] is not None and row["unknown"]:
+        macs += f" without {row['unknown']} whose count is not known"
+    size = bytes_text(row["model_bytes"])
+    part = f" ({share:.0%} of the package)" if share is not None else ""
+    return f"{name} ships {_many(row['models'], 'model')}{macs}; {size}{part}."
+
+
+def _evidence(ask: Ask) -> Point | None:
+    """The frameworks and cloud services that most apps use."""
+    rows = ask.numbers("""
+        select kind, name, count(distinct app_key) as apps from evidence
+        where kind in ('framework', 'cloud_api', 'llm') and grade <> 'string'
+        group by all order by apps desc, kind desc, name
+    """).objects()
+    if not rows:
+        return None
+    apps = ask.one("select count(*) as apps from apps")["apps"]
+
+    def named(kinds: tuple[str, ...]) -> str:
+        mine = [row for row in rows if row["kind"] in kinds]
+        shown = [
+            row["name"] + (f" ({row['apps']:,} apps)" if apps > 1 else "") for row in mine[:_NAMES]
+        ]
+        more = f" and {len(mine) - _NAMES} more" if len(mine) > _NAMES else ""
+        return ", ".join(shown) + more
+
+    local, cloud = named(("framework", "llm")), named(("cloud_api",))
+    text = f"Machine-learning code that ships: {local or 'none that a signature knows'}"
+    return Point(f"{text}; cloud services: {cloud or 'none'}.", "read from code and libraries")
+
+
+def _cost(ask: Ask) -> list[Point | None]:
+    """The best of the evaluated models with its time, and what a cheaper one gives."""
+    rows = ask.numbers("""
+        with timed as (
+          select sha256, any_value(parse_filename(model, true)) as file,
+            min(latency_ms.p50) as ms, arg_min(target, latency_ms.p50) as target,
+            arg_min(latency_ms.n, latency_ms.p50) as n
+          from measurements where status = 'ok' and target.batch = 1 and latency_ms.p50 is not null
+          group by sha256),
+        right_ as (
+          select sha256, arg_max(model, a.n) as name, arg_max(accuracy, a.n) as accuracy,
+            max(a.n) as inputs from accuracies a
+          where accuracy is not null and sha256 is not null group by sha256)
+        select coalesce(name, file) as name, ms, target.runtime as runtime, target.device as device,
+          n, accuracy, inputs
+        from timed left join right_ using (sha256) order by accuracy desc nulls last, ms
+    """).objects()
+    if not rows:
+        return [None]
+    known = [row for row in rows if row["accuracy"] is not None]
+    if not known:
+        slow = max(rows, key=lambda row: row["ms"])
+        text = f"The slowest of {_many(len(rows), 'measured model')}, `{slow['name']}`, takes"
+        where = f"{slow['runtime']} on {slow['device']}"
+        return [Point(f"{text} {cell('_ms', slow['ms'])} ({where}).", f"measured, n = {slow['n']}")]
+    best = known[0]
+    points: list[Point | None] = [
+        Point(
+            f"`{best['name']}` is right on {best['accuracy']:.1f} % and takes "
+            f"{cell('_ms', best['ms'])} ({best['runtime']} on {best['device']}).",
+            f"measured: {best['inputs']:,} inputs, {best['n']:,} runs",
+        )
+    ]
+    near = [row for row in known if best["accuracy"] - row["accuracy"] <= 2 and row is not best]
+    if near and (cheap := min(near, key=lambda row: row["ms"]))["ms"] < best["ms"] / 1.5:
+        points.append(
+            Point(
+                f"`{cheap['name']}` gives up {best['accuracy'] - cheap['accuracy']:.1f} points for "
+                f"{best['ms'] / cheap['ms']:.1f} times the speed ({cheap['accuracy']:.1f} %, "
+                f"{cell('_ms', cheap['ms'])}).",
+                f"measured: {cheap['inputs']:,} inputs, {cheap['n']:,} runs",
+            )
+        )
+    return points
+
+
+def _choice(ask: Ask) -> Point | None:
+    """The case under load where the policies differ the most."""
+    rows = ask.numbers("""
+        with compared as (
+          select network, sla_ms, offered_per_s, requests,
+            max(effective_accuracy) as best, arg_max(policy, effective_accuracy) as policy,
+            max(effective_accuracy) filter (policy <> 'deadline') as other,
+            arg_max(policy, effective_accuracy) filter (policy <> 'deadline') as other_policy
+          from simulations where offered_per_s is not null and duplicate is null
+          group by network, sla_ms, offered_per_s, requests, profiles, arrivals, workers)
+        from compared where other is not null order by best - other desc, network, sla_ms limit 1
+    """).objects()
+    if not rows:
+        return None
+    row = rows[0]
+    behind = "" if row["policy"] == row["other_policy"] else (
+        f", where `{row['other_policy']}`, the best of the others, makes {row['other']:.1f} %"
+    )  # fmt: skip
+    return Point(
+        f"At {row['offered_per_s']:,.0f} requests/s over {row['network']} with "
+        f"{row['sla_ms']:g} ms, `{row['policy']}` gives {row['best']:.1f} % right answers in time"
+        f"{behind}.",
+        f"simulated, {row['requests']:,} requests",
+    )
+
+
+def _load(ask: Ask) -> Point | None:
+    """The service as it was loaded last, over each link."""
+    rows = ask.numbers("""
+        select array_to_string(links, ', ') as link, attainment, sla_ms, offered_per_s, requests
+        from loads where status <> 'void' and attainment is not null and sla_ms is not null
+        qualify row_number() over (partition by links order by stored_at desc) = 1
+        order by attainment desc, link
+    """).objects()
+    if not rows:
+        return None
+    said = [f"{row['attainment']:.1%} over {row['link'] or 'loopback'}" for row in rows[:_NAMES]]
+    return Point(
+        f"The running service answered in time, within {rows[0]['sla_ms']:g} ms at "
+        f"{rows[0]['offered_per_s']:,.0f}/s: {', '.join(said)}.",
+        f"measured, {sum(row['requests'] for row in rows):,} requests",
+    )
+
+
+def _place(ask: Ask) -> Point | None:
+    """Who wins, over which links, by how much."""
+    rows = ask.numbers("""
+        select link, count(distinct model) as models,
+          count(distinct model) filter (faster = 'device') as device,
+          min(greatest(time_ratio, 1 / time_ratio)) as low,
+          max(greatest(time_ratio, 1 / time_ratio)) as high,
+          list(distinct methods['cloud.upload_ms']) as methods
+        from placements where connection = 'warm' and faster is not null and time_ratio > 0
+        group by link order by link
+    """).objects()
+    if not rows:
+        return None
+    said = []
+    for row in rows[:_NAMES]:
+        here, all_ = row["device"], row["models"]
+        who = (
+            "the device wins for all" if here == all_
+            else "the cloud wins for all" if here == 0
+            else f"the device wins for {here} of {all_}"
+        )  # fmt: skip
+        times = f"{row['low']:.3g} to {row['high']:.3g} times"
+        said.append(f"over {row['link']} {who} ({times})")
+    by = sorted({method for row in rows for method in row["methods"] if method})
+    return Point(f"{'; '.join(said).capitalize()}.", " and ".join(by) or "computed")
+
+
+def _unseen(ask: Ask) -> list[Point]:
+    """What could not be looked at, counted."""
+    counts = ask.one("""
+        select count(*) filter (status = 'opaque') as opaque,
+          count(*) filter (status = 'rejected') as rejected,
+          count(*) filter (status = 'not_examined') as not_examined,
+          (select count(*) from apps where error is not null) as apps,
+          (select count(*) from measurements where status <> 'ok') as failed
+        from models
+    """)
+    words = {
+        "opaque": "opaque (only the format is certain)", "rejected": "rejected (no valid model)",
+        "not_examined": "not examined", "apps": "apps not processed",
+        "failed": "measurements failed",
+    }  # fmt: skip
+    said = [f"{counts[name]:,} {text}" for name, text in words.items() if counts[name]]
+    return [Point(f"Not seen: {', '.join(said)}.", "see “What was looked at”")] if said else []
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

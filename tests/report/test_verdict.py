@@ -1,0 +1,103 @@
+"""The report begins with what was found, each sentence with its origin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgewise.records import (
+    AccuracyRow,
+    App,
+    Coverage,
+    Distribution,
+    Evidence,
+    Measurement,
+    Model,
+    SimulationRow,
+    Target,
+)
+from edgewise.report import verdict
+from edgewise.report.parts import Ask, Section
+from edgewise.store import Store
+
+
+def told(store: Store) -> Section | None:
+    with Ask(store) as ask:
+        return verdict.section(ask)
+
+
+def sentences(store: Store) -> list[str]:
+    section = told(store)
+    assert section is not None
+    return [point.text for point in section.points]
+
+
+def measured(sha256: str, ms: float) -> Measurement:
+    return Measurement(
+        model=f"{sha256[0]}.tflite", sha256=sha256, target=Target(runtime="litert"),
+        latency_ms=Distribution(n=700, mean=ms, p50=ms), stability="stable", processes=5,
+    )  # fmt: skip
+
+
+def accuracy(name: str, sha256: str, percent: float, n: int) -> AccuracyRow:
+    return AccuracyRow(
+        model=name, path=name, data="held-out", n=n, correct=round(n * percent / 100),
+        accuracy=percent, ci95_low=percent - 1, ci95_high=percent + 1, sha256=sha256,
+    )  # fmt: skip
+
+
+def test_an_empty_store_has_no_verdict(tmp_path: Path) -> None:
+    assert told(Store.open(str(tmp_path), create=True)) is None
+
+
+def test_one_app_is_called_by_its_name(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    models = (
+        Model(path="a.apk!/m.tflite", format="tflite", sha256="a" * 64, size_bytes=250, macs=2_000),
+        Model(
+            path="a.apk!/x.tflite",
+            format="tflite",
+            status="rejected",
+            reason="no model",
+            sha256="b" * 64,
+        ),
+    )
+    evidence = (
+        Evidence(kind="framework", name="TensorFlow Lite", grade="class"),
+        Evidence(kind="framework", name="ncnn", grade="string"),
+    )
+    store.append(
+        App(path="a.apk", sha256="c" * 64, size_bytes=1000, label="Camera", version_name="2.1",
+            models=models, evidence=evidence, coverage=Coverage(entries=2, examined=2))
+    )  # fmt: skip
+    first, second, *_, last = sentences(store)
+    assert first == "“Camera” 2.1 ships 1 model, 2,000 MACs together; 250 B (25% of the package)."
+    assert "TensorFlow Lite" in second and "ncnn" not in second, "a string is no proof"
+    assert last.startswith("Not seen: 1 rejected")
+
+
+def test_many_apps_are_counted(survey: Store) -> None:
+    first, *_, last = sentences(survey)
+    assert first.startswith("3 of 3 apps ship models (100%)")
+    assert "1 apps not processed" in last
+
+
+def test_the_evaluation_of_more_inputs_speaks_for_a_model(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    store.append([measured("a" * 64, 4.0), measured("b" * 64, 1.0)])
+    store.append([accuracy("big", "a" * 64, 90.0, 360), accuracy("small", "b" * 64, 89.5, 360)])
+    store.append(accuracy("big", "a" * 64, 33.3, 3))
+    best, cheap = sentences(store)
+    assert best.startswith("`big` is right on 90.0 % and takes 4 ms")
+    assert "`small` gives up 0.5 points for 4.0 times the speed" in cheap
+
+
+def test_the_choice_under_load_is_told(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    store.append([
+        SimulationRow(policy=policy, network="wifi", sla_ms=100, requests=1000, accuracy=90,
+                      attainment=1, effective_accuracy=percent, mean_ms=1, p99_ms=2,
+                      usage={}, offered_per_s=80)
+        for policy, percent in (("deadline", 90.0), ("fastest", 41.0))
+    ])  # fmt: skip
+    (only,) = sentences(store)
+    assert "`deadline` gives 90.0 %" in only and "`fastest`" in only and "41.0 %" in only
