@@ -221,9 +221,11 @@ class Graph:
 
     `layers` are in the file's execution order. `captures` maps a tensor of a body to the tensor
     of the enclosing graph that it stands for (ONNX bodies see outer values by name; TFLite bodies
-    capture nothing). `level` is "graph", or "operators" where only operators could be read.
-    `free` names the dimensions that the file leaves open. `labels` are the class names that came
-    along. `notes` tell a user what a reader had to assume.
+    capture nothing). `level` is "graph", or "operators" where only operators or weights could be
+    read, and `reason` says why; then tensors count as parameters whether a layer uses them or not.
+    `companions` are the files beside the model that belong to it, `missing` those that should be
+    there. `labels` are the class names that came along. `notes` tell a user what a reader had to
+    assume.
     """
 
     name: str
@@ -234,12 +236,14 @@ class Graph:
     captures: dict[int, int] = field(default_factory=dict)
     format: str = ""
     level: str = "graph"
+    reason: str | None = None
     producer: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()
     labels: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     companions: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 _PACKED = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1": 4}

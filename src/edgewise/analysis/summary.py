@@ -97,6 +97,8 @@ def _parsed(
     found = propagate(graph, overrides)
     costs = layer_costs(graph, found)
     cost = total(costs)
+    if graph.level != "graph":
+        cost = Cost(None, None, int(cost.known), (graph.reason or "only operators could be read",))
     parameters = parameters_by_layer(graph)
     sums = stored(parameters)
     peak = peak_activation_bytes(graph, found)
@@ -130,8 +132,9 @@ def _parsed(
         metadata=graph.metadata,
         notes=(
             *graph.notes,
+            *(f"weights in {name!r} are missing" for name in graph.missing),
             *found.notes,
-            *_together(cost.why),
+            *(_together(cost.why) if graph.level == "graph" else cost.why),
             *_gaps(graph, found, peak),
             *_hints(graph, cost, larger),
         ),

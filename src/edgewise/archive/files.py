@@ -43,11 +43,15 @@ class File(Protocol):
         ...
 
     def sibling(self, name: str) -> File | None:
-        """The file of that name beside this one (same folder, or same folder of the archive)."""
+        """The file of that name beside this one (same folder, or same folder of the archive).
+
+        A model that is a folder has files below its own: `name` may be a path downwards, such as
+        `weights/weight.bin`. Names come from files: any other path gives None.
+        """
         ...
 
-    def siblings(self) -> Iterator[str]:
-        """Names of the files beside this one."""
+    def siblings(self, folder: str = "") -> Iterator[str]:
+        """Names of the files beside this one, or of those in a folder beside it."""
         ...
 
 
@@ -109,16 +113,25 @@ class DiskFile:
 
     def sibling(self, name: str) -> DiskFile | None:
         """See `File.sibling`."""
-        other = self._location.parent / name
-        if Path(name).name != name or not other.is_file():
+        if not leads_down(name):
             return None
-        return DiskFile(other)
+        other = self._location.parent / name
+        return DiskFile(other) if other.is_file() else None
 
-    def siblings(self) -> Iterator[str]:
+    def siblings(self, folder: str = "") -> Iterator[str]:
         """See `File.siblings`."""
-        for other in self._location.parent.iterdir():
-            if other.name != self.name and other.is_file():
+        where = self._location.parent / folder
+        if (folder and not leads_down(folder)) or not where.is_dir():
+            return
+        for other in where.iterdir():
+            if (folder or other.name != self.name) and other.is_file():
                 yield other.name
+
+
+def leads_down(path: str) -> bool:
+    """Whether a relative path stays below where it starts."""
+    parts = path.split("/")
+    return not any(part in ("", ".", "..") for part in parts) and not set(path) & {"\\", "\0"}
 
 
 class _ClosedFolder(DiskFile):

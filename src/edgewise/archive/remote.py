@@ -58,7 +58,7 @@ class RemoteFile:
         """None: see the class."""
         return None
 
-    def siblings(self) -> Iterator[str]:
+    def siblings(self, folder: str = "") -> Iterator[str]:
         """None: see the class."""
         return iter(())
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from edgewise.archive.directory import Row, read_directory
-from edgewise.archive.files import Source
+from edgewise.archive.files import Source, leads_down
 from edgewise.archive.inflate import check, inflate_head, inflate_to_spool, inflate_whole
 from edgewise.archive.limits import Budget
 from edgewise.archive.region import Region
@@ -143,15 +143,18 @@ class Entry:
 
     def sibling(self, name: str) -> Entry | None:
         """See `File.sibling`."""
-        if "/" in name:
-            return None
-        folder = self.entry_name.rpartition("/")[0]
-        return self.archive.get(f"{folder}/{name}" if folder else name)
+        return self.archive.get(self._beside(name)) if leads_down(name) else None
 
-    def siblings(self) -> Iterator[str]:
+    def siblings(self, folder: str = "") -> Iterator[str]:
         """See `File.siblings`."""
+        if folder:
+            return iter(self.archive.in_folder(self._beside(folder)))
+        own = self.entry_name.rpartition("/")[0]
+        return (name for name in self.archive.in_folder(own) if name != self.name)
+
+    def _beside(self, path: str) -> str:
         folder = self.entry_name.rpartition("/")[0]
-        return (name for name in self.archive.in_folder(folder) if name != self.name)
+        return f"{folder}/{path}" if folder else path
 
     def _read(self) -> Region:
         deflated, packed = self._locate()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -224,17 +224,21 @@ def _layer_table(rows: tuple[LayerRow, ...]) -> object:
 
 
 def formats(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)) -> None:
-    """The model formats that can be read."""
+    """The model formats that are known, and what is read of each."""
     from rich.table import Table
 
     from edgewise.formats import registry
     from edgewise.runtimes import registry as runtimes
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "format": fmt.NAME,
+            "level": fmt.LEVEL,
             "extensions": list(fmt.EXTENSIONS),
+            "companions": [sibling.other for sibling in fmt.SIBLINGS],
             "runtimes": runtimes.names_for(fmt.NAME),
+            "limits": dict(fmt.LIMITS),
+            "sources": list(fmt.SOURCES),
         }
         for fmt in registry.formats()
     ]
@@ -243,8 +247,10 @@ def formats(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)
             output.emit(row)
         return
     table = Table(box=None, header_style="dim")
-    for name in ("format", "extensions", "runs on"):
-        table.add_column(name)
+    columns = ("format", "level", "extensions", "companions", "runtimes")
+    for name in columns:
+        table.add_column("runs on" if name == "runtimes" else name)
     for row in rows:
-        table.add_row(str(row["format"]), " ".join(row["extensions"]), " ".join(row["runtimes"]))
+        cells = (row[name] for name in columns)
+        table.add_row(*(cell if isinstance(cell, str) else " ".join(cell) for cell in cells))
     output.console().print(table)

@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Protocol
+from importlib import import_module
+from typing import Any
 
-from edgewise.archive import File
-from edgewise.graph import Graph
+from edgewise.formats.contract import HEAD_BYTES, Format
+from edgewise.plugins import declared
 
-#: Bytes of a file's head that every `recognise` may rely on (fewer where the file is shorter).
-HEAD_BYTES = 512
+__all__ = ["HEAD_BYTES", "Format", "by_name", "formats", "recognise"]
 
-
-class Format(Protocol):
-    """What a module in this room offers. It is the module itself: no classes needed."""
-
-    NAME: str
-    EXTENSIONS: tuple[str, ...]
-
-    def recognise(self, head: bytes, name: str) -> float:
-        """How surely this is the format, from its first `HEAD_BYTES` and its name.
-
-        0: it is not. Up to 0.5: the name alone says so (worth a strict parse, whose failure is a
-        rejection that users should see). Above 0.5: the bytes say so.
-        """
-        ...
-
-    def read(self, file: File) -> Graph:
-        """Parse strictly.
-
-        Raises:
-            RejectedModel: it is no valid file of this format; says where it breaks.
-            OpaqueModel: only the format is certain.
-        """
-        ...
+#: Modules of this room, in the order they are tried. One that is taken away is a format less.
+_MODULES = (
+    "tflite",
+    "onnx",
+    "ort",
+    "litertlm",
+    "ncnn",
+    "pnnx",
+    "caffe",
+    "tnn",
+    "mnn",
+    "tensorflow",
+    "keras",
+    "paddle",
+    "paddlelite",
+    "coreml",
+    "openvino",
+    "torchscript",
+    "pytorch",
+    "executorch",
+    "mindspore",
+    "safetensors",
+    "gguf",
+    "ggml",
+    "identified",
+)
 
 
 @cache
 def formats() -> tuple[Format, ...]:
-    """All formats, in the order they are tried."""
-    from edgewise.formats import ggml, gguf, ncnn, onnx, openvino, pnnx, safetensors, tflite
-
-    return (tflite, onnx, openvino, safetensors, gguf, ggml, ncnn, pnnx)  # type: ignore[return-value]
+    """All formats, in the order they are tried; those of plug-ins last."""
+    modules = [each for each in map(_module, _MODULES) if each is not None]
+    return tuple(
+        each for module in (*modules, *declared("formats")) for each in _formats_of(module)
+    )
 
 
 def recognise(head: bytes, name: str) -> Format | None:
@@ -57,3 +61,20 @@ def recognise(head: bytes, name: str) -> Format | None:
 def by_name(name: str) -> Format:
     """The format called `name`."""
     return next(candidate for candidate in formats() if name == candidate.NAME)
+
+
+def _module(name: str) -> Any:
+    """The module of that name in this room, None where it is not there."""
+    full = f"{__package__}.{name}"
+    try:
+        return import_module(full)
+    except ModuleNotFoundError as error:
+        if error.name == full:
+            return None
+        raise
+
+
+def _formats_of(module: Any) -> tuple[Format, ...]:
+    """A module is one format, or lists several as `FORMATS`."""
+    found: tuple[Format, ...] = getattr(module, "FORMATS", (module,))
+    return found

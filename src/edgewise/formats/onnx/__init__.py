@@ -9,10 +9,20 @@ no model.
 from __future__ import annotations
 
 from edgewise.archive import File
+from edgewise.formats.contract import Level, Sibling
 from edgewise.graph import Graph
 
 NAME = "onnx"
 EXTENSIONS = (".onnx", ".ort")
+LEVEL: Level = "graph"
+#: External data: each tensor names its file, these are what exporters call it.
+SIBLINGS = (Sibling(".onnx", ".onnx.data"), Sibling(".onnx", ".onnx_data"))
+LIMITS = {"nodes and tensors": 300_000, "nested graphs": 64}
+SOURCES = (
+    "https://github.com/onnx/onnx/blob/main/onnx/onnx.proto",
+    "https://onnx.ai/onnx/operators",
+    "https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md",
+)
 #: Of ONNX Runtime's own format.
 ORT_IDENTIFIER = b"ORTM"
 #: The tag of ir_version, which comes first in a ModelProto.
@@ -20,7 +30,7 @@ _FIRST_TAG = b"\x08"
 
 
 def recognise(head: bytes, name: str) -> float:
-    """See `registry.Format.recognise`. ONNX has no magic number: its first fields must fit."""
+    """See `contract.Format.recognise`. ONNX has no magic number: its first fields must fit."""
     if head[4:8] == ORT_IDENTIFIER:
         return 0.9
     if head[:1] == _FIRST_TAG:
@@ -32,7 +42,7 @@ def recognise(head: bytes, name: str) -> float:
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`, and `reader.read`."""
+    """See `contract.Format.read`, and `reader.read`."""
     from edgewise.formats.onnx import reader
 
     return reader.read(file)

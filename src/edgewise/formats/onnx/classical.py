@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
-from edgewise.formats.onnx.operator import Meaning, Operator, Translation, function
+from edgewise.formats.kit import Meaning, function
+from edgewise.formats.onnx.operator import Operator, Translation
 from edgewise.graph import Kind, Tensor, Weights
 
 

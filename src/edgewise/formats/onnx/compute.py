@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.onnx.operator import Meaning, Operator, Translation, function, stated
+from edgewise.formats.kit import Meaning, function, stated
+from edgewise.formats.onnx.operator import Operator, Translation
 from edgewise.graph import Kind
 
 _AUTO_PADS = {"SAME_UPPER": "same", "SAME_LOWER": "same_lower", "VALID": "valid"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from edgewise.formats.kit import Meaning, function
 from edgewise.formats.onnx.compute import (
     causal_conv,
     conv,
@@ -23,7 +24,7 @@ from edgewise.formats.onnx.compute import (
     softmax,
 )
 from edgewise.formats.onnx.movement import DATA
-from edgewise.formats.onnx.operator import Meaning, Operator, Translation, function
+from edgewise.formats.onnx.operator import Operator, Translation
 from edgewise.graph import Kind
 
 

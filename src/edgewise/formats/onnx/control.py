@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from edgewise.errors import InputError, RejectedModel
-from edgewise.formats.onnx.operator import Meaning, Operator
+from edgewise.formats.kit import Meaning
+from edgewise.formats.onnx.operator import Operator
 from edgewise.graph import Graph, Kind, Layer, Tensor
 
 _MULTIPLIES = frozenset((

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgewise.errors import LimitExceeded, RejectedModel
+from edgewise.formats.kit import PART_LIMIT, Meaning, arrange
 from edgewise.formats.onnx.constants import constant_tensor
 from edgewise.formats.onnx.control import CONTROL_FLOW, control_flow, given_dtypes
 from edgewise.formats.onnx.dtypes import UNKNOWN, output_dtypes
-from edgewise.formats.onnx.operator import Meaning, Operator
+from edgewise.formats.onnx.operator import Operator
 from edgewise.formats.onnx.ops import is_listed, meaning
 from edgewise.formats.onnx.quantization import describe_weights
 from edgewise.formats.onnx.weights import ExternalFiles, sparse_tensor, stored_tensor
@@ -32,8 +33,6 @@ from edgewise.formats.onnx.wire import (
 from edgewise.formats.protobuf import Span, Wire
 from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
 
-#: Nodes, stored tensors and stated values in all graphs, bodies and calls of functions together.
-PART_LIMIT = 300_000
 #: Bodies and calls within one another.
 DEPTH_LIMIT = 64
 
@@ -254,9 +253,9 @@ class GraphReader:
             return stored_tensor(context.wire, value.span, context.files)
 
         return Operator(
-            node.op, self.around.opsets.get("", 1),
+            node.op, lambda name: self.attribute(node, name), self.around.opsets.get("", 1),
             [None if index is None else self.origin(index) for index in inputs],
-            node.outputs, lambda name: self.attribute(node, name), tensor,
+            node.outputs, tensor,
         )  # fmt: skip
 
     def _add_node(self, span: Span) -> None:
@@ -334,7 +333,7 @@ class GraphReader:
             outputs = [outputs[k] if k < len(outputs) else None for k in what.outputs]
         op = f"{node.domain}::{node.op}" if node.domain else node.op
         self.graph.layers.append(
-            Layer(_label(node), op, what.kind, self._arranged(inputs, what), tuple(outputs),
+            Layer(_label(node), op, what.kind, arrange(inputs, what, self._append), tuple(outputs),
                   dict(what.attributes), bodies)
         )  # fmt: skip
 
@@ -349,23 +348,6 @@ class GraphReader:
         return self._define(
             Tensor(name, dtype if stated.dtype == UNKNOWN else stated.dtype, stated.shape)
         )
-
-    def _arranged(self, inputs: list[int | None], what: Meaning) -> tuple[int | None, ...]:
-        """The inputs in the kind's order, those that it does not name behind."""
-        arranged = list(inputs)
-        if what.order is not None:
-            arranged = []
-            for place in what.order:
-                if isinstance(place, Tensor):
-                    arranged.append(self._append(place))
-                else:
-                    inside = place is not None and place < len(inputs)
-                    arranged.append(inputs[place] if inside and place is not None else None)
-            if what.rest:
-                arranged += [index for k, index in enumerate(inputs) if k not in what.order]
-        while arranged and arranged[-1] is None:
-            arranged.pop()
-        return tuple(arranged)
 
 
 def _label(node: Node) -> str:

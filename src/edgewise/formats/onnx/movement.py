@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from edgewise.errors import InputError
-from edgewise.formats.onnx.operator import Meaning, Operator, Translation, stated
+from edgewise.formats.kit import Meaning, stated
+from edgewise.formats.onnx.operator import Operator, Translation
 from edgewise.formats.onnx.wire import dtype_name
 from edgewise.graph import Kind
 

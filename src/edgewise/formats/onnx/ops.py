@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgewise.formats.kit import AS_STATED, UNKNOWN, Meaning, function
 from edgewise.formats.onnx.classical import ML
 from edgewise.formats.onnx.compute import COMPUTE
 from edgewise.formats.onnx.contrib import CONTRIB, INTERNAL_NCHWC, INTERNAL_NHWC
 from edgewise.formats.onnx.movement import DATA
-from edgewise.formats.onnx.operator import Meaning, Operator, Translation, function
+from edgewise.formats.onnx.operator import Operator, Translation
 from edgewise.graph import Kind
 
-UNKNOWN = Meaning(Kind.UNKNOWN)
-_POSTPROCESS = Meaning(Kind.POSTPROCESS)
 _DATA_DEPENDENT = Meaning(Kind.DATA_DEPENDENT)
 
 
@@ -94,7 +93,7 @@ DEFAULT: Mapping[str, Translation] = {
     **{op: function(Kind.UNARY, name) for op, name in _UNARY.items()},
     **{op: function(Kind.BINARY, name) for op, name in _BINARY.items()},
     **dict.fromkeys(_SIZED_BY_DATA, _DATA_DEPENDENT),
-    **dict.fromkeys(_NO_MACS, _POSTPROCESS),
+    **dict.fromkeys(_NO_MACS, AS_STATED),
     **dict.fromkeys(_UNDERSTOOD_BY_NAME_ONLY, UNKNOWN),
     "Clip": _clip,
     "DFT": _dft,
@@ -109,7 +108,7 @@ DEFAULT: Mapping[str, Translation] = {
     **DATA,
 }
 
-_OPTIMISERS = dict.fromkeys(("Adagrad", "Adam", "Momentum"), _POSTPROCESS)
+_OPTIMISERS = dict.fromkeys(("Adagrad", "Adam", "Momentum"), AS_STATED)
 _FLEX_ATTENTION = Meaning(Kind.ATTENTION, {"heads": None, "packed": False})
 
 OPERATORS: Mapping[str, Mapping[str, Translation]] = {

@@ -38,7 +38,7 @@ _LABELS_LIMIT = 1 << 20
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`.
+    """See `contract.Format.read`.
 
     Raises:
         RejectedModel: it is not a valid ONNX model: no protobuf, a part is missing, a value is
@@ -84,6 +84,7 @@ class _Model:
         graph.metadata = self._metadata()
         graph.labels = _labels(graph.metadata)
         graph.companions = self._files.present()
+        graph.missing = self._files.missing()
         graph.notes = [*context.notes, *self._notes()]
         return graph
 
@@ -142,10 +143,7 @@ class _Model:
         return dict(decode_pairs(self._wire, span) for span in spans)
 
     def _notes(self) -> list[str]:
-        notes = [
-            f"external data {location!r} is not beside the model"
-            for location in self._files.missing()
-        ]
+        notes = []
         if ModelTag.TRAINING_INFO in self._spans:
             notes.append("training information is not read")
         return notes

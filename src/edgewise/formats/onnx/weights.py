@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgewise.archive import File
 from edgewise.errors import InputError, LimitExceeded, RejectedModel
+from edgewise.formats import siblings
 from edgewise.formats.onnx.wire import TensorTag, decode_pairs, dtype_name
 from edgewise.formats.protobuf import (
     Span,
@@ -54,19 +55,16 @@ class ExternalFiles:
         self._found: dict[str, File | None] = {}
 
     def find(self, location: str) -> File | None:
-        """The file at a tensor's `location`; None where it is not in the model's own folder.
-
-        Locations are untrusted: one that leads to another folder is not followed.
+        """The file at a tensor's `location`; None where it is not in the model's own folder
+        or below. Locations are untrusted: one that leads elsewhere is not followed.
         """
         if location not in self._found:
-            name = location.removeprefix("./")
-            plain = name and not any(sign in name for sign in "/\\\0") and name not in (".", "..")
-            self._found[location] = self._model.sibling(name) if plain else None
+            self._found[location] = self._model.sibling(location.removeprefix("./"))
         return self._found[location]
 
     def present(self) -> tuple[str, ...]:
         """Names of those that tensors point into and that came along."""
-        return tuple(file.name for file in self._found.values() if file is not None)
+        return tuple(name.removeprefix("./") for name, file in self._found.items() if file)
 
     def missing(self) -> tuple[str, ...]:
         """Locations that tensors point into and that did not come along."""
@@ -176,7 +174,7 @@ def _external(head: _Head, expected: int | None, files: ExternalFiles) -> Weight
     if length and length != size:
         raise RejectedModel(f"tensor {head.name!r}: {length} bytes of external data, not {size}")
     file = files.find(location)
-    return Weights(size, partial(_from_file, file, location, offset, size))
+    return siblings.stored(file, location, offset, size)
 
 
 def _count(name: str, entries: dict[str, str], key: str) -> int:
@@ -184,16 +182,6 @@ def _count(name: str, entries: dict[str, str], key: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise RejectedModel(f"tensor {name!r}: {key} {text!r} of its external data is no number")
     return int(text)
-
-
-def _from_file(file: File | None, location: str, offset: int, size: int) -> memoryview:
-    if file is None:
-        raise InputError(
-            f"external data {location!r} is missing", hint="put it beside the model file"
-        )
-    if offset + size > file.size:
-        raise InputError(f"{file.path}: ends before byte {offset + size} of its external data")
-    return file.data()[offset : offset + size]
 
 
 def _typed(data: memoryview, span: Span, name: str, expected: int) -> memoryview:

@@ -6,20 +6,21 @@ import struct
 from functools import cache
 from pathlib import Path
 
-from edgewise.formats.tflite.operator import Operator, Translation, as_stated, unknown
+from edgewise.formats.kit import AS_STATED, UNKNOWN, Meaning
+from edgewise.formats.tflite.operator import Operator
 from edgewise.formats.tflite.ops import LAST
 from edgewise.graph import Kind
 
 _PADDINGS = {1: "same", 2: "valid"}  # TfLitePadding of the C structs
 
 
-def custom(op: Operator) -> Translation:
+def custom(op: Operator) -> Meaning:
     """The translation of a custom operator."""
     if op.op == "Convolution2DTransposeBias":
         return _transposed_convolution(op)
     if op.op == "MaxPoolingWithArgmax2D":
         return _max_pool(op)
-    return as_stated(op) if op.op in without_macs() else unknown(op)
+    return AS_STATED if op.op in without_macs() else UNKNOWN
 
 
 @cache
@@ -31,23 +32,23 @@ def without_macs() -> frozenset[str]:
     return frozenset(op for group in tomllib.loads(text)["group"] for op in group["ops"])
 
 
-def _transposed_convolution(op: Operator) -> Translation:
+def _transposed_convolution(op: Operator) -> Meaning:
     """MediaPipe's `transpose_conv_bias.cc`; options: a C struct TfLiteTransposeConvParams."""
     padding, width, height = _struct(op, 3)
     if padding not in _PADDINGS or min(width, height) < 1:
-        return unknown(op)
-    return Translation(Kind.CONV_TRANSPOSE, op.inputs, {
+        return UNKNOWN
+    return Meaning(Kind.CONV_TRANSPOSE, {
         "layout": LAST, "weight_layout": "O*I", "groups": 1, "strides": (height, width),
         "pads": _PADDINGS[padding],
     })  # fmt: skip
 
 
-def _max_pool(op: Operator) -> Translation:
+def _max_pool(op: Operator) -> Meaning:
     """MediaPipe's `max_pool_argmax.cc`; options: a C struct TfLitePoolParams."""
     padding, width, height, filter_width, filter_height = _struct(op, 5)
     if padding not in _PADDINGS or min(width, height, filter_width, filter_height) < 1:
-        return as_stated(op)
-    return Translation(Kind.POOL, op.inputs, {
+        return AS_STATED
+    return Meaning(Kind.POOL, {
         "function": "max", "layout": LAST, "strides": (height, width),
         "kernel": (filter_height, filter_width), "pads": _PADDINGS[padding],
     })  # fmt: skip

@@ -1,15 +1,15 @@
-"""What a TFLite operator is translated from, and into."""
+"""What a TFLite operator is translated from; what into is the kit's `Meaning`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.flatbuffer import Table
+from edgewise.formats.kit import Meaning
 from edgewise.formats.tflite.schema import OperatorSlot
-from edgewise.graph import Kind, Tensor
+from edgewise.graph import Tensor
 
 Indices = tuple[int | None, ...]
 
@@ -66,38 +66,11 @@ class Operator:
         index = self.outputs[0] if self.outputs else None
         return None if index is None else self.tensors[index].dtype
 
-    def picked(self, order: Indices) -> Indices:
-        """The inputs at these positions (None: left out), then those that `order` leaves."""
-        picked = tuple(
-            self.inputs[at] if at is not None and at < len(self.inputs) else None for at in order
-        )
-        rest = tuple(index for at, index in enumerate(self.inputs) if at not in order)
-        return picked + rest
-
 
 def _fixed_shape(tensor: Tensor) -> tuple[int, ...] | None:
     fixed = tuple(d for d in tensor.shape or () if isinstance(d, int))
     return fixed if tensor.shape is not None and len(fixed) == len(tensor.shape) else None
 
 
-@dataclass(slots=True)
-class Translation:
-    """An operator in common words (`docs/kinds.md`). `bodies` are numbers of subgraphs."""
-
-    kind: Kind
-    inputs: Indices
-    attributes: dict[str, Any] = field(default_factory=dict)
-    bodies: tuple[int, ...] = ()
-
-
-Translator = Callable[[Operator], Translation]
-
-
-def unknown(op: Operator) -> Translation:
-    """The translation of what is not understood."""
-    return Translation(Kind.UNKNOWN, op.inputs)
-
-
-def as_stated(op: Operator) -> Translation:
-    """The translation of what holds no multiply-accumulate but fits no other kind."""
-    return Translation(Kind.POSTPROCESS, op.inputs)
+#: In a `Meaning` of this format, `bodies` are numbers of subgraphs.
+Translator = Callable[[Operator], Meaning]

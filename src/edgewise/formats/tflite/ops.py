@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.tflite.operator import Indices, Operator, Translation, Translator
+from edgewise.formats.kit import Meaning
+from edgewise.formats.tflite.operator import Indices, Operator, Translator
 from edgewise.formats.tflite.schema import ACTIVATIONS, PADDINGS
 from edgewise.graph import Kind
 
@@ -24,11 +25,11 @@ def rule(kind: Kind, inputs: Indices | None = None, **attributes: Any) -> Transl
     constants = {name: value for name, value in attributes.items() if not callable(value)}
     readers = [(name, value) for name, value in attributes.items() if callable(value)]
 
-    def translate(op: Operator) -> Translation:
+    def translate(op: Operator) -> Meaning:
         found = constants.copy()
         for name, read in readers:
             found[name] = read(op)
-        return Translation(kind, op.inputs if inputs is None else op.picked(inputs), found)
+        return Meaning(kind, found, inputs)
 
     return translate
 

@@ -15,10 +15,11 @@ from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import tflite
 from edgewise.formats.flatbuffer import Flatbuffer, Table
+from edgewise.formats.kit import UNKNOWN, Meaning, arrange
 from edgewise.formats.tflite.custom import custom
 from edgewise.formats.tflite.loops import trip_count
 from edgewise.formats.tflite.metadata import read_about
-from edgewise.formats.tflite.operator import Indices, Operator, Translation, unknown
+from edgewise.formats.tflite.operator import Indices, Operator
 from edgewise.formats.tflite.ops import RULES
 from edgewise.formats.tflite.recurrent import RECURRENT
 from edgewise.formats.tflite.schema import (
@@ -47,7 +48,7 @@ _TRANSLATORS = RULES | RECURRENT | STABLEHLO | SPECIAL
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format`. No byte of the weights is touched.
+    """See `contract.Format`. No byte of the weights is touched.
 
     Raises:
         RejectedModel: it is no valid TFLite file; says where it breaks.
@@ -101,6 +102,7 @@ class _Model:
         graph.metadata = about.texts
         graph.labels = about.labels
         graph.companions = tuple(self._tensors.companions)
+        graph.missing = tuple(n for n in graph.companions if self._file.sibling(n) is None)
         graph.signatures = self._signatures()
         graph.notes = about.notes + self._notes(graph)
         return graph
@@ -172,9 +174,9 @@ class _Model:
             tensors[first].name if first is not None else op,
             op,
             translated.kind,
-            translated.inputs,
+            arrange(list(operator.inputs), translated, _no_tensor),
             operator.outputs,
-            translated.attributes,
+            dict(translated.attributes),
         )
         return layer, translated.bodies
 
@@ -199,8 +201,7 @@ class _Model:
 
     def _notes(self, graph: Graph) -> list[str]:
         others = [one.name for one in graph.signatures if one.subgraph != 0]
-        missing = [name for name in graph.companions if self._file.sibling(name) is None]
-        notes = [f"weights in {name!r} are missing" for name in missing]
+        notes: list[str] = []
         if others:
             notes.append(
                 f"{len(others)} more entry points ({', '.join(others)}) are not counted: "
@@ -220,10 +221,15 @@ def _op(code: Table) -> tuple[int, str]:
     return number, OPERATORS[number] if 0 <= number < len(OPERATORS) else f"BUILTIN_{number}"
 
 
-def _translate(number: int, operator: Operator) -> Translation:
+def _translate(number: int, operator: Operator) -> Meaning:
     if number == CUSTOM:
         return custom(operator)
-    return _TRANSLATORS.get(operator.op, unknown)(operator)
+    translate = _TRANSLATORS.get(operator.op)
+    return UNKNOWN if translate is None else translate(operator)
+
+
+def _no_tensor(tensor: Tensor) -> int:
+    raise AssertionError(f"{tensor.name}: every tensor of this format stands in the file")
 
 
 def _indices(numbers: tuple[int, ...], count: int) -> Indices:

@@ -11,16 +11,17 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.tflite.operator import Operator, Translation, Translator, unknown
+from edgewise.formats.kit import UNKNOWN, Meaning
+from edgewise.formats.tflite.operator import Operator, Translator
 from edgewise.formats.tflite.ops import activation
 from edgewise.graph import Kind
 
 _BASIC_KERNEL = 1
 
 
-def _recurrent(op: Operator, slot: int, **attributes: Any) -> Translation:
+def _recurrent(op: Operator, slot: int, **attributes: Any) -> Meaning:
     attributes["activation"] = activation(slot)(op)
-    return Translation(Kind.RECURRENT, op.inputs, attributes)
+    return Meaning(Kind.RECURRENT, attributes)
 
 
 def _axes(time_major: bool) -> dict[str, int]:
@@ -52,7 +53,7 @@ def _rnn_sizes(op: Operator, input_weights: int) -> dict[str, Any]:
     return {"hidden": hidden, "input_size": input_size}
 
 
-def _one_step_lstm(op: Operator) -> Translation:
+def _one_step_lstm(op: Operator) -> Meaning:
     if op.options.int8(3) == _BASIC_KERNEL:
         return _basic_lstm(op)
     # Files of TFLite's first versions have the states and a scratch buffer as outputs too, in an
@@ -62,29 +63,28 @@ def _one_step_lstm(op: Operator) -> Translation:
     return _recurrent(op, 0, cell="lstm", **sizes, **_ONE_STEP, outputs=outputs)
 
 
-def _basic_lstm(op: Operator) -> Translation:
+def _basic_lstm(op: Operator) -> Meaning:
     """One matrix holds all four gates and both kernels: (4·cells, inputs + cells)."""
     rows, columns = op.matrix(2)
     hidden = rows // 4
     if rows % 4 or columns < hidden:
         raise RejectedModel(f"{op.op}: weights of {rows}×{columns} hold no four gates")
-    translation = _recurrent(
+    meaning = _recurrent(
         op, 0, cell="lstm", hidden=hidden, input_size=columns - hidden,
         outputs=("state", "state", None, None), **_ONE_STEP,
     )  # fmt: skip
-    translation.inputs = op.picked((0, 2, None, 3))
-    return translation
+    return meaning._replace(order=(0, 2, None, 3))
 
 
-def _sequence_lstm(op: Operator) -> Translation:
+def _sequence_lstm(op: Operator) -> Meaning:
     if op.options.flag(5):
-        return unknown(op)  # diagonal recurrent weights: H products per gate, not H²
+        return UNKNOWN  # diagonal recurrent weights: H products per gate, not H²
     outputs = ("sequence",) if len(op.outputs) == 1 else (None,) * len(op.outputs)
     sizes, axes = _lstm_sizes(op, 2, projection=16), _axes(op.options.flag(3))
     return _recurrent(op, 0, cell="lstm", **sizes, **axes, outputs=outputs)
 
 
-def _two_way_lstm(op: Operator) -> Translation:
+def _two_way_lstm(op: Operator) -> Meaning:
     forward = _lstm_sizes(op, 2, projection=16)
     backward = _lstm_sizes(op, 19, projection=33)
     if op.has_input(41):
@@ -92,28 +92,28 @@ def _two_way_lstm(op: Operator) -> Translation:
     if op.has_input(45):
         backward["input_size"] += op.matrix(45)[1]
     if forward != backward:
-        return unknown(op)
+        return UNKNOWN
     axes, ways = _axes(op.options.flag(4, True)), _directions(op, op.options.flag(3))
     return _recurrent(op, 0, cell="lstm", **forward, **axes, **ways)
 
 
-def _one_step_rnn(op: Operator) -> Translation:
+def _one_step_rnn(op: Operator) -> Meaning:
     return _recurrent(op, 0, cell="rnn", **_rnn_sizes(op, 1), **_ONE_STEP, outputs=("state",))
 
 
-def _sequence_rnn(op: Operator) -> Translation:
+def _sequence_rnn(op: Operator) -> Meaning:
     sizes, axes = _rnn_sizes(op, 1), _axes(op.options.flag(0))
     return _recurrent(op, 1, cell="rnn", **sizes, **axes, outputs=("sequence",))
 
 
-def _two_way_rnn(op: Operator) -> Translation:
+def _two_way_rnn(op: Operator) -> Meaning:
     forward, backward = _rnn_sizes(op, 1), _rnn_sizes(op, 5)
     if op.has_input(10):
         forward["input_size"] += op.matrix(10)[1]
     if op.has_input(11):
         backward["input_size"] += op.matrix(11)[1]
     if forward != backward:
-        return unknown(op)
+        return UNKNOWN
     axes, ways = _axes(op.options.flag(0)), _directions(op, op.options.flag(2))
     return _recurrent(op, 1, cell="rnn", **forward, **axes, **ways)
 

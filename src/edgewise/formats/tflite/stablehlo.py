@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from string import ascii_letters
 
+from edgewise.formats.kit import AS_STATED, UNKNOWN, Meaning
 from edgewise.formats.tflite.operator import (
     Operator,
-    Translation,
     Translator,
-    as_stated,
-    unknown,
 )
 from edgewise.formats.tflite.ops import output_dtype, rule
 from edgewise.graph import Kind
@@ -23,18 +21,18 @@ from edgewise.graph import Kind
 _COMPARISONS = ("equal", "not_equal", "greater_equal", "greater", "less_equal", "less")
 
 
-def _dot_general(op: Operator) -> Translation:
+def _dot_general(op: Operator) -> Meaning:
     """Output: the batch dimensions, then the left's free ones, then the right's."""
     left, right = op.input_rank(0), op.input_rank(1)
     batch = [op.options.int64s(slot) for slot in (0, 1)]
     contracted = [op.options.int64s(slot) for slot in (2, 3)]
     if left is None or right is None or left + right > len(ascii_letters):
-        return unknown(op)
+        return UNKNOWN
     pairs = list(zip(batch[0] + contracted[0], batch[1] + contracted[1], strict=False))
     paired = len(batch[0]) == len(batch[1]) and len(contracted[0]) == len(contracted[1])
     if not (paired and _distinct([a for a, _ in pairs], left)
             and _distinct([b for _, b in pairs], right)):  # fmt: skip
-        return unknown(op)
+        return UNKNOWN
     a = list(ascii_letters[:left])
     b = list(ascii_letters[left : left + right])
     for on_left, on_right in pairs:
@@ -42,14 +40,14 @@ def _dot_general(op: Operator) -> Translation:
     free = [x for x in a if x not in b] + [x for x in b if x not in a]
     output = [a[axis] for axis in batch[0]] + free
     equation = f"{''.join(a)},{''.join(b)}->{''.join(output)}"
-    return Translation(Kind.EINSUM, op.inputs, {"equation": equation})
+    return Meaning(Kind.EINSUM, {"equation": equation})
 
 
 def _distinct(axes: Sequence[int], rank: int) -> bool:
     return len(set(axes)) == len(axes) and all(0 <= axis < rank for axis in axes)
 
 
-def _convolution(op: Operator) -> Translation:
+def _convolution(op: Operator) -> Meaning:
     options = op.options
     spatial = options.int64s(7)
     layout = _layout(options.int64(5), options.int64(6), spatial)
@@ -70,8 +68,8 @@ def _convolution(op: Operator) -> Translation:
         and options.int64(14, 1) > 0
     )
     if layout is None or weight_layout is None or not (same_out and plain and fits):
-        return unknown(op)
-    return Translation(Kind.CONV, op.inputs, {
+        return UNKNOWN
+    return Meaning(Kind.CONV, {
         "layout": layout, "weight_layout": weight_layout, "groups": options.int64(14, 1),
         "strides": strides, "dilations": dilations, "pads": pads[0::2] + pads[1::2],
     })  # fmt: skip
@@ -98,7 +96,7 @@ def _weight_layout(inputs: int, outputs: int, spatial: tuple[int, ...]) -> str |
     return places.get((inputs, outputs, start)) if in_order else None
 
 
-def _slice(op: Operator) -> Translation:
+def _slice(op: Operator) -> Meaning:
     begin, end = op.options.int64s(0), op.options.int64s(1)
     attributes = {
         "onnx": True,
@@ -107,60 +105,60 @@ def _slice(op: Operator) -> Translation:
         "axes": tuple(range(len(begin))),
         "steps": op.options.int64s(2) or (1,) * len(begin),
     }
-    return Translation(Kind.STRIDED_SLICE, op.inputs, attributes)
+    return Meaning(Kind.STRIDED_SLICE, attributes)
 
 
-def _dynamic_slice(op: Operator) -> Translation:
+def _dynamic_slice(op: Operator) -> Meaning:
     attributes = {"size": op.options.int64s(0)}
-    return Translation(Kind.SLICE, op.picked((0, None, None)), attributes)
+    return Meaning(Kind.SLICE, attributes, (0, None, None))
 
 
-def _pad(op: Operator) -> Translation:
+def _pad(op: Operator) -> Meaning:
     if any(op.options.int64s(2)):
-        return as_stated(op)
+        return AS_STATED
     pads = op.options.int64s(0) + op.options.int64s(1)
     attributes = {"pads": pads, "order": "begin_end"}
-    return Translation(Kind.PAD, op.picked((0, None)), attributes)
+    return Meaning(Kind.PAD, attributes, (0, None))
 
 
-def _reduce(op: Operator) -> Translation:
+def _reduce(op: Operator) -> Meaning:
     if len(op.inputs) != 2:
-        return as_stated(op)
+        return AS_STATED
     attributes = {"function": "reduce", "axes": op.options.int64s(0), "keep_dims": False}
-    return Translation(Kind.REDUCE, op.picked((0, None)), attributes)
+    return Meaning(Kind.REDUCE, attributes, (0, None))
 
 
-def _reshape(op: Operator) -> Translation:
+def _reshape(op: Operator) -> Meaning:
     """The target shape is that of the output."""
     shape = op.output_shape()
     if shape is None:
-        return as_stated(op)
-    return Translation(Kind.RESHAPE, op.inputs, {"shape": shape})
+        return AS_STATED
+    return Meaning(Kind.RESHAPE, {"shape": shape})
 
 
-def _compare(op: Operator) -> Translation:
+def _compare(op: Operator) -> Meaning:
     direction = op.options.uint32(0)
     if direction >= len(_COMPARISONS):
-        return as_stated(op)
-    return Translation(Kind.BINARY, op.inputs, {"function": _COMPARISONS[direction]})
+        return AS_STATED
+    return Meaning(Kind.BINARY, {"function": _COMPARISONS[direction]})
 
 
-def _while(op: Operator) -> Translation:
+def _while(op: Operator) -> Meaning:
     bodies = (op.options.int32(0), op.options.int32(1))
-    return Translation(Kind.LOOP, op.inputs, {"style": "while"}, bodies)
+    return Meaning(Kind.LOOP, {"style": "while"}, bodies=bodies)
 
 
-def _case(op: Operator) -> Translation:
-    return Translation(Kind.IF, op.inputs, bodies=op.options.int32s(0))
+def _case(op: Operator) -> Meaning:
+    return Meaning(Kind.IF, bodies=op.options.int32s(0))
 
 
-def _composite(op: Operator) -> Translation:
+def _composite(op: Operator) -> Meaning:
     """A composite without a decomposition (0: none is the entry point) cannot be looked into."""
     body = op.options.int32(1)
     if body < 1:
-        return unknown(op)
+        return UNKNOWN
     attributes = {"composite": op.options.text(0) or ""}
-    return Translation(Kind.CALL, op.inputs, attributes, (body,))
+    return Meaning(Kind.CALL, attributes, bodies=(body,))
 
 
 STABLEHLO: dict[str, Translator] = {
@@ -170,7 +168,7 @@ STABLEHLO: dict[str, Translator] = {
     "STABLEHLO_CONCATENATE": rule(Kind.CONCAT, axis=lambda op: op.options.int64(0)),
     "STABLEHLO_TRANSPOSE": rule(Kind.TRANSPOSE, permutation=lambda op: op.options.int64s(0)),
     "STABLEHLO_SCATTER": rule(Kind.SCATTER),
-    "STABLEHLO_CUSTOM_CALL": unknown,
+    "STABLEHLO_CUSTOM_CALL": lambda op: UNKNOWN,
     "STABLEHLO_DOT_GENERAL": _dot_general,
     "STABLEHLO_CONVOLUTION": _convolution,
     "STABLEHLO_SLICE": _slice,
@@ -182,10 +180,10 @@ STABLEHLO: dict[str, Translator] = {
     "STABLEHLO_WHILE": _while,
     "STABLEHLO_CASE": _case,
     "STABLEHLO_COMPOSITE": _composite,
-    "STABLEHLO_BROADCAST_IN_DIM": as_stated,
-    "STABLEHLO_REDUCE_WINDOW": as_stated,
-    "STABLEHLO_SORT": as_stated,
-    "STABLEHLO_GATHER": as_stated,
-    "STABLEHLO_IOTA": as_stated,
-    "STABLEHLO_RNG_BIT_GENERATOR": as_stated,
+    "STABLEHLO_BROADCAST_IN_DIM": lambda op: AS_STATED,
+    "STABLEHLO_REDUCE_WINDOW": lambda op: AS_STATED,
+    "STABLEHLO_SORT": lambda op: AS_STATED,
+    "STABLEHLO_GATHER": lambda op: AS_STATED,
+    "STABLEHLO_IOTA": lambda op: AS_STATED,
+    "STABLEHLO_RNG_BIT_GENERATOR": lambda op: AS_STATED,
 }

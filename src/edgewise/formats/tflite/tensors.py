@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property, partial
+from functools import cached_property
 
 from edgewise.archive import File
-from edgewise.errors import InputError, RejectedModel
+from edgewise.errors import RejectedModel
+from edgewise.formats import siblings
 from edgewise.formats.flatbuffer import Table, Tables
 from edgewise.formats.tflite.schema import (
     BLOCKWISE,
@@ -121,19 +122,9 @@ class TensorReader:
             start = buffer.uint64(ExternalBufferSlot.OFFSET)
             size = buffer.uint64(ExternalBufferSlot.LENGTH)
             self.companions[name] = None
-            load = partial(_load_outside, self._file, name, start, size)
-            self._stored_outside[number] = Weights(size, load)
+            other = self._file.sibling(name)
+            self._stored_outside[number] = siblings.stored(other, name, start, size)
         return self._stored_outside[number]
-
-
-def _load_outside(file: File, name: str, start: int, size: int) -> memoryview:
-    other = file.sibling(name)
-    if other is None:
-        raise InputError(f"{file.path}: its weights are in {name!r}, which is not beside it")
-    data = other.data()
-    if start + size > len(data):
-        raise InputError(f"{other.path}: too short for the weights of {file.name}")
-    return data[start : start + size]
 
 
 def _free_name(tensor: str, axis: int, fed: bool) -> str:
