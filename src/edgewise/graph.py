@@ -222,7 +222,8 @@ class Graph:
     `layers` are in the file's execution order. `captures` maps a tensor of a body to the tensor
     of the enclosing graph that it stands for (ONNX bodies see outer values by name; TFLite bodies
     capture nothing). `level` is "graph", or "operators" where only operators or weights could be
-    read, and `reason` says why; then tensors count as parameters whether a layer uses them or not.
+    read (weights that no layer uses are those of layers `weights`). `reason` says why nothing can
+    be told of what the network costs, where it could only be read in part.
     `companions` are the files beside the model that belong to it, `missing` those that should be
     there. `labels` are the class names that came along. `notes` tell a user what a reader had to
     assume.

@@ -71,7 +71,11 @@ def test_siblings_are_in_the_same_folder(tmp_path: Path) -> None:
     beside = entry.sibling("m.bin")
     assert beside is not None and bytes(beside.data()) == b"2"
     assert list(entry.siblings()) == ["m.bin"]
-    assert entry.sibling("x/m.bin") is None and entry.sibling("none") is None
+    below = entry.sibling("x/m.bin")
+    assert below is not None and bytes(below.data()) == b"3"
+    assert list(entry.siblings("x")) == ["m.bin"]
+    for elsewhere in ("../m.bin", "/m.bin", "x//m.bin", "./m.bin", "none", ""):
+        assert entry.sibling(elsewhere) is None
 
 
 def test_what_was_cut_short_is_not_taken_for_an_archive_stored_in_it(tmp_path: Path) -> None:

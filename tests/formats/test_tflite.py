@@ -62,7 +62,7 @@ def test_inputs_outputs_and_tensors() -> None:
     assert (graph.inputs, graph.outputs) == ([x], [y])
     (only,) = graph.layers
     assert (only.name, only.op, only.kind) == ("y", "FULLY_CONNECTED", Kind.DENSE)
-    assert (only.inputs, only.outputs) == ((x, w, None), (y,))
+    assert (only.inputs, only.outputs) == ((x, w), (y,))
     assert [tensor.shape for tensor in graph.tensors] == [(1, 4), (3, 4), (1, 3)]
     assert graph.tensors[x].weights is None
     assert graph.tensors[w].weights is not None
@@ -212,7 +212,7 @@ def test_weights_in_another_file() -> None:
 
 def test_weights_in_another_file_that_is_not_there() -> None:
     graph = tflite.read(MemoryFile(_external().content()))
-    assert graph.notes == ["weights in 'weights.bin' are missing"]
+    assert graph.missing == ("weights.bin",)
     assert graph.tensors[0].weights is not None
     assert graph.tensors[0].weights.nbytes == 8
     with pytest.raises(InputError, match=r"weights\.bin"):

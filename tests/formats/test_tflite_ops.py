@@ -88,7 +88,7 @@ def test_matrix_products() -> None:
     found = layer("FULLY_CONNECTED", [[2, 4], [3, 4], None],
                   options=options("FullyConnected", keepNumDims=True))  # fmt: skip
     _check(found, Kind.DENSE, keep_dims=True, weight_layout="OI")
-    assert found.inputs == (0, 1, None)
+    assert found.inputs == (0, 1)
     found = layer("BATCH_MATMUL", [[2, 4], [3, 4]], options=options("BatchMatMul", adjY=True))
     _check(found, Kind.MATMUL, transpose_a=False, transpose_b=True)
     found = layer("SVDF", [[1, 8], [6, 8], [6, 10], None, [1, 60]], options=options("SVDF", rank=2))

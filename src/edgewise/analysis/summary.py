@@ -97,8 +97,8 @@ def _parsed(
     found = propagate(graph, overrides)
     costs = layer_costs(graph, found)
     cost = total(costs)
-    if graph.level != "graph":
-        cost = Cost(None, None, int(cost.known), (graph.reason or "only operators could be read",))
+    if graph.reason is not None:
+        cost = Cost(None, None, int(cost.known), (graph.reason,))
     parameters = parameters_by_layer(graph)
     sums = stored(parameters)
     peak = peak_activation_bytes(graph, found)
@@ -134,7 +134,7 @@ def _parsed(
             *graph.notes,
             *(f"weights in {name!r} are missing" for name in graph.missing),
             *found.notes,
-            *(_together(cost.why) if graph.level == "graph" else cost.why),
+            *(_together(cost.why) if graph.reason is None else cost.why),
             *_gaps(graph, found, peak),
             *_hints(graph, cost, larger),
         ),

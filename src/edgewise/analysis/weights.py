@@ -90,24 +90,11 @@ def _lookup(graph: Graph, outside: Lookup | None = None) -> Lookup:
 
 
 def parameters_by_layer(graph: Graph) -> list[list[Tensor]]:
-    """For each layer the parameters that it is the first to use, those of its bodies included.
-
-    Where only weights could be read (`Graph.level`), a last list has those that no layer uses.
-    """
+    """For each layer the parameters that it is the first to use, those of its bodies included."""
     seen: set[int] = set()
     tensor = _lookup(graph)
     states = _states(graph)
-    found = [list(_parameters(layer, tensor, states, seen)) for layer in graph.layers]
-    if graph.level != "graph":
-        found.append(list(_unused(graph, seen)))
-    return found
-
-
-def _unused(graph: Graph, seen: set[int]) -> Iterator[Tensor]:
-    for tensor in graph.tensors:
-        if tensor.weights is not None and id(tensor.weights) not in seen:
-            seen.add(id(tensor.weights))
-            yield tensor
+    return [list(_parameters(layer, tensor, states, seen)) for layer in graph.layers]
 
 
 def _parameters(

@@ -9,33 +9,28 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from edgewise.errors import InputError, LimitExceeded, RejectedModel
+from edgewise.formats.kit import Meaning, arrange, function
 from edgewise.graph import DTYPE_BITS, Graph, Kind, Layer, Shape, Tensor, Weights
+
+__all__ = [
+    "Budget",
+    "Builder",
+    "Meaning",
+    "byte_size",
+    "function",
+    "meaning_of",
+    "missing",
+    "named",
+    "stored",
+]
 
 #: Layers and tensors of one file, its bodies included.
 PART_LIMIT = 600_000
 #: Constants up to this many bytes are read for the numbers in them.
 SMALL_BYTES = 64 * 1024
-
-
-class Meaning(NamedTuple):
-    """An operator in the common words of `docs/kinds.md`.
-
-    `order` lists the file's input positions in the kind's order, None for one that the operator
-    has not; None: as they stand. Positions not named are left out.
-    """
-
-    kind: Kind
-    attributes: Mapping[str, Any] = {}
-    order: tuple[int | None, ...] | None = None
-    outputs: tuple[int, ...] | None = None
-
-
-def function(kind: Kind, name: str, **attributes: Any) -> Meaning:
-    """A meaning that is a kind's function of this name."""
-    return Meaning(kind, {"function": name, **attributes})
 
 
 def named(kind: Kind, names: Mapping[str, str]) -> dict[str, Meaning]:
@@ -110,19 +105,12 @@ class Builder:
     ) -> Layer:  # fmt: skip
         """Add a layer, its inputs arranged as the meaning says."""
         self.budget.spend()
-        arranged = list(inputs)
-        if meaning.order is not None:
-            arranged = [
-                inputs[place] if place is not None and place < len(inputs) else None
-                for place in meaning.order
-            ]
-        while arranged and arranged[-1] is None:
-            arranged.pop()
+        arranged = arrange(inputs, meaning, self.add, rest=False)
         given = list(outputs)
         if meaning.outputs is not None:
             given = [outputs[k] if k < len(outputs) else None for k in meaning.outputs]
         layer = Layer(
-            name, op, meaning.kind, tuple(arranged), tuple(given), dict(meaning.attributes), bodies
+            name, op, meaning.kind, arranged, tuple(given), dict(meaning.attributes), bodies
         )
         self.graph.layers.append(layer)
         for index in outputs:

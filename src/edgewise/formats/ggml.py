@@ -13,12 +13,16 @@ import struct
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats.building import stored
+from edgewise.formats.contract import Level, Sibling
 from edgewise.formats.ggml_types import TYPES, tensor_of
 from edgewise.formats.listing import weights_graph
 from edgewise.graph import Graph, Tensor
 
 NAME = "ggml"
 EXTENSIONS: tuple[str, ...] = ()
+LEVEL: Level = "operators"
+SIBLINGS: tuple[Sibling, ...] = ()
+SOURCES = ("https://github.com/ggml-org/whisper.cpp/blob/master/models/convert-pt-to-ggml.py",)
 #: As bytes stand in the file. The second and third are those of llama.cpp before GGUF.
 MAGIC, VERSIONED = b"lmgg", (b"fmgg", b"tjgg")
 _SIZES = (
@@ -28,10 +32,11 @@ _SIZES = (
 #: Sizes of the largest whisper, with room.
 _LARGEST = 1_000_000
 TENSOR_LIMIT = 20_000
+LIMITS = {"tensors": TENSOR_LIMIT}
 
 
 def recognise(head: bytes, name: str) -> float:
-    """See `registry.Format.recognise`. The magic alone is four letters: sizes must be sizes."""
+    """See `contract.Format.recognise`. The magic alone is four letters: sizes must be sizes."""
     if head[:4] in VERSIONED and len(head) > 40 and 1 <= int.from_bytes(head[4:8], "little") <= 9:
         return 0.8
     if not head.startswith(MAGIC) or len(head) < 48:
@@ -41,7 +46,7 @@ def recognise(head: bytes, name: str) -> float:
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`.
+    """See `contract.Format.read`.
 
     Raises:
         RejectedModel: a length or tensor does not fit the file.

@@ -16,12 +16,16 @@ from typing import Any
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats.building import stored
+from edgewise.formats.contract import Level, Sibling
 from edgewise.formats.ggml_types import TYPES, tensor_of
 from edgewise.formats.listing import weights_graph
 from edgewise.graph import Graph, Tensor
 
 NAME = "gguf"
 EXTENSIONS = (".gguf",)
+LEVEL: Level = "operators"
+SIBLINGS: tuple[Sibling, ...] = ()
+SOURCES = ("https://github.com/ggml-org/ggml/blob/master/docs/gguf.md",)
 MAGIC = b"GGUF"
 
 TENSOR_LIMIT = 100_000
@@ -30,6 +34,7 @@ KEY_LIMIT = 100_000
 ELEMENT_LIMIT = 4_000_000
 TEXT_LIMIT = 65_536
 DIMENSIONS = 4
+LIMITS = {"tensors": TENSOR_LIMIT, "keys": KEY_LIMIT, "elements of arrays": ELEMENT_LIMIT}
 _LATEST = 3
 
 _STRING, _ARRAY = 8, 9
@@ -45,14 +50,14 @@ _SHOWN = (
 
 
 def recognise(head: bytes, name: str) -> float:
-    """See `registry.Format.recognise`."""
+    """See `contract.Format.recognise`."""
     if head.startswith(MAGIC):
         return 0.9
     return 0.4 if name.lower().endswith(EXTENSIONS) else 0.0
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`.
+    """See `contract.Format.read`.
 
     Raises:
         RejectedModel: a count, length or tensor does not fit the file.

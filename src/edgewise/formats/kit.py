@@ -1,19 +1,16 @@
-"""What readers share: an operator's attributes read by type, what it means, and a graph to fill."""
+"""What readers share: an operator's attributes read by type, and what it means.
+
+`building.py` has a graph to fill.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from edgewise.errors import LimitExceeded, RejectedModel
-from edgewise.graph import Graph, Kind, Layer, Quantization, Shape, Tensor, Weights
-
-if TYPE_CHECKING:
-    import numpy as np
-
-#: Layers and tensors of one file together, unless a reader says another bound.
-PART_LIMIT = 300_000
+from edgewise.errors import RejectedModel
+from edgewise.graph import Kind, Tensor
 
 
 class Meaning(NamedTuple):
@@ -21,7 +18,8 @@ class Meaning(NamedTuple):
 
     `order` lists the file's input positions in the kind's order, with None for one that the
     format's operator has not, or a tensor for one that it keeps in an attribute. Inputs not named
-    there follow, if `rest`; kinds of any number of inputs must not take scales for some of them.
+    there follow if `rest` (None: as the reader of the format has it); kinds of any number of
+    inputs must not take scales for some of them.
     `outputs` does the same for outputs. None: as they stand. `bodies` are what a reader needs to
     find the bodies of control flow.
     """
@@ -30,7 +28,7 @@ class Meaning(NamedTuple):
     attributes: Mapping[str, Any] = {}
     order: tuple[int | Tensor | None, ...] | None = None
     outputs: tuple[int, ...] | None = None
-    rest: bool = True
+    rest: bool | None = None
     bodies: tuple[int, ...] = ()
 
 
@@ -101,104 +99,13 @@ class Attributes:
         return value
 
 
-class Builder:
-    """A `Graph` that a reader fills: tensors by name, layers by the names of their tensors.
-
-    A name given twice means the newer tensor from then on, as formats with layers in place have
-    it (Caffe). Give `outer` for a body of control flow: what it reads from around it is captured.
-    """
-
-    def __init__(self, outer: Builder | None = None, *, limit: int = PART_LIMIT) -> None:
-        self.graph = Graph("", [], [], [], [])
-        self._outer = outer
-        self._ids: dict[str, int] = {}
-        self._limit = limit
-
-    def tensor(
-        self, name: str, dtype: str = "float32", shape: Shape | None = None, *,
-        weights: Weights | None = None, quantization: Quantization | None = None,
-    ) -> int:  # fmt: skip
-        """A new tensor called `name`; its index.
-
-        Raises:
-            LimitExceeded: there are too many.
-        """
-        graph = self.graph
-        if len(graph.tensors) + len(graph.layers) >= self._limit:
-            raise LimitExceeded(f"more than {self._limit:,} layers and tensors")
-        graph.tensors.append(Tensor(name, dtype, shape, weights, quantization))
-        self._ids[name] = len(graph.tensors) - 1
-        return self._ids[name]
-
-    def constant(self, name: str, values: np.ndarray[Any, Any]) -> int:
-        """A new tensor that holds these values; its index."""
-        data = memoryview(values.astype(values.dtype.newbyteorder("<")).tobytes())
-        weights = Weights(len(data), lambda: data)
-        return self.tensor(name, values.dtype.name, values.shape, weights=weights)
-
-    def find(self, name: str) -> int | None:
-        """The tensor of that name (captured from around a body), None where there is none."""
-        index = self._ids.get(name)
-        if index is not None or self._outer is None:
-            return index
-        outside = self._outer.find(name)
-        if outside is None:
-            return None
-        seen = self._outer.graph.tensors[outside]
-        index = self.tensor(name, seen.dtype, seen.shape)
-        self.graph.captures[index] = outside
-        return index
-
-    def use(self, name: str, user: str) -> int:
-        """The tensor of that name, which `user` reads.
-
-        Raises:
-            RejectedModel: nothing before gives it.
-        """
-        index = self.find(name)
-        if index is None:
-            raise RejectedModel(f"{user} reads {name!r}, which nothing before it gives")
-        return index
-
-    def input(self, name: str, dtype: str = "float32", shape: Shape | None = None) -> int:
-        """A new tensor that the caller feeds; its index."""
-        index = self.tensor(name, dtype, shape)
-        self.graph.inputs.append(index)
-        return index
-
-    def layer(
-        self, op: str, meaning: Meaning, inputs: Iterable[int | None],
-        outputs: Iterable[int | None], *, name: str = "", bodies: tuple[Graph, ...] = (),
-    ) -> Layer:  # fmt: skip
-        """Add a layer. `inputs` and `outputs` stand in the file's order; `meaning` says the kind's.
-
-        Without a name it is called like its first output.
-        """
-        made = list(outputs)
-        if meaning.outputs is not None:
-            made = [made[place] if place < len(made) else None for place in meaning.outputs]
-        first = next((index for index in made if index is not None), None)
-        called = name or (op if first is None else self.graph.tensors[first].name)
-        arranged = arrange(list(inputs), meaning, self._stored)
-        layer = Layer(
-            called, op, meaning.kind, arranged, tuple(made), dict(meaning.attributes), bodies
-        )
-        self.graph.layers.append(layer)
-        return layer
-
-    def _stored(self, tensor: Tensor) -> int:
-        return self.tensor(
-            tensor.name, tensor.dtype, tensor.shape, weights=tensor.weights,
-            quantization=tensor.quantization,
-        )  # fmt: skip
-
-
 def arrange(
-    inputs: list[int | None], meaning: Meaning, add: Callable[[Tensor], int]
+    inputs: Sequence[int | None], meaning: Meaning, add: Callable[[Tensor], int], rest: bool
 ) -> tuple[int | None, ...]:
-    """The inputs of an operator in its kind's order, those that it does not name behind.
+    """The inputs of an operator in its kind's order.
 
-    `add` puts a tensor that stands in `Meaning.order` into the graph and gives its index.
+    `add` puts a tensor that stands in `Meaning.order` into the graph and gives its index. `rest`
+    says whether the inputs that the order does not name follow, where the meaning does not.
     """
     order = meaning.order
     if order is None:
@@ -210,7 +117,7 @@ def arrange(
             else None
             for place in order
         ]  # fmt: skip
-        if meaning.rest:
+        if rest if meaning.rest is None else meaning.rest:
             arranged += [index for place, index in enumerate(inputs) if place not in order]
     while arranged and arranged[-1] is None:
         arranged.pop()

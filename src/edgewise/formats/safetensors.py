@@ -12,14 +12,19 @@ from typing import Any
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats.building import byte_size, stored
+from edgewise.formats.contract import Level, Sibling
 from edgewise.formats.listing import weights_graph
 from edgewise.graph import Graph, Tensor
 
 NAME = "safetensors"
 EXTENSIONS = (".safetensors",)
+LEVEL: Level = "operators"
+SIBLINGS: tuple[Sibling, ...] = ()
+SOURCES = ("https://huggingface.co/docs/safetensors",)
 #: The largest header that the format's own reader takes.
 HEADER_LIMIT = 100_000_000
 TENSOR_LIMIT = 200_000
+LIMITS = {"bytes of the header": HEADER_LIMIT, "tensors": TENSOR_LIMIT}
 
 _DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "F16": "float16",
@@ -31,7 +36,7 @@ _DTYPES = {
 
 
 def recognise(head: bytes, name: str) -> float:
-    """See `registry.Format.recognise`. The header's length comes first, then a JSON object."""
+    """See `contract.Format.recognise`. The header's length comes first, then a JSON object."""
     named = name.lower().endswith(EXTENSIONS)
     length = int.from_bytes(head[:8], "little")
     if len(head) < 10 or not 2 <= length <= HEADER_LIMIT or head[8:9] != b"{":
@@ -44,7 +49,7 @@ def recognise(head: bytes, name: str) -> float:
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`.
+    """See `contract.Format.read`.
 
     Raises:
         RejectedModel: the header is none, names a tensor twice, or does not fit the data.

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgewise.errors import LimitExceeded, RejectedModel
-from edgewise.formats.kit import PART_LIMIT, Meaning, arrange
+from edgewise.formats.kit import Meaning, arrange
 from edgewise.formats.onnx.constants import constant_tensor
 from edgewise.formats.onnx.control import CONTROL_FLOW, control_flow, given_dtypes
 from edgewise.formats.onnx.dtypes import UNKNOWN, output_dtypes
@@ -33,6 +33,8 @@ from edgewise.formats.onnx.wire import (
 from edgewise.formats.protobuf import Span, Wire
 from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
 
+#: Nodes, stored tensors and stated values in all graphs, bodies and calls of functions together.
+PART_LIMIT = 300_000
 #: Bodies and calls within one another.
 DEPTH_LIMIT = 64
 
@@ -333,8 +335,8 @@ class GraphReader:
             outputs = [outputs[k] if k < len(outputs) else None for k in what.outputs]
         op = f"{node.domain}::{node.op}" if node.domain else node.op
         self.graph.layers.append(
-            Layer(_label(node), op, what.kind, arrange(inputs, what, self._append), tuple(outputs),
-                  dict(what.attributes), bodies)
+            Layer(_label(node), op, what.kind, arrange(inputs, what, self._append, rest=True),
+                  tuple(outputs), dict(what.attributes), bodies)
         )  # fmt: skip
 
     def _add_output(self, node: Node, position: int, dtypes: list[str]) -> int | None:

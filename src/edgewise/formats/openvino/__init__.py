@@ -6,14 +6,19 @@ An XML file with the network (`reader.py`, `ops.py`) and a `.bin` beside it with
 from __future__ import annotations
 
 from edgewise.archive import File
+from edgewise.formats.contract import Level, Sibling
 from edgewise.graph import Graph
 
 NAME = "openvino"
 EXTENSIONS = (".xml",)
+LEVEL: Level = "graph"
+SIBLINGS = (Sibling(".xml", ".bin"),)
+LIMITS = {"layers and tensors": 600_000}
+SOURCES = ("https://docs.openvino.ai/2025/documentation/openvino-ir-format.html",)
 
 
 def recognise(head: bytes, name: str) -> float:
-    """See `registry.Format.recognise`. The root element is `net`, and it names its version."""
+    """See `contract.Format.recognise`. The root element is `net`, and it names its version."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not start.startswith(b"<"):
         return 0.0
@@ -26,7 +31,7 @@ def recognise(head: bytes, name: str) -> float:
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`, and `reader.read`."""
+    """See `contract.Format.read`, and `reader.read`."""
     from edgewise.formats.openvino import reader
 
     return reader.read(file)

@@ -34,7 +34,7 @@ Port = tuple[int, int]
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format.read`.
+    """See `contract.Format.read`.
 
     Raises:
         RejectedModel: it is no valid IR: no XML, an edge from nowhere, a constant that does not

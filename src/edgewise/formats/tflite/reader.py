@@ -174,7 +174,7 @@ class _Model:
             tensors[first].name if first is not None else op,
             op,
             translated.kind,
-            arrange(list(operator.inputs), translated, _no_tensor),
+            arrange(operator.inputs, translated, _no_tensor, rest=True),
             operator.outputs,
             dict(translated.attributes),
         )
