@@ -37,8 +37,6 @@ _OPEN = {
     "rosetta/gatednet/openvino/gatednet__base.dyn.xml",
     "rosetta/gatednet/openvino/gatednet__base.fp16.xml",
     "rosetta/gatednet/openvino/gatednet__base.fp32.xml",
-    "rosetta/gatednet/coreml/gatednet__base.pal6.mlpackage",
-    "rosetta/miniattn/coreml/miniattn__base.pal6.mlpackage",
 }
 _READ = {"parsed", "opaque"}
 
@@ -64,7 +62,8 @@ def rows() -> Iterator[Row]:
     csv.field_size_limit(1 << 30)
     with manifest.open(newline="", encoding="utf-8") as stream:
         for line in csv.DictReader(stream):
-            if line["format"] not in _OTHERS and not line["file"].startswith("fields/"):
+            there = (KNOWN / line["file"]).exists()
+            if there and line["format"] not in _OTHERS and not line["file"].startswith("fields/"):
                 yield _row(line)
 
 

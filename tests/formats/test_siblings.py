@@ -55,9 +55,9 @@ def test_a_path_downwards(tmp_path: Path) -> None:
 
 
 def test_weights_in_a_companion(tmp_path: Path) -> None:
-    other = beside(tmp_path, "net.bin")
+    other, model = beside(tmp_path, "net.bin"), beside(tmp_path, "net.param")
     assert bytes(siblings.stored(other, "net.bin", 4, 3).load()) == b"bin"
     with pytest.raises(InputError, match="ends before"):
         siblings.stored(other, "net.bin", 4, 30).load()
     with pytest.raises(InputError, match=r"'net\.bin' are missing"):
-        siblings.stored(None, siblings.expected(DiskFile(other.path), PATTERNS), 0, 1).load()
+        siblings.stored(None, siblings.expected(model, PATTERNS), 0, 1).load()

@@ -7,10 +7,15 @@ layers into kinds. The text form of pnnx, which starts with the same number, is 
 from __future__ import annotations
 
 from edgewise.archive import File
+from edgewise.formats.contract import Level, Sibling
 from edgewise.graph import Graph
 
 NAME = "ncnn"
 EXTENSIONS = (".param", ".param.bin")
+LEVEL: Level = "graph"
+SIBLINGS = (Sibling(".param.bin", ".bin"), Sibling(".param", ".bin"))
+LIMITS = {"dimensions of a tensor": 64}
+SOURCES = ("https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure",)
 #: The number that both forms start with.
 MAGIC = 7767517
 _TEXT = b"7767517"
@@ -18,7 +23,7 @@ _BINARY = MAGIC.to_bytes(4, "little")
 
 
 def recognise(head: bytes, name: str) -> float:
-    """See `registry.Format`. Text needs the number in a line of its own, and two counts."""
+    """See `contract.Format`. Text needs the number in a line of its own, and two counts."""
     lower = name.lower()
     if head.startswith(_BINARY):
         return 0.9
@@ -31,7 +36,7 @@ def recognise(head: bytes, name: str) -> float:
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format`, and `reader.read`."""
+    """See `contract.Format`, and `reader.read`."""
     from edgewise.formats.ncnn import reader
 
     return reader.read(file)

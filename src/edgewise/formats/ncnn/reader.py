@@ -21,7 +21,7 @@ _CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format`. Of the weights only where each starts is read.
+    """See `contract.Format`. Of the weights only where each starts is read.
 
     Raises:
         RejectedModel: it is no valid list of layers; says where it breaks.

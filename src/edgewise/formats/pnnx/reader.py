@@ -56,7 +56,7 @@ class Operator:
 
 
 def read(file: File) -> Graph:
-    """See `registry.Format`. No byte of the weights is touched.
+    """See `contract.Format`. No byte of the weights is touched.
 
     Raises:
         RejectedModel: it is no valid text of pnnx; says where it breaks.
