@@ -8,8 +8,8 @@ waits for each answer; requests per second, p99 and the server's CPU time per re
 such callers. The floor is the runtime called in a loop on the servers' core, in every round.
 Servers run one after the other, or `--together`: all are up at once and asked by turns, which shows
 small differences also where the machine's speed changes (but a peer that polls takes from others).
-Peers that are not installed in `.venv-peers` (`make peers`) are left out and said so. Compare
-within a run, not between runs.
+Peers that are not installed in `.venv-peers` (`make peers`), do not start or answer with errors are
+left out and said so. Compare within a run, not between runs.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ MLSERVER = Path(os.environ.get("EDGEWISE_MLSERVER", HERE.parent / ".venv-mlserve
 SHAPE = (1, 3, 64, 64)
 SERVER_CORE, LOAD_CORE = 0, 1
 CALLERS = 8
+#: What a server may take to start, and how long it may answer with errors meanwhile.
+START_S, ERRORS_S = 90.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class Server:
     body: bytes
     python: Path
     module: str
+
+
+class LeftOut(Exception):
+    """A server that cannot be measured, and why."""
+
+
+#: What a server can do to be left out; RuntimeError is an answer that is none.
+_UNUSABLE = (LeftOut, RuntimeError, OSError, asyncio.IncompleteReadError, ValueError)
 
 
 def main() -> None:
@@ -91,30 +101,43 @@ def compare(group: list[Server], model: Path, given: argparse.Namespace) -> None
             if not installed(server):
                 print(f"{server.name:12} not installed ({server.module})")
                 continue
-            pid, port = stack.enter_context(started(server, model))
-            asyncio.run(load(server, port, CALLERS, 1.0))
+            try:
+                pid, port = stack.enter_context(started(server, model))
+                asyncio.run(load(server, port, CALLERS, 1.0))
+            except _UNUSABLE as why:
+                print(f"{server.name:12} left out: {why}", flush=True)
+                continue
             up.append((server, pid, port))
             seen[server.name] = Seen()
         for _ in range(given.rounds):
             floor_ms = bare(model)
             for server, pid, port in up:
-                measure(server, pid, port, seen[server.name], given.seconds)
-                seen[server.name].floor_ms.append(floor_ms)
+                try:
+                    measure(server, pid, port, seen[server.name], given.seconds)
+                    seen[server.name].floor_ms.append(floor_ms)
+                except _UNUSABLE as why:
+                    seen[server.name].failed.append(str(why))
     for name, each in seen.items():
         report(name, each)
 
 
 def measure(server: Server, pid: int, port: int, seen: Seen, seconds: float) -> None:
     """One round: a caller alone, then several."""
-    seen.alone_ms.append(asyncio.run(load(server, port, 1, seconds / 2, seen.failed)))
+    alone_ms = asyncio.run(load(server, port, 1, seconds / 2, seen.failed))
     before_ms = cpu_ms(pid)
     taken = asyncio.run(load(server, port, CALLERS, seconds, seen.failed))
+    if not (len(alone_ms) and len(taken)):
+        raise LeftOut("none of a round's requests was answered")
+    seen.alone_ms.append(alone_ms)
     seen.cpu_ms.append((cpu_ms(pid) - before_ms) / len(taken))
     seen.rates.append(len(taken) / seconds)
     seen.tails_ms.append(float(np.quantile(taken, 0.99)))
 
 
 def report(name: str, seen: Seen) -> None:
+    if not seen.floor_ms:
+        print(f"{name:12} left out: no round was answered, as: {seen.failed[0]}", flush=True)
+        return
     floor_ms, rates = np.array(seen.floor_ms), np.array(seen.rates)
     medians_ms = np.array([np.median(each) for each in seen.alone_ms])
     alone_ms = np.concatenate(seen.alone_ms)
@@ -304,7 +327,8 @@ def started(server: Server, model: Path) -> Iterator[tuple[int, int]]:
         wait_for(server, port, process)
         yield process.pid, port
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(15)
         with contextlib.suppress(ProcessLookupError):
@@ -312,15 +336,24 @@ def started(server: Server, model: Path) -> Iterator[tuple[int, int]]:
 
 
 def wait_for(server: Server, port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 90
+    """Until it answers; as long as it loads, it may also answer with errors for a while.
+
+    Raises:
+        LeftOut: it ended, or did not come to it.
+    """
+    end, why = time.monotonic() + START_S, "it does not answer"
     while time.monotonic() < end:
         if process.poll() is not None:
-            raise SystemExit(f"{server.name} ended with status {process.returncode}")
-        with contextlib.suppress(OSError, RuntimeError, asyncio.IncompleteReadError, ValueError):
+            raise LeftOut(f"it ended with status {process.returncode}")
+        try:
             asyncio.run(load(server, port, 1, 0.01))
             return
+        except _UNUSABLE as error:
+            if isinstance(error, RuntimeError):
+                why = str(error)
+                end = min(end, time.monotonic() + ERRORS_S)
         time.sleep(0.25)
-    raise SystemExit(f"{server.name} does not answer")
+    raise LeftOut(why)
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import threading
 import time
 
@@ -18,6 +19,8 @@ from tritonclient.grpc import service_pb2  # noqa: E402
 from tritonclient.utils import InferenceServerException  # noqa: E402
 
 from edgewise.errors import UsageError  # noqa: E402
+from edgewise.protocol.grpc import codec  # noqa: E402
+from edgewise.protocol.messages import Tensor  # noqa: E402
 from edgewise.server.settings import Settings  # noqa: E402
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -331,6 +334,38 @@ def test_a_body_above_the_limit_is_refused():
         call(door, raw_request("echo", np.zeros(20_000, np.float32)))
         error = refused(door, raw_request("echo", np.zeros(30_000, np.float32)))
         assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelMetadata", "ModelStreamInfer"])
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_a_message_that_inflates_without_end_is_one_calls_fault(method, compression):
+    """50 MB that travel as 50 kB, over a connection on which others' calls go on."""
+    with door_with(body_bytes=100_000) as small, grpc.insecure_channel(small.address) as channel:
+        live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
+        bomb = bytes(50_000_000)
+        path = f"/inference.GRPCInferenceService/{method}"
+        before = live.future(b"", timeout=10)
+        if method == "ModelStreamInfer":
+            call = channel.stream_stream(path)(iter([bomb]), compression=compression)
+            assert b"above the limit" in next(call)
+        else:
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(path)(bomb, compression=compression, timeout=10)
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert before.result() == live(b"", timeout=10) == b"\x08\x01"
+
+
+def test_compressed_messages_are_read_and_damaged_ones_refused(door):
+    body = codec.encode_request("echo", "", [Tensor("x", "FP32", (4096,), np.ones(4096, "f4"))])
+    with grpc.insecure_channel(door.address) as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for compression in (grpc.Compression.Gzip, grpc.Compression.Deflate):
+            answer = codec.decode_answer(infer(body, compression=compression, timeout=10))
+            assert (answer.outputs[0].values == 1).all()
+        for damaged in (gzip.compress(body)[:-9], b"\x1f\x8b" + bytes(100), b"\x78\x9c\xff"):
+            with pytest.raises(grpc.RpcError) as caught:
+                infer(damaged, timeout=10)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 def test_a_body_that_does_not_arrive_is_given_up():

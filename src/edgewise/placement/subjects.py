@@ -222,7 +222,8 @@ def _kind(given: Inputs | None, inputs: Sequence[Port], how: Preprocess) -> Kind
 
 def wire_port(port: Port) -> wire.Port:
     """A model's input as the protocol's metadata would state it."""
-    from edgewise.server.pool.ports import DATATYPE_OF, stated
+    from edgewise.protocol.messages import DATATYPE_OF
+    from edgewise.server.pool.ports import stated
 
     sizes = [each if isinstance(each, int) else -1 for each in stated(port) or ()]
     return wire.Port(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), sizes)

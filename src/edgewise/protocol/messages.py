@@ -26,8 +26,8 @@ DATATYPES: dict[str, str] = {
     "FP32": "float32",
     "FP64": "float64",
 }
-
-
+#: The datatype of a model's type by its numpy name; `string` is what runtimes call text.
+DATATYPE_OF = {numpy: datatype for datatype, numpy in DATATYPES.items()} | {"string": "BYTES"}
 #: In whole µs longer times are not exact, and infinite ones not at all.
 _LONG_MS = 1e12
 

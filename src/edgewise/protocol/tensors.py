@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ from edgewise.protocol.messages import DATATYPES, BadRequest, Tensor
 MAX_DIMENSIONS = 32
 _DTYPES = {name: np.dtype(numpy).newbyteorder("<") for name, numpy in DATATYPES.items()}
 _LENGTH = struct.Struct("<I")
+#: What JSON has no numbers for, as strings: protobuf's JSON, numpy and the usual clients have them.
+NO_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def from_raw(
@@ -81,6 +83,9 @@ def from_elements(name: str, datatype: str, shape: Sequence[int], elements: list
     if datatype == "BYTES":
         return Tensor(name, datatype, shape, _as_bytes(name, elements, kinds))
     kind = _DTYPES[datatype].kind
+    if kind == "f" and str in kinds:
+        elements = [NO_NUMBERS.get(x, x) if type(x) is str else x for x in elements]
+        kinds = set(map(type, elements))
     if not kinds <= _PYTHON_TYPES[kind]:
         raise BadRequest(
             f"the tensor '{name}' has elements of JSON's kind "
@@ -121,6 +126,17 @@ def checked_shape(name: str, datatype: str, shape: Sequence[int]) -> tuple[int, 
         if type(each) is not int or each < 0:
             raise BadRequest(f"the tensor '{name}' has the shape {list(shape)}")
     return tuple(shape)
+
+
+def check_offered(output: str, parameters: Container[str]) -> None:
+    """Whether a wanted output's parameters ask for no more than there is.
+
+    Raises:
+        BadRequest: they do.
+    """
+    for name in ("classification", "shared_memory_region"):
+        if name in parameters:
+            raise BadRequest(f"output '{output}': '{name}' is not offered here")
 
 
 _PYTHON_TYPES: dict[str, set[type]] = {

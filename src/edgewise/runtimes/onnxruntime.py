@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewise.errors import RuntimeRefused
+from edgewise.errors import InputError, RuntimeRefused
 from edgewise.records import LayerTime, Port, RuntimeInfo
 from edgewise.runtimes.refusal import not_importable, refusals
 
@@ -81,7 +81,10 @@ def load(
         session = onnxruntime.InferenceSession(str(path), options, providers=in_order)
     if session.get_providers()[0] != provider:
         raise RuntimeRefused(f"ONNX Runtime could not start {provider} and fell back")
-    return OnnxRuntimeSession(session)
+    has_strings = any(
+        "string" in each.type for each in (*session.get_inputs(), *session.get_outputs())
+    )
+    return (_WithStrings if has_strings else OnnxRuntimeSession)(session)
 
 
 class OnnxRuntimeSession:
@@ -93,7 +96,9 @@ class OnnxRuntimeSession:
         self.outputs = tuple(_port(each) for each in session.get_outputs())
         self._binding = session.io_binding()
         self._fed: Mapping[str, Array] = {}
-        self.invoke = functools.partial(session.run_with_iobinding, self._binding)
+        self.invoke: Callable[[], Any] = functools.partial(
+            session.run_with_iobinding, self._binding
+        )
 
     def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """See `Session.resize`. ONNX Runtime takes any size of a free dimension, no other."""
@@ -131,6 +136,44 @@ class OnnxRuntimeSession:
         events = json.loads(report.read_text())
         report.unlink()
         return _per_layer(events, runs)
+
+
+class _WithStrings(OnnxRuntimeSession):
+    """ONNX Runtime binds no strings: they are copied in and out by the call."""
+
+    def __init__(self, session: Any) -> None:
+        super().__init__(session)
+        self._given: dict[str, Array] = {}
+        self._taken: list[Array] = []
+        self.invoke = self._run
+
+    def feed(self, values: Mapping[str, Array]) -> None:
+        """See `Session.feed`. Strings come as bytes, of UTF-8.
+
+        Raises:
+            InputError: they are not.
+        """
+        self._given = {name: _as_text(name, value) for name, value in values.items()}
+
+    def _run(self) -> None:
+        self._taken = self._session.run(None, self._given)
+
+    def results(self) -> dict[str, Array]:
+        """See `Session.results`."""
+        return {port.name: array for port, array in zip(self.outputs, self._taken, strict=True)}
+
+
+def _as_text(name: str, value: Array) -> Array:
+    import numpy as np
+
+    if value.dtype.kind != "O":
+        return value
+    text = np.empty(value.size, dtype=object)
+    try:
+        text[:] = [bytes(each).decode() for each in value.flat]
+    except UnicodeDecodeError as error:
+        raise InputError(f"the input '{name}' holds a string that is no UTF-8") from error
+    return text.reshape(value.shape)
 
 
 def _check_shape(name: str, stated: tuple[int | str, ...], wanted: tuple[int, ...]) -> None:

@@ -4,7 +4,7 @@ They are seeded and respect type and shape. Floating point is uniform in [0, 1).
 16 bits use their whole range, as quantised models do; wider ones are 0 or 1, because they are
 indices (token ids, positions) that must stay inside a table of unknown length. An integer vector
 with as many elements as an output has dimensions, beside other inputs, is taken for that output's
-shape.
+shape. Strings are "0".
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ def _random(port: Port, shape: tuple[int, ...], generator: np.random.Generator) 
         return generator.integers(0, 2, shape, port.dtype)
     if port.dtype == "bool":
         return generator.integers(0, 2, shape, "uint8").astype("bool")
+    if port.dtype == "string":
+        return np.full(shape, b"0", dtype=object)
     raise RuntimeRefused(
         f"input {port.name!r} is of type {port.dtype}: no values can be made up (use --input)"
     )

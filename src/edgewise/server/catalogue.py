@@ -15,13 +15,12 @@ from msgspec import structs
 
 from edgewise.errors import InputError
 from edgewise.family import Family, Variant, load_family
-from edgewise.protocol.messages import DATATYPES, BadRequest, Tensor, UnknownModel
+from edgewise.protocol.messages import DATATYPE_OF, BadRequest, Tensor, UnknownModel
 from edgewise.protocol.metadata import VERSION, ModelMetadata, TensorMetadata
 from edgewise.records import Port
 
 #: The pool of this machine's worker processes; every endpoint is a pool of its own.
 LOCAL = "local"
-_DATATYPE_OF = {numpy: datatype for datatype, numpy in DATATYPES.items()}
 #: Kinds of inputs for which a family remembers who takes them.
 _REMEMBERED = 64
 
@@ -279,7 +278,7 @@ def _shapes(ports: Sequence[Port]) -> list[tuple[str, tuple[int, ...]]]:
 
 def _metadata(ports: Sequence[Port]) -> tuple[TensorMetadata, ...]:
     return tuple(
-        TensorMetadata(port.name, _DATATYPE_OF.get(port.dtype, "BYTES"), _free(port))
+        TensorMetadata(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), _free(port))
         for port in ports
     )
 
@@ -290,7 +289,7 @@ def _free(port: Port) -> tuple[int, ...]:
 
 
 def _fits(tensor: Tensor, port: Port) -> bool:
-    if _DATATYPE_OF.get(port.dtype) != tensor.datatype:
+    if DATATYPE_OF.get(port.dtype) != tensor.datatype:
         return False
     wanted = _free(port)
     # A batch of several is no different question: a first dimension of 1 may be any.

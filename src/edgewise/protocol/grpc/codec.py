@@ -11,6 +11,7 @@ from edgewise.protocol.grpc import contents, parameters
 from edgewise.protocol.grpc import raw as wire
 from edgewise.protocol.grpc.schema import message
 from edgewise.protocol.messages import BadRequest, InferResult, Tensor
+from edgewise.protocol.tensors import check_offered
 
 _REQUEST = message("ModelInferRequest")
 _RESPONSE = message("ModelInferResponse")
@@ -56,11 +57,13 @@ def decode_request(content: bytes) -> Asked:
     heads = request.inputs
     if not heads:
         raise BadRequest("the request has no inputs")
-    if any(_SHARED_MEMORY in each.parameters for each in (*heads, *request.outputs)):
+    if any(_SHARED_MEMORY in each.parameters for each in heads):
         raise BadRequest("shared memory is not offered", hint="send the tensor's contents")
     _check_once("input", [each.name for each in heads])
     wanted = tuple([each.name for each in request.outputs])
     _check_once("output", wanted)
+    for each in request.outputs:
+        check_offered(each.name, each.parameters)
     return Asked(
         model=request.model_name,
         version=request.model_version,

@@ -19,7 +19,7 @@ from msgspec import structs
 from edgewise.protocol.http import jsondata
 from edgewise.protocol.messages import DATATYPES, BadRequest, InferResult, Tensor
 from edgewise.protocol.metadata import VERSION, TensorMetadata
-from edgewise.protocol.tensors import from_raw, to_raw
+from edgewise.protocol.tensors import check_offered, from_raw, to_raw
 
 HEADER_LENGTH = b"inference-header-content-length"
 
@@ -273,9 +273,7 @@ def _is_binary(output: _Output, default: bool) -> bool:
     parameters = output.parameters
     if not parameters:
         return default
-    for name in ("classification", "shared_memory_region"):
-        if parameters.get(name):
-            raise BadRequest(f"output '{output.name}': '{name}' is not offered here")
+    check_offered(output.name, parameters)
     return _flag(parameters, "binary_data", default, f"output '{output.name}'")
 
 

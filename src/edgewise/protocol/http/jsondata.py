@@ -13,20 +13,21 @@ import math
 import re
 from collections.abc import Iterator
 from itertools import chain
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewise.protocol.messages import DATATYPES, BadRequest, Tensor
-from edgewise.protocol.tensors import checked_shape, from_elements
+from edgewise.protocol.tensors import NO_NUMBERS, checked_shape, from_elements
 
 #: Text decoded at a time; about 1 ms.
 _SLICE_BYTES = 128 * 1024
 _SLICE_ELEMENTS = 16 * 1024
 #: By what Python calls them.
-_NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+_NO_NUMBERS = {str(value): name for name, value in NO_NUMBERS.items()}
+_QUOTED = re.compile(rb'"(?:NaN|-?Infinity)"')
 _NESTED = re.compile(rb"\s*\[\s*\[")
 _NUMERIC = b"0123456789+-.eE \t\r\n" + b"trufalse"
 _BRACKETS_TO_BLANKS = bytes.maketrans(b"[]", b"  ")
@@ -49,6 +50,7 @@ def _decoder(datatype: str) -> msgspec.json.Decoder[list[Any]]:
     return msgspec.json.Decoder(list[Annotated[int, bounds]])
 
 
+_WITH_STRINGS = msgspec.json.Decoder(list[float | Literal["NaN", "Infinity", "-Infinity"]])
 _DECODERS = {datatype: _decoder(datatype) for datatype in DATATYPES}
 
 
@@ -57,7 +59,8 @@ def decode(
 ) -> Tensor:
     """A tensor from the text of its `data`.
 
-    BYTES are strings as UTF-8, or base64 where the caller says so. FP16 has no JSON form.
+    BYTES are strings as UTF-8, or base64 where the caller says so. FP16 has no JSON form. Among
+    floating-point numbers may be "NaN", "Infinity" and "-Infinity", as `encode` writes them.
 
     Raises:
         BadRequest: which input, and what is wrong with it.
@@ -101,6 +104,9 @@ def encode(values: NDArray[Any]) -> Iterator[bytes]:
 def _numbers(name: str, datatype: str, text: bytes, first: int) -> NDArray[Any]:
     """Flat data as an array; `first` is the index of its first element in the whole."""
     try:
+        if b'"' in text and np.dtype(DATATYPES[datatype]).kind == "f":
+            elements = _WITH_STRINGS.decode(text)
+            return from_elements(name, datatype, [len(elements)], elements).values  # type: ignore[return-value]
         return np.array(_DECODERS[datatype].decode(text), DATATYPES[datatype])
     except OverflowError as error:
         raise BadRequest(f"input '{name}': its data has a number above {datatype}'s") from error
@@ -149,7 +155,7 @@ def _list(name: str, text: bytes) -> list[Any]:
 
 
 def _flattened(name: str, shape: tuple[int, ...], text: bytes) -> bytes:
-    skeleton = text.translate(None, delete=_NUMERIC)
+    skeleton = _QUOTED.sub(b"0", text).translate(None, delete=_NUMERIC)
     if skeleton.strip(b"[],"):
         raise BadRequest(f"input '{name}': its data holds something that is no number")
     if len(skeleton) != _skeleton_length(shape) or skeleton != _skeleton(shape):

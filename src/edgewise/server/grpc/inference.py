@@ -17,6 +17,7 @@ from edgewise.protocol.grpc.status import details, refuse
 from edgewise.protocol.messages import BadRequest, InferRequest, ServingError, Stated
 from edgewise.protocol.metadata import VERSION
 from edgewise.server.grpc.access import Gate, headers_of
+from edgewise.server.grpc.compression import inflated
 from edgewise.server.http import stated
 from edgewise.server.http.answers import request_id
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from grpc.aio import ServicerContext
 
     from edgewise.server.service import Service
+    from edgewise.server.settings import Limits
 
 _log = logging.getLogger("edgewise.server.grpc")
 
@@ -43,10 +45,10 @@ class Inference:
     be limited and measured.
     """
 
-    def __init__(self, service: Service, gate: Gate, body_seconds: float) -> None:
+    def __init__(self, service: Service, gate: Gate, limits: Limits) -> None:
         self._service = service
         self._gate = gate
-        self._body_seconds = body_seconds
+        self._limits = limits
 
     async def unary(self, _: object, context: ServicerContext) -> bytes:
         """One request. A cancelled or disconnected call cancels its work."""
@@ -61,6 +63,7 @@ class Inference:
                 seen["received_ms"] = last_ms - first_ms
             else:
                 seen["arrived_ms"] = last_ms
+            content = await inflated(content, self._limits.body_bytes)
             return await self._answer(content, context, headers, seen)
         except ServingError as error:
             await refuse(context, error)
@@ -95,6 +98,7 @@ class Inference:
     ) -> bytes:
         seen = {"arrived_ms": time.monotonic() * 1000}
         try:
+            content = await inflated(content, self._limits.body_bytes)
             answer = await self._answer(content, context, headers, seen)
         except ServingError as error:
             answer = codec.encode_failure(codec.id_of(content))
@@ -103,13 +107,12 @@ class Inference:
         return wire.join(b"", _INFER_RESPONSE, [answer])
 
     async def _message(self, context: ServicerContext) -> bytes:
+        seconds = self._limits.body_seconds
         try:
-            async with asyncio.timeout(self._body_seconds):
+            async with asyncio.timeout(seconds):
                 content = await context.read()
         except TimeoutError as error:
-            raise BadRequest(
-                f"the request did not arrive within {self._body_seconds:g} s"
-            ) from error
+            raise BadRequest(f"the request did not arrive within {seconds:g} s") from error
         if content is EOF:
             raise BadRequest("a call without a request")
         whole: bytes = content

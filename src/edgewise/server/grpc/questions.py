@@ -13,6 +13,7 @@ from edgewise.protocol.grpc.status import refuse
 from edgewise.protocol.messages import BadRequest, ServingError
 from edgewise.protocol.metadata import VERSION, TensorMetadata
 from edgewise.server.grpc.access import Gate, headers_of
+from edgewise.server.grpc.compression import inflated
 
 if TYPE_CHECKING:
     from grpc.aio import ServicerContext
@@ -29,10 +30,13 @@ _UNSAID = frozenset({"cache_hit", "cache_miss"})
 class Questions:
     """The protocol's unary methods other than `ModelInfer`."""
 
-    def __init__(self, service: Service, gate: Gate, statistics: Statistics) -> None:
+    def __init__(
+        self, service: Service, gate: Gate, statistics: Statistics, body_bytes: int
+    ) -> None:
         self._service = service
         self._gate = gate
         self._statistics = statistics
+        self._body_bytes = body_bytes
 
     def handlers(self) -> dict[str, Handler]:
         """By method; they take and give serialised messages."""
@@ -55,6 +59,7 @@ class Questions:
             try:
                 if name not in _OPEN:
                     self._gate.check(headers_of(context))
+                content = await inflated(content, self._body_bytes)
                 answered: bytes = answer(_parsed(request, content)).SerializeToString()
             except ServingError as error:
                 await refuse(context, error)

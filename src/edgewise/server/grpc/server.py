@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import UsageError
+from edgewise.server.grpc.compression import SETTING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,9 +83,9 @@ class GrpcServer:
         if (statistics := self._statistics) is None:
             statistics = Statistics()
             self._service.subscribe(statistics.listen)
-        gate = Gate(self._settings.token)
-        inference = Inference(self._service, gate, self._settings.limits.body_seconds)
-        questions = Questions(self._service, gate, statistics)
+        gate, limits = Gate(self._settings.token), self._settings.limits
+        inference = Inference(self._service, gate, limits)
+        questions = Questions(self._service, gate, statistics, limits.body_bytes)
         methods = {
             name: grpc.unary_unary_rpc_method_handler(handler)
             for name, handler in questions.handlers().items()
@@ -128,6 +129,7 @@ async def serve_grpc(
 def _options(settings: Settings) -> list[tuple[str, int]]:
     limits = settings.limits
     return [
+        SETTING,
         ("grpc.max_receive_message_length", limits.body_bytes),
         ("grpc.max_send_message_length", -1),
         ("grpc.max_allowed_incoming_connections", limits.connections),

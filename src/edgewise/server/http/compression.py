@@ -10,10 +10,11 @@ from edgewise.protocol.messages import BadRequest, ServingError
 from edgewise.server.http.exchange import too_large
 
 #: What zlib calls the format: gzip's header, zlib's header.
-_FORMATS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+GZIP, DEFLATE = 31, 15
+_FORMATS = {b"gzip": GZIP, b"x-gzip": GZIP, b"deflate": DEFLATE}
 #: Above this the work is done in a thread: zlib works without the interpreter's lock. A kilobyte
 #: may inflate to a megabyte.
-_INLINE_DEFLATED_BYTES, _INLINE_BYTES = 1024, 64 * 1024
+INLINE_BYTES, _INLINE_PLAIN_BYTES = 1024, 64 * 1024
 
 
 class UnknownEncoding(ServingError):
@@ -40,9 +41,9 @@ async def inflated(
         raise UnknownEncoding(
             f"the body is encoded as '{encoding.decode('latin-1'):.40}'", hint="gzip or deflate"
         )
-    if len(body) <= _INLINE_DEFLATED_BYTES:
-        return _inflate(body, window, limit_bytes)
-    return await asyncio.to_thread(_inflate, body, window, limit_bytes)
+    if len(body) <= INLINE_BYTES:
+        return inflate(body, window, limit_bytes)
+    return await asyncio.to_thread(inflate, body, window, limit_bytes)
 
 
 def wanted(headers: Mapping[bytes, bytes]) -> bytes | None:
@@ -57,12 +58,16 @@ def wanted(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 async def compressed(body: bytes, encoding: bytes) -> bytes:
     """A body in an encoding of `wanted`."""
-    if len(body) <= _INLINE_BYTES:
+    if len(body) <= _INLINE_PLAIN_BYTES:
         return _compress(body, _FORMATS[encoding])
     return await asyncio.to_thread(_compress, body, _FORMATS[encoding])
 
 
-def _inflate(body: bytes | memoryview, window: int, limit_bytes: int) -> bytes:
+def inflate(body: bytes | memoryview, window: int, limit_bytes: int) -> bytes:
+    """A body out of one of the two formats.
+
+    Raises: BadRequest, TooLarge: as `inflated`.
+    """
     inflater = zlib.decompressobj(window)
     try:
         content = inflater.decompress(body, limit_bytes)

@@ -140,7 +140,7 @@ class Hosted:
     def _run_one(self, values: Values, times: Times) -> tuple[Tensor, ...] | EdgewiseError:
         try:
             return self._tensors(self._infer(values, times))
-        except RuntimeRefused as error:
+        except (RuntimeRefused, InputError) as error:
             return error
 
     def _can_join(self, prepared: Sequence[Values]) -> bool:
@@ -163,6 +163,8 @@ class Hosted:
         times.preprocess_ms += 1e3 * (perf_counter() - started)
         try:
             results = self._infer(joined, times)
+        except InputError:
+            return {}
         except RuntimeRefused:
             self._batches = False
             return {}

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewise.protocol.messages import DATATYPES, BadRequest, Tensor
+from edgewise.protocol.messages import DATATYPE_OF, DATATYPES, BadRequest, Tensor
 from edgewise.records import Port
 
 Array = NDArray[Any]
-#: Datatypes of the Open Inference Protocol by numpy's name.
-DATATYPE_OF = {numpy: datatype for datatype, numpy in DATATYPES.items()}
 
 
 def stated(port: Port) -> tuple[int | str, ...] | None:
@@ -24,7 +22,8 @@ def stated(port: Port) -> tuple[int | str, ...] | None:
 def arrays(
     model: str, ports: Sequence[Port], tensors: Sequence[Tensor], *, any_batch: bool
 ) -> dict[str, Array]:
-    """The arrays of a request by input. With `any_batch` a first size of 1 may be any.
+    """The arrays of a request by input, of strings as bytes. With `any_batch` a first size of 1
+    may be any; a size of 0 is for dimensions that the model leaves free.
 
     Raises:
         BadRequest: an input is missing, unknown or given twice, or has another type or shape.
@@ -48,7 +47,7 @@ def _array(model: str, port: Port, tensor: Tensor, any_batch: bool) -> Array:
     wanted = DATATYPE_OF.get(port.dtype)
     if wanted is None:
         raise BadRequest(f"'{model}': its input '{port.name}' is {port.dtype}, which is not served")
-    if tensor.datatype != wanted or isinstance(tensor.values, tuple):
+    if tensor.datatype != wanted:
         raise BadRequest(f"'{model}': the input '{port.name}' is {tensor.datatype}, not {wanted}")
     sizes = stated(port)
     if sizes is not None and not _fits(sizes, tensor.shape, any_batch):
@@ -56,16 +55,18 @@ def _array(model: str, port: Port, tensor: Tensor, any_batch: bool) -> Array:
             f"'{model}': the input '{port.name}' has the shape {_words(tensor.shape)}, "
             f"not {_words(sizes)}"
         )
-    if 0 in tensor.shape:
-        raise BadRequest(f"'{model}': the input '{port.name}' is empty ({_words(tensor.shape)})")
-    return tensor.values
+    if not isinstance(tensor.values, tuple):
+        return tensor.values
+    strings = np.empty(len(tensor.values), dtype=object)
+    strings[:] = tensor.values
+    return strings.reshape(tensor.shape)
 
 
 def _fits(sizes: Sequence[int | str], shape: Sequence[int], any_batch: bool) -> bool:
     if len(sizes) != len(shape):
         return False
     return all(
-        isinstance(size, str) or size == given or (axis == 0 and size == 1 and any_batch)
+        isinstance(size, str) or size == given or (axis == 0 and size == 1 <= given and any_batch)
         for axis, (size, given) in enumerate(zip(sizes, shape, strict=True))
     )
 
@@ -74,7 +75,7 @@ def _words(shape: Sequence[int | str]) -> str:
     return "[" + ", ".join(str(size) for size in shape) + "]"
 
 
-_DATATYPE_OF_DTYPE = {np.dtype(numpy): datatype for numpy, datatype in DATATYPE_OF.items()}
+_DATATYPE_OF_DTYPE = {np.dtype(numpy): datatype for datatype, numpy in DATATYPES.items()}
 
 
 def tensor(name: str, array: Array) -> Tensor:
