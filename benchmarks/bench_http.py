@@ -5,6 +5,9 @@ warm connection each, so that whatever else the machine does hits all alike. "ba
 and sends the same answer back without looking at it; "decoding" makes an array of the input and
 encodes the answer, as every service has to, without a check; ours does it with all checks.
 
+"kept": with the C library's allocator set as ours is (`server.http.memory`). "plain ASGI": our
+application on uvicorn as it is, without our own protocol below it.
+
 python benchmarks/bench_http.py [REQUESTS]
 """
 
@@ -16,6 +19,7 @@ import multiprocessing
 import socket
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -23,6 +27,7 @@ import numpy as np
 
 from edgewise.protocol.messages import InferRequest, InferResult, Tensor
 from edgewise.protocol.metadata import ModelMetadata
+from edgewise.server.http.app import App
 from edgewise.server.settings import Settings
 
 _PIXELS = (1, 224, 224, 3)
@@ -44,6 +49,10 @@ class NoService:
 
     async def infer(self, _: InferRequest) -> InferResult:
         return self.result
+
+    def ask(self, _: InferRequest, told: Callable[[InferResult], None]) -> Callable[[], None]:
+        asyncio.get_running_loop().call_soon(told, self.result)
+        return lambda: None
 
     def subscribe(self, _: Any) -> None:
         pass
@@ -110,11 +119,16 @@ def _decoding(content: bytes) -> Any:
 
 
 async def _starlette(told: Connection, endpoint: Any) -> None:
-    import uvicorn
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    app = Starlette(routes=[Route("/v2/models/{model}/infer", endpoint, methods=["POST"])])
+    route = Route("/v2/models/{model}/infer", endpoint, methods=["POST"])
+    await _uvicorn(told, Starlette(routes=[route]))
+
+
+async def _uvicorn(told: Connection, app: Any) -> None:
+    import uvicorn
+
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="error", access_log=False, http="httptools",
                        lifespan="off")
@@ -128,19 +142,26 @@ async def _starlette(told: Connection, endpoint: Any) -> None:
     await running
 
 
-async def _edgewise(told: Connection) -> None:
-    from edgewise.server.http.app import App
-    from edgewise.server.http.server import serve_http
+async def _plain(told: Connection) -> None:
+    """Our application on uvicorn as it is."""
+    await _uvicorn(told, _app(Settings(port=0)))
 
-    settings = Settings(port=0)
-    app = App(
+
+def _app(settings: Settings) -> App:
+    return App(
         NoService(),  # type: ignore[arg-type]
         settings,
         metrics=lambda: (b"", ""),
         page=bytes,
         snapshot=dict,
     )
-    server = await serve_http(app, settings)
+
+
+async def _edgewise(told: Connection) -> None:
+    from edgewise.server.http.server import serve_http
+
+    settings = Settings(port=0)
+    server = await serve_http(_app(settings), settings)
     told.send(server.port)
     await asyncio.to_thread(told.recv)
     await server.close()
@@ -151,13 +172,19 @@ def _server(told: Connection, which: str) -> None:
 
     from edgewise.protocol.http.codec import Asked
     from edgewise.server.http import answers
+    from edgewise.server.http.memory import keep_freed_memory
 
+    if which.startswith("kept "):
+        which = which.removeprefix("kept ")
+        keep_freed_memory()
     answer = answers.of_result(NoService().result, Asked((), {}))
     content = b"".join(answer.body)
     if which == "bare":
         uvloop.run(_starlette(told, _bare(content)))
     elif which == "decoding":
         uvloop.run(_starlette(told, _decoding(content)))
+    elif which == "plain ASGI":
+        uvloop.run(_plain(told))
     else:
         uvloop.run(_edgewise(told))
 
@@ -201,18 +228,18 @@ def main() -> None:
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
     context = multiprocessing.get_context("spawn")
     servers = {}
-    for which in ("bare", "decoding", "Edgewise"):
+    for which in ("bare", "kept bare", "decoding", "kept decoding", "kept plain ASGI", "Edgewise"):
         mine, its = multiprocessing.Pipe()
         process = context.Process(target=_server, args=(its, which))
         process.start()
         servers[which] = (process, mine, mine.recv())
     ports = [port for _, _, port in servers.values()]
-    print("body                 server       p50 ms   p90 ms   p99 ms")
+    print("body                 server             p50 ms   p90 ms   p99 ms")
     bodies = {"JSON, 64 numbers": small_json(), "binary, 600 kB": large_binary()}
     for name, (body, head) in bodies.items():
         for server, times in zip(servers, measure(ports, body, head, requests), strict=True):
             p50, p90, p99 = np.percentile(times, [50, 90, 99])
-            print(f"{name:20} {server:10} {p50:8.3f} {p90:8.3f} {p99:8.3f}")
+            print(f"{name:20} {server:16} {p50:8.3f} {p90:8.3f} {p99:8.3f}")
     for process, told, _ in servers.values():
         told.send(None)
         process.join()

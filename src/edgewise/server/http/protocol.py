@@ -5,6 +5,8 @@ last byte, so that the handler wakes once; a caller that leaves ends the work do
 bodies and pauses have time limits, kept by one sweep over all connections instead of a timer per
 request; connections above the limit are turned away with an answer; and a connection whose body
 was not wanted stays open a little so that its caller can read why.
+
+What it takes from uvicorn is not all public: `tests/server/test_uvicorn_seam.py` lists it.
 """
 
 from __future__ import annotations
@@ -160,7 +162,7 @@ class Connection(HttpToolsProtocol):
         self._unbegun = None
         what = (one.exchange, one.path, one.headers, one.model, one.version)
         if not (one.exchange.whole and self.app.infer.begin(*what)):
-            self._start_asgi_task(one, self.app)  # type: ignore[arg-type]
+            self.spawn(one.run_asgi(self.app))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """A task that is waited for at the end."""
@@ -255,7 +257,8 @@ class Connection(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            cycle, app = self.pipeline.pop()
+            self.spawn(cycle.run_asgi(app))
             if self._newest is not None and not self._newest.whole:
                 self.deadline = time.monotonic() + self.state.limits.body_seconds
         elif self._newest is None or self._newest.whole:
