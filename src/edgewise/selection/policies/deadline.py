@@ -161,7 +161,7 @@ class DeadlinePolicy:
         self._next_probe = 0
         self._no_load = np.empty(0)
         quantiles_ms = with_error(table.quantiles_ms, network_error_ms)
-        self.prices = prices.free(
+        self.prices = prices.start(
             Prices(
                 gain=table.accuracy - self.rule.fallback,
                 quantiles_ms=quantiles_ms,

@@ -59,10 +59,18 @@ _ALIKE, _CHANCE = 0.1, 4.0
 _LULLS, _ENOUGH_GAPS = (0.25, 0.5, 0.7, 0.85, 0.95), 64
 
 
-def free(prices: Prices) -> Prices:
-    """The same with time for nothing: before anything is known about the traffic."""
-    nothing = np.zeros((1, _NODES, len(prices.gain) + 1))
-    return prices._replace(value=nothing, reach_ms=1.0, edges_ms=np.empty(0))
+def start(prices: Prices) -> Prices:
+    """Prices before anything is known about the traffic: of a ms beyond the fastest model, what it
+    brings at the most. That is right where the fastest is just fast enough for all that come, and
+    too high below; above, no more waits than the first few requests."""
+    mean_ms, gain = prices.quantiles_ms.mean(axis=1), prices.gain
+    fastest = int(np.argmin(mean_ms))
+    longer_ms = mean_ms - mean_ms[fastest]
+    slower = longer_ms > 0
+    per_ms = ((gain - gain[fastest])[slower] / longer_ms[slower]).max(initial=0.0)
+    value = np.zeros((1, _NODES, len(gain) + 1))
+    value[:, :, :-1] = -per_ms * longer_ms
+    return prices._replace(value=value, reach_ms=1.0, edges_ms=np.empty(0))
 
 
 def solve(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) -> Prices:
@@ -321,14 +329,15 @@ def _groups(values: Floats, groups: int) -> Floats:
 
 
 def _expected(grid_ms: Floats, traffic: Traffic, workers: int) -> tuple[Floats, Floats]:
-    """The mean wait that goes with a backlog, and its deviation; beyond what was seen, the wait
-    grows as the backlog does."""
+    """The mean wait that goes with a backlog, and its deviation. Above what was seen the wait grows
+    as the backlog does; below it falls to 0 with it, or a queue that was never seen short would
+    seem to be worth nothing when it is, and stay long for ever."""
     order = np.argsort(traffic.backlog_ms, kind="stable")
     groups = min(_WAITS, len(order))
     bounds = np.arange(groups) * len(order) // groups
     sizes = np.diff(np.append(bounds, len(order)))
     backlog, wait, spread = (
-        np.add.reduceat(column[order], bounds) / sizes
+        np.concatenate([[0.0], np.add.reduceat(column[order], bounds) / sizes])
         for column in (traffic.backlog_ms, traffic.wait_ms, traffic.spread_ms)
     )
     spread_ms = np.interp(grid_ms, backlog, spread)
