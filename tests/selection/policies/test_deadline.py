@@ -33,6 +33,7 @@ from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup
 
 ARTIFICIAL = Pair("artificial", 50, 25)
+HOME = Pair("home", 100, 30)
 
 
 def three() -> ProfileTable:
@@ -265,7 +266,7 @@ def test_attainment_raises_the_share_in_time_of_what_it_answers() -> None:
 
 
 def test_a_cold_model_is_left_alone_where_its_load_would_be_late() -> None:
-    policy = DeadlinePolicy(three())
+    policy = fitted(0.01)
     cold = np.array([500.0, 0.0, 0.0])
     assert policy.choose(150, now_ms=0).model == "large"
     assert policy.choose(150, load_ms=cold, now_ms=1).model == "middle"
@@ -275,13 +276,13 @@ def test_a_cold_model_is_left_alone_where_its_load_would_be_late() -> None:
 
 
 def test_an_uncertain_wait_lowers_the_probability() -> None:
-    policy = DeadlinePolicy(three())
+    policy = fitted(0.01)
     assert policy.choose(50, wait_ms=20, now_ms=0).probability == 1.0
     assert policy.choose(50, wait_ms=20, spread_ms=30, now_ms=1).probability < 1.0
 
 
 def test_it_follows_a_model_that_became_slow_and_comes_back() -> None:
-    policy = DeadlinePolicy(three())
+    policy = fitted(0.01)
     for _ in range(100):
         policy.observe("large", 400.0)
     assert policy.choose(150, now_ms=0).model == "middle"
@@ -292,14 +293,14 @@ def test_it_follows_a_model_that_became_slow_and_comes_back() -> None:
 
 
 def test_one_bad_sample_starves_nobody() -> None:
-    policy = DeadlinePolicy(three())
+    policy = fitted(0.01)
     policy.observe("large", 5000.0)
     policy.refit()
     assert policy.choose(150, now_ms=0).model == "large"
 
 
 def test_it_probes_what_it_has_not_seen_when_idle() -> None:
-    policy = DeadlinePolicy(three())
+    policy = fitted(0.01)
     probes: list[str] = []
     for request in range(3 * PROBE_AFTER):
         choice = policy.choose(150, now_ms=request * 1000.0)
@@ -315,6 +316,47 @@ def test_it_does_not_probe_while_requests_wait() -> None:
     policy = DeadlinePolicy(three())
     found = [policy.choose(150, wait_ms=5, now_ms=i * 9.0).probe for i in range(2 * PROBE_AFTER)]
     assert set(found) == {None}
+
+
+def test_before_anything_is_known_time_is_not_free() -> None:
+    """The first requests take what is fast, unless hardly one of them would be in time."""
+    policy = DeadlinePolicy(three())
+    assert policy.choose(150, now_ms=0).model == "small"
+    assert policy.choose(4.9, now_ms=1).model == "small"
+    assert policy.choose(1.0, now_ms=2).model is None
+
+
+def test_a_queue_that_was_never_seen_short_is_worth_something_when_it_is() -> None:
+    """Traffic seen in an overload that the policy made itself: the fit leads out of it."""
+    rng = np.random.default_rng(2)
+    gaps_ms, budgets_ms = rng.exponential(1000 / 390, 4000), rng.normal(216, 97, 4000)
+    waits_ms = rng.uniform(284, 420, 4000)
+    policy = DeadlinePolicy(three(), workers=2)
+    policy.saw(Traffic(gaps_ms, budgets_ms, waits_ms, waits_ms, np.full(4000, 40.0)))
+    policy.refit()
+    assert policy.choose(216, wait_ms=20, now_ms=1e9).model == "small"
+    assert policy.price_ms(0.0, 280.0) > 1000
+
+
+def test_no_seed_locks_the_prices_in() -> None:
+    """Two workers at their capacity, services of two lengths, long deadlines: a start that fills
+    the queue must not stay."""
+    models = [
+        Profile(
+            model=name, accuracy=accuracy, mean_ms=1.18 * ms, std_ms=1.5 * ms,
+            quantiles_ms=tuple(
+                (level, ms if level < 0.98 else 10 * ms) for level in LEVELS.tolist()
+            ),
+        )
+        for name, accuracy, ms in (("small", 41, 1.02), ("middle", 63, 4.0), ("large", 80, 250.0))
+    ]  # fmt: skip
+    family, load = table("two lengths", models), Load(arrivals("poisson:1690"), 2)
+    worst = min(
+        queueing.run(Setup(family, HOME, True, 6000, seed), Deadline(), 400, load)
+        .effective_accuracy
+        for seed in range(20)
+    )  # fmt: skip
+    assert worst > 36
 
 
 def test_the_traffic_alone_moves_the_choice() -> None:

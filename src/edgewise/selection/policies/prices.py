@@ -55,19 +55,21 @@ _HOPELESS = 0.01
 #: Budgets come in stretches where the classes of neighbours correlate by more than this, and by so
 #: many times what chance brings about.
 _ALIKE, _CHANCE = 0.1, 4.0
+#: The first prices, over what a ms brings at the most.
+_DEAR = 1.01
 #: Shares of the gaps after which `later` looks anew, and how many gaps it takes to do so.
 _LULLS, _ENOUGH_GAPS = (0.25, 0.5, 0.7, 0.85, 0.95), 64
 
 
 def start(prices: Prices) -> Prices:
-    """Prices before anything is known about the traffic: of a ms beyond the fastest model, what it
-    brings at the most. That is right where the fastest is just fast enough for all that come, and
+    """Prices before anything is known about the traffic: of a ms beyond the fastest model, a little
+    more than it brings at the most. That is right where the fastest is just fast enough for all that come, and
     too high below; above, no more waits than the first few requests."""
     mean_ms, gain = prices.quantiles_ms.mean(axis=1), prices.gain
     fastest = int(np.argmin(mean_ms))
     longer_ms = mean_ms - mean_ms[fastest]
     slower = longer_ms > 0
-    per_ms = ((gain - gain[fastest])[slower] / longer_ms[slower]).max(initial=0.0)
+    per_ms = _DEAR * ((gain - gain[fastest])[slower] / longer_ms[slower]).max(initial=0.0)
     value = np.zeros((1, _NODES, len(gain) + 1))
     value[:, :, :-1] = -per_ms * longer_ms
     return prices._replace(value=value, reach_ms=1.0, edges_ms=np.empty(0))
