@@ -63,8 +63,9 @@ _LULLS, _ENOUGH_GAPS = (0.25, 0.5, 0.7, 0.85, 0.95), 64
 
 def start(prices: Prices) -> Prices:
     """Prices before anything is known about the traffic: of a ms beyond the fastest model, a little
-    more than it brings at the most. That is right where the fastest is just fast enough for all that come, and
-    too high below; above, no more waits than the first few requests."""
+    more than it brings at the most. That is right where the fastest is just fast enough for all
+    that come, and too high below; above, no more than the first few requests are queued too many.
+    """
     mean_ms, gain = prices.quantiles_ms.mean(axis=1), prices.gain
     fastest = int(np.argmin(mean_ms))
     longer_ms = mean_ms - mean_ms[fastest]
