@@ -61,6 +61,14 @@ def test_half_floats_are_found_at_their_place(tmp_path: Path) -> None:
     assert (model.notes, model.weight_dtypes) == ((), {"float16": 216, "float32": 4 * 609})
 
 
+def test_renamed_weights_are_found_by_what_they_hold(tmp_path: Path) -> None:
+    path = write(tmp_path, NET)
+    (tmp_path / "a7f3.dat").write_bytes(bytes(400))
+    (tmp_path / "b7f3.dat").write_bytes(weights())
+    model = inspect(path)
+    assert (model.companions, model.notes) == (("b7f3.dat",), ())
+
+
 @pytest.mark.parametrize(
     ("stored", "note"),
     [

@@ -47,7 +47,7 @@ def test_every_format_has_a_source() -> None:
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("folder", "ending"),
-    [("caffe", ".caffemodel"), ("coreml", ".mlmodel"), ("mnn", ".mnn"),
+    [("coreml", ".mlmodel"), ("mnn", ".mnn"),
      ("paddlelite", ".nb"), ("pytorch", ".pth"), ("tnn", ".tnnproto")],
 )  # fmt: skip
 def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:

@@ -8,7 +8,7 @@ output shapes follow from its inputs by the rule of its kind (`rules/`). Small i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from edgewise.analysis.symbolic import Dim, Symbols, product
 from edgewise.errors import InputError, UsageError
-from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
+from edgewise.graph import DTYPE_BITS, FreeDim, Graph, Kind, Layer, Tensor
 
 Dims = tuple[int, ...]
 #: An array of Python numbers (dtype object), so that formulas survive.
@@ -300,6 +300,22 @@ class Scope:
         if value is None:
             raise CannotTell
         return [whole(item) for item in value.reshape(-1)]
+
+    def supply(self, layer: Layer, place: int, dims: Dims) -> None:
+        """Give a stored input the shape that follows from its layer, where the file states none.
+
+        Its weights did not come along: only what it takes of the layer's inputs tells its shape.
+        """
+        index = layer.inputs[place] if place < len(layer.inputs) else None
+        if index is None or self.dims[index] is not None:
+            return
+        tensor = self.graph.tensors[index]
+        if tensor.weights is None or tensor.shape is not None:
+            return
+        self.dims[index] = dims
+        tensor.shape = tuple(int(size) for size in dims)
+        nbytes = int(product(tensor.shape)) * DTYPE_BITS.get(tensor.dtype, 32) // 8
+        tensor.weights = replace(tensor.weights, nbytes=nbytes)
 
     def set_value(self, layer: Layer, value: Value, place: int = 0) -> None:
         """Keep the value of an output where it is small."""

@@ -95,6 +95,7 @@ def _unary(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 def _binary(scope: Scope, layer: Layer) -> list[Dims | None]:
     places = [p for p in range(len(layer.inputs)) if layer.inputs[p] is not None]
+    _supply_vectors(scope, layer)
     dims = _broadcast(layer, [scope.shape(layer, place) for place in places])
     function = _BINARY.get(layer.attributes.get("function", ""))
     # Most are activations: a product of networks' feature maps has no small value.
@@ -104,6 +105,15 @@ def _binary(scope: Scope, layer: Layer) -> list[Dims | None]:
         if first is not None and second is not None:
             scope.set_value(layer, each(function, first, second))
     return [dims]
+
+
+def _supply_vectors(scope: Scope, layer: Layer) -> None:
+    """Weights without a shape: one number for each place along the axis `vectors`."""
+    axis = layer.attributes.get("vectors")
+    if axis is not None:
+        length = int(scope.shape(layer, 0)[axis])
+        for place in range(1, len(layer.inputs)):
+            scope.supply(layer, place, (length,))
 
 
 def _broadcast(layer: Layer, shapes: list[Dims]) -> Dims:
@@ -139,6 +149,7 @@ def _same(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 
 def _normalise(scope: Scope, layer: Layer) -> list[Dims | None]:
+    _supply_vectors(scope, layer)
     x = scope.shape(layer, 0)
     same = layer.attributes.get("same", (0,))
     return [x if place in same else None for place in range(len(layer.outputs))]
@@ -191,6 +202,9 @@ _REDUCERS: Mapping[str, Callable[[Any, Any], Any]] = {
 def _reduce(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     axes = scope.ints(layer, "axes", 1)
+    first = layer.attributes.get("from_axis")
+    if first is not None:
+        axes = list(range(_axis(first, len(x)), len(x)))
     if not axes:
         if layer.attributes.get("noop_with_empty_axes"):
             return [x]

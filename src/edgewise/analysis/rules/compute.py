@@ -38,8 +38,24 @@ def kernel_of(weight: Dims, weight_layout: str) -> tuple[int, int, Dims]:
     raise CannotTell
 
 
+def _supplied(scope: Scope, layer: Layer, x: Dims) -> Dims:
+    """The shape of a convolution's weight, from its layer where the file has none."""
+    attributes = layer.attributes
+    if scope.maybe_shape(layer, 1) is None and "units" in attributes:
+        units, channels, groups = attributes["units"], int(x[1]), attributes.get("groups")
+        groups = groups or channels
+        if groups < 1 or channels % groups or units % groups:
+            raise Impossible
+        first = (channels, units // groups), (units, channels // groups)
+        pair = first[0] if attributes["weight_layout"] == "IO*" else first[1]
+        scope.supply(layer, 1, (*pair, *attributes["kernel"]))
+        scope.supply(layer, 2, (units,))
+    return scope.shape(layer, 1)
+
+
 def _conv(scope: Scope, layer: Layer) -> list[Dims | None]:
-    x, weight = scope.shape(layer, 0), scope.shape(layer, 1)
+    x = scope.shape(layer, 0)
+    weight = _supplied(scope, layer, x)
     layout = layer.attributes.get("layout", "channels_first")
     out, _, kernel = kernel_of(weight, layer.attributes["weight_layout"])
     space = spatial(x, layout)
@@ -71,7 +87,8 @@ def _check_channels(scope: Scope, layer: Layer, x: Dims, weight: Dims) -> None:
 
 
 def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
-    x, weight = scope.shape(layer, 0), scope.shape(layer, 1)
+    x = scope.shape(layer, 0)
+    weight = _supplied(scope, layer, x)
     attributes = layer.attributes
     layout = attributes.get("layout", "channels_first")
     stated_whole = scope.value(layer, 3)
@@ -97,8 +114,13 @@ def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 
 def _dense(scope: Scope, layer: Layer) -> list[Dims | None]:
-    x, weight = scope.shape(layer, 0), scope.shape(layer, 1)
+    x = scope.shape(layer, 0)
     flipped = layer.attributes.get("weight_layout", "OI") == "IO"
+    if scope.maybe_shape(layer, 1) is None and (units := layer.attributes.get("units")):
+        wide = int(x[-1] if layer.attributes.get("keep_dims") else product(x[1:]))
+        scope.supply(layer, 1, (wide, units) if flipped else (units, wide))
+        scope.supply(layer, 2, (units,))
+    weight = scope.shape(layer, 1)
     units, depth = (weight[-1], weight[0]) if flipped else (weight[0], weight[-1])
     keep = layer.attributes.get("keep_dims")
     if keep == "rows":

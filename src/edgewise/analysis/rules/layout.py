@@ -60,6 +60,11 @@ def _resize(scope: Scope, layer: Layer) -> list[Dims | None]:
     if layout is not None and like is not None:
         channels = x[-1] if layout == "channels_last" else x[1]
         return [assemble(x[0], channels, spatial(scope.shape(layer, like), layout), layout)]
+    stretch = layer.attributes.get("stretch")
+    if layout is not None and stretch is not None:
+        channels = x[-1] if layout == "channels_last" else x[1]
+        places = [(size - 1) * stretch + 1 for size in spatial(x, layout)]
+        return [assemble(x[0], channels, places, layout)]
     if layout is not None:
         if sizes is None:
             return [_scaled_space(scope, layer, x, layout)]

@@ -224,7 +224,8 @@ def _gather_nd(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 
 def _as_indices(scope: Scope, layer: Layer) -> list[Dims | None]:
-    return [scope.shape(layer, 1)]
+    axis = layer.attributes.get("from_axis", 0)
+    return [(*scope.shape(layer, 0)[:axis], *scope.shape(layer, 1)[axis:])]
 
 
 def _as_input(scope: Scope, layer: Layer) -> list[Dims | None]:

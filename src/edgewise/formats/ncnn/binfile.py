@@ -1,7 +1,7 @@
 """The weights: tensors one after the other, in the order of the layers, without an index.
 
 A tensor that may be stored in several ways starts with a 32-bit tag: 0 is float32, others stand in
-`_TAGS`, and any other one means 256 float32 values followed by one byte per element that picks
+`TAGS`, and any other one means 256 float32 values followed by one byte per element that picks
 among them. All start at a multiple of 4 bytes. Only the tags are read here.
 """
 
@@ -15,7 +15,8 @@ from edgewise.archive import File
 from edgewise.errors import RejectedModel
 from edgewise.formats.netlist import Netlist, absent, slice_of
 
-_TAGS = {0: "float32", 0x01306B47: "float16", 0x000D4B38: "int8", 0x0002C056: "float32"}
+#: Types of tensors by their tag.
+TAGS = {0: "float32", 0x01306B47: "float16", 0x000D4B38: "int8", 0x0002C056: "float32"}
 _BYTES = {"float32": 4, "float16": 2, "int8": 1}
 _TABLE = 1024
 
@@ -29,8 +30,6 @@ class BinFile:
         self._name = name
         self._data = None if weights is None else weights.data()
         self._at = 0
-        if weights is None:
-            self._lose(f"weights in {name!r} are missing")
 
     def take(self, name: str, shape: Sequence[int], tagged: bool = True) -> int:
         """The next tensor, as the index of a stored one. `tagged`: it starts with a tag."""
@@ -50,6 +49,10 @@ class BinFile:
         if self._data is not None:
             self._lose(f"weights behind the first {op} cannot be found in {self._name!r}: not read")
 
+    def is_used_up(self) -> bool:
+        """Whether the layers took all that there is, and found all that they need."""
+        return self._data is not None and self._at == len(self._data) > 0
+
     def close(self) -> None:
         """All layers are read: tell where bytes are left over."""
         if self._data is not None and self._at < len(self._data):
@@ -66,7 +69,7 @@ class BinFile:
         if tagged:
             tag = int.from_bytes(slice_of(data, self._at, 4, name)(), "little")
             self._at += 4
-        dtype = _TAGS.get(tag)
+        dtype = TAGS.get(tag)
         load: Callable[[], memoryview]
         if dtype is None:
             nbytes = _TABLE + count

@@ -11,10 +11,11 @@ from pathlib import PurePosixPath
 from edgewise.archive import File
 from edgewise.errors import RejectedModel
 from edgewise.formats import ncnn
-from edgewise.formats.ncnn.binfile import BinFile
+from edgewise.formats.ncnn.binfile import TAGS, BinFile
 from edgewise.formats.ncnn.ops import Context, translate
 from edgewise.formats.ncnn.params import Entry, parse
 from edgewise.formats.netlist import Netlist
+from edgewise.formats.siblings import expected, find
 from edgewise.graph import Graph
 
 _CONVOLUTIONS = ("Convolution", "ConvolutionDepthWise")
@@ -30,9 +31,11 @@ def read(file: File) -> Graph:
     entries = parse(file.data())
     stem = stem_of(file.name)
     builder = Netlist(PurePosixPath(stem).name, ncnn.NAME)
-    weights = file.sibling(f"{stem}.bin")
-    builder.graph.companions = (f"{stem}.bin",)
-    context = Context(builder, BinFile(builder, file, weights, f"{stem}.bin"))
+    weights = find(file, ncnn.SIBLINGS) or find(file, ncnn.SIBLINGS, lambda f: _fits(f, entries))
+    name = expected(file, ncnn.SIBLINGS) if weights is None else weights.name
+    builder.graph.companions = (name,)
+    builder.graph.missing = (name,) if weights is None else ()
+    context = Context(builder, BinFile(builder, file, weights, name))
     reversed_inputs = _reversed_inputs(entries)
     for entry in entries:
         if entry.type == "Input":
@@ -47,6 +50,21 @@ def read(file: File) -> Graph:
             "file; taken as data movement"
         )
     return builder.finish()
+
+
+def _fits(other: File, entries: list[Entry]) -> bool:
+    """Whether a file holds what these layers need, neither more nor less."""
+    if int.from_bytes(other.head(4), "little") not in TAGS or other.size % 4:
+        return False
+    trial = Netlist("", ncnn.NAME)
+    context = Context(trial, BinFile(trial, other, other, other.name))
+    try:
+        for entry in entries:
+            if entry.type != "Input":
+                translate(context, entry)
+    except RejectedModel:
+        return False
+    return context.bin.is_used_up()
 
 
 def stem_of(name: str) -> str:

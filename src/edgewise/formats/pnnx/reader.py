@@ -11,6 +11,7 @@ from edgewise.archive import Archive, Budget, File, Limits
 from edgewise.errors import EdgewiseError, InputError, LimitExceeded, RejectedModel
 from edgewise.formats import pnnx
 from edgewise.formats.netlist import Netlist, absent
+from edgewise.formats.siblings import expected, find
 from edgewise.graph import Graph
 
 MAX_LINES = 200_000
@@ -145,17 +146,18 @@ class _Reader:
         stem = file.name[: -len(".param")] if file.name.lower().endswith(".param") else file.name
         self._file = file
         self._builder = Netlist(PurePosixPath(stem.removesuffix(".pnnx")).name, pnnx.NAME)
-        self._name = f"{stem}.bin"
+        self._name = expected(file, pnnx.SIBLINGS)
         self._archive = self._open()
         self._outputs: list[str] = []
 
     def _open(self) -> Archive | None:
         notes = self._builder.graph.notes
-        weights = self._file.sibling(self._name)
-        self._builder.graph.companions = (self._name,)
+        weights = find(self._file, pnnx.SIBLINGS)
+        graph = self._builder.graph
         if weights is None:
-            notes.append(f"weights in {self._name!r} are missing")
+            graph.companions = graph.missing = (self._name,)
             return None
+        graph.companions = (weights.name,)
         try:
             return Archive(weights, Budget(Limits()))  # type: ignore[arg-type]
         except EdgewiseError as error:
