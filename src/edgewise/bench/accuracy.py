@@ -19,8 +19,7 @@ from edgewise.bench.sources import localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Output, Preprocess, Variant, load_family
 from edgewise.records import AccuracyRow
-from edgewise.runtimes import registry
-from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes import registry, runner
 
 if TYPE_CHECKING:
     from edgewise.archive import File
@@ -145,14 +144,14 @@ def answers(request: dict[str, Any]) -> Any:
 
     job = msgspec.convert(request, Job)
     labelled = load_labelled(Path(job.data), job.label_names)
-    runtime = registry.by_name(job.runtime)
     started = perf_counter()
-    session = runtime.load(Path(job.path), threads=1, delegate=runtime.DEFAULT_DELEGATE)
+    model = runner.load(job.runtime, Path(job.path))
+    session = model.session
     sandbox.keep(session)
     port = _only_input(session)
     how = resolve(job.preprocess, port)
     sample = prepare(labelled.image(0), how)
-    session.resize({port.name: sample.shape})
+    model.resize({port.name: sample.shape})
     load_ms = 1000 * (perf_counter() - started)
     found = classes(session)
     if job.label_names and found and found != len(job.label_names):
@@ -163,11 +162,8 @@ def answers(request: dict[str, Any]) -> Any:
         _check_classes(labelled, found)
     result = Answers([], [], [], load_ms)
     for index, label in enumerate(labelled.labels.tolist()):
-        session.feed({port.name: prepare(labelled.image(index), how)})
-        started = perf_counter()
-        with refusals():
-            session.invoke()
-        result.inference_ms.append(1000 * (perf_counter() - started))
+        model.run({port.name: prepare(labelled.image(index), how)})
+        result.inference_ms.append(model.invoke_ns / 1e6)
         given = scores(session)
         result.correct.append(int(given.argmax()) == label)
         result.confidence.append(confidence(given, job.output))

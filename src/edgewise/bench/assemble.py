@@ -48,6 +48,7 @@ def measurement(
         warmup_runs=sum(len(report.warmup_ns) for report in timed),
         context=context,
         layer_times=next((r.layer_times for r in reports if r.layer_times is not None), None),
+        coverage=next((r.coverage for r in reversed(reports) if r.coverage is not None), None),
         samples=tuple(_samples(reports)),
         notes=tuple(dict.fromkeys([*notes, *_notes(timed, latency), *_their_notes(reports)])),
     )
@@ -100,8 +101,26 @@ def _notes(timed: Sequence[Report], latency: Distribution) -> Iterator[str]:
     waits = [report.cpu_wait_share for report in timed if report.cpu_wait_share is not None]
     if waits and statistics.fmean(waits) > _DISTURBED:
         yield f"waited {statistics.fmean(waits):.0%} of the time for a CPU: others use this machine"
+    yield from _coverage_notes(timed)
     if all(report.peak_memory_bytes is None for report in timed):
         yield "no memory: this system does not tell a process's high-water mark"
+
+
+def _coverage_notes(timed: Sequence[Report]) -> Iterator[str]:
+    """What a delegate left to the runtime's own kernels."""
+    found = next((report.coverage for report in timed if report.coverage is not None), None)
+    if found is None or found.operators is None or found.delegated is None or not found.fell_back:
+        return
+    left = ", ".join(f"{count} {op}" for op, count in list(found.fell_back.items())[:4])
+    more = "" if len(found.fell_back) <= 4 else f" and {len(found.fell_back) - 4} kinds more"
+    if not found.delegated:
+        yield f"{found.delegate} took none of the {found.operators} operators: {left}{more}"
+        return
+    pieces = "" if found.partitions is None else f" in {found.partitions} pieces"
+    yield (
+        f"{found.delegate} took {found.delegated} of {found.operators} operators{pieces}; "
+        f"not {left}{more}"
+    )
 
 
 def _their_notes(reports: Sequence[Report]) -> Iterator[str]:

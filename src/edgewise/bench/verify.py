@@ -14,8 +14,7 @@ from edgewise.archive import File
 from edgewise.bench.sources import localise
 from edgewise.errors import MissingExtra, RuntimeRefused, WorkerFailed
 from edgewise.records import Model
-from edgewise.runtimes import registry
-from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes import registry, runner
 from edgewise.runtimes.values import random_values
 
 _FUNCTION = "edgewise.bench.verify:output_shapes"
@@ -49,15 +48,11 @@ def output_shapes(path: str, runtime: str, given: Mapping[str, Sequence[int]]) -
     `given` are the shapes of the inputs, by the file's names. A runtime may number inputs that
     have no name of their own; those run with the shape that the file states.
     """
-    session = registry.by_name(runtime).load(
-        Path(path), threads=1, delegate=registry.by_name(runtime).DEFAULT_DELEGATE
-    )
+    model = runner.load(runtime, Path(path))
+    session = model.session
     sandbox.keep(session)
     shapes = {p.name: tuple(given.get(p.name) or p.shape or ()) for p in session.inputs}
-    session.resize(shapes)
-    session.feed(random_values(session.inputs, session.outputs, shapes, seed=0))
-    with refusals():
-        session.invoke()
+    model.run(random_values(session.inputs, session.outputs, shapes, seed=0))
     results = session.results()
     return [list(results[port.name].shape) for port in session.outputs]
 

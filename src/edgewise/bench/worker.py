@@ -17,7 +17,7 @@ from edgewise import sandbox
 from edgewise.bench import inputs, memory, timing
 from edgewise.devices.job import Job, Report
 from edgewise.errors import RuntimeRefused
-from edgewise.runtimes import registry
+from edgewise.runtimes import registry, runner
 from edgewise.runtimes.refusal import refusals
 from edgewise.runtimes.values import random_values
 
@@ -91,6 +91,8 @@ def _measure(job: Job, folder: Path) -> dict[str, Any]:
         "load_ns": load_ns,
         "first_ns": first_ns,
         **repeated,
+        "coverage": session.coverage(),
+        "used": session.used(),
         "peak_memory_bytes": peak,
         "anonymous_memory_bytes": anonymous,
         "notes": [*notes, *session.notes(), *_inspect_results(session, job.target.batch)],
@@ -99,13 +101,16 @@ def _measure(job: Job, folder: Path) -> dict[str, Any]:
 
 def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
     """From the file to a session with its inputs set; how long until it was ready for inputs."""
-    runtime, target = registry.by_name(job.target.runtime), job.target
-    profile = folder if job.purpose == "profile" else None
-    start = perf_counter_ns()
-    session = runtime.load(
-        Path(job.path), threads=target.threads or 1, delegate=target.delegate, profile=profile
+    target = job.target
+    model = runner.load(
+        target.runtime,
+        Path(job.path),
+        threads=target.threads or 1,
+        delegate=target.delegate,
+        options=dict(option.split("=", 1) for option in target.options),
+        profile=folder if job.purpose == "profile" else None,
     )
-    load_ns = perf_counter_ns() - start
+    session = model.session
     sandbox.keep(session)
     values: dict[str, Array] = {}
     given: Mapping[str, tuple[int, ...]] = job.shapes
@@ -113,7 +118,7 @@ def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
         values = inputs.read_values(Path(job.input_path), session.inputs, target.batch)
         given = {name: tuple(value.shape) for name, value in values.items()}
     shapes = inputs.wanted_shapes(session.inputs, target.batch, given)
-    load_ns += timing.once(lambda: session.resize(shapes))
+    load_ns = model.load_ns + timing.once(lambda: model.resize(shapes))
     session.feed(values or random_values(session.inputs, session.outputs, shapes, job.seed))
     return session, load_ns, inputs.notes(session.inputs, shapes, given)
 

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from edgewise.client.inputs import Question
 from edgewise.errors import RuntimeRefused, UsageError
 from edgewise.family import Family, Variant
-from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     from edgewise.runtimes.registry import Session
@@ -92,13 +91,12 @@ class _Model:
 
     def __init__(self, variant: Variant, family: Family) -> None:
         from edgewise.formats.runtime import runtime_for
-        from edgewise.runtimes import registry
+        from edgewise.runtimes import runner
         from edgewise.runtimes.variant import classes, resolve
 
-        runtime = registry.by_name(runtime_for(variant))
         path = Path(str(variant.file))
-        self._session: Session = runtime.load(path, threads=1, delegate=runtime.DEFAULT_DELEGATE)
-        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._runner = runner.load(runtime_for(variant), path)
+        self._session: Session = self._runner.session
         self._how: Resolved | None = None
         if family.input.kind == "image":
             if len(self._session.inputs) != 1:
@@ -114,14 +112,7 @@ class _Model:
 
     def answer(self, question: Question) -> Local:
         started = perf_counter()
-        values = self._values(question)
-        shapes = {name: value.shape for name, value in values.items()}
-        if shapes != self._shapes:
-            self._session.resize(shapes)
-            self._shapes = shapes
-        self._session.feed(values)
-        with refusals():
-            self._session.invoke()
+        self._runner.run(self._values(question))
         outputs = self._session.results()
         return Local(outputs, 1000 * (perf_counter() - started))
 

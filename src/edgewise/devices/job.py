@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from edgewise.records import LayerTime, Target
+from edgewise.records import Delegation, LayerTime, Target
 
 Purpose = Literal["timed", "load", "profile"]
 
@@ -38,7 +38,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     `evicted` is False where it was asked for and did not work. `every` > 1: only every so-manieth
     call was timed, since there are too many to keep. `cpu_wait_share` is the part of the timed
     phase that the main thread was ready to run and had no CPU. Memory is above the baseline taken
-    after the runtime's import.
+    after the runtime's import. `used` are settings as the runtime and the system say that they
+    were, read back.
     """
 
     versions: dict[str, str]
@@ -54,4 +55,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     peak_memory_bytes: int | None = None
     anonymous_memory_bytes: int | None = None
     layer_times: tuple[LayerTime, ...] | None = None
+    coverage: Delegation | None = None
+    used: dict[str, str] = {}
     notes: list[str] = []

@@ -36,6 +36,7 @@ from edgewise.records.choosing import (
 from edgewise.records.decisions import Decision, DecisionOutcome, OffPolicyEstimate
 from edgewise.records.measuring import (
     Context,
+    Delegation,
     Device,
     DeviceFacts,
     DeviceState,
@@ -45,6 +46,7 @@ from edgewise.records.measuring import (
     Measurement,
     Outcome,
     RuntimeInfo,
+    RuntimeOption,
     Sample,
     Stability,
     Target,
@@ -73,6 +75,7 @@ __all__ = [
     "Coverage",
     "Decision",
     "DecisionOutcome",
+    "Delegation",
     "Device",
     "DeviceFacts",
     "DevicePhases",
@@ -107,6 +110,7 @@ __all__ = [
     "Reported",
     "ReportedLayer",
     "RuntimeInfo",
+    "RuntimeOption",
     "Sample",
     "SimulationRow",
     "Stability",

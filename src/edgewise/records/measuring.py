@@ -17,6 +17,7 @@ class Target(Record, frozen=True):
     """Where and how a model runs. `affinity` lists the CPUs it is pinned to, None: not pinned.
 
     `threads` None: whoever measured did not report them.
+    `options` are the runtime's own that were set, each as `name=value`, in the order of names.
     """
 
     device: str = "host"
@@ -25,6 +26,7 @@ class Target(Record, frozen=True):
     threads: int | None = 1
     batch: int = 1
     affinity: tuple[int, ...] | None = None
+    options: tuple[str, ...] = ()
 
 
 class Distribution(Record, frozen=True):
@@ -130,6 +132,22 @@ class DeviceFacts(Record, frozen=True):
     reasons: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class Delegation(Record, frozen=True):
+    """What a delegate took of the graph, as the runtime tells it.
+
+    `operators` are those of the graph as the runtime loaded it, `delegated` those that the delegate
+    took, in so many `partitions`; `fell_back` counts the others by operator: the runtime's own
+    kernels ran them. What the runtime does not tell is None, and `reason` says why.
+    """
+
+    delegate: str
+    operators: int | None = None
+    delegated: int | None = None
+    partitions: int | None = None
+    fell_back: dict[str, int] = {}
+    reason: str | None = None
+
+
 class LayerTime(Record, frozen=True):
     """Time of one layer under the runtime's own profiler, in ms per inference."""
 
@@ -179,10 +197,20 @@ class Measurement(Record, frozen=True):
     state_before: DeviceState | None = None
     state_after: DeviceState | None = None
     layer_times: tuple[LayerTime, ...] | None = None
+    coverage: Delegation | None = None
     samples: tuple[Sample, ...] = ()
     origin: Literal["measured", "imported"] = "measured"
     reported: Reported | None = None
     notes: tuple[str, ...] = ()
+
+
+class RuntimeOption(Record, frozen=True):
+    """A setting that one runtime has: its values where they are a list, else any."""
+
+    name: str
+    help: str
+    values: tuple[str, ...] = ()
+    default: str | None = None
 
 
 class RuntimeInfo(Record, frozen=True):
@@ -192,6 +220,7 @@ class RuntimeInfo(Record, frozen=True):
     version: str | None
     delegates: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
+    options: tuple[RuntimeOption, ...] = ()
     available: bool = True
     reason: str | None = None
 

@@ -6,12 +6,14 @@ fix their shapes, and its call is the bare one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import RuntimeRefused
-from edgewise.records import LayerTime, Port, RuntimeInfo
+from edgewise.records import Delegation, Port, RuntimeInfo, RuntimeOption
+from edgewise.runtimes import contract
 from edgewise.runtimes.refusal import not_importable, refusals
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ EXTRA = "litert"
 _NEEDED_FOR = "running TFLite models"
 FORMATS = ("tflite",)
 DEFAULT_DELEGATE = "xnnpack"
+OPTIONS: tuple[RuntimeOption, ...] = ()
+#: What LiteRT calls the node that stands for a partition.
+_PARTITION = "DELEGATE"
 #: Names of `OpResolverType` by delegate. LiteRT applies XNNPACK unless told not to.
 _RESOLVERS = {
     "xnnpack": "BUILTIN",
@@ -43,8 +48,16 @@ def info() -> RuntimeInfo:
     return RuntimeInfo(name=NAME, version=version, delegates=tuple(_RESOLVERS), formats=FORMATS)
 
 
-def load(path: Path, *, threads: int, delegate: str, profile: Path | None = None) -> LiteRTSession:
+def load(
+    path: Path,
+    *,
+    threads: int,
+    delegate: str,
+    options: Mapping[str, str] | None = None,
+    profile: Path | None = None,
+) -> LiteRTSession:
     """See `Runtime.load`. Python's interpreter offers no profiler: `profile` changes nothing."""
+    contract.checked(NAME, OPTIONS, options)
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as error:
@@ -60,8 +73,10 @@ def load(path: Path, *, threads: int, delegate: str, profile: Path | None = None
         return LiteRTSession(interpreter, delegate)
 
 
-class LiteRTSession:
+class LiteRTSession(contract.Session):
     """See `Session`."""
+
+    resizes_fixed = True
 
     def __init__(self, interpreter: Any, delegate: str) -> None:
         self._interpreter = interpreter
@@ -128,24 +143,48 @@ class LiteRTSession:
 
     def notes(self) -> list[str]:
         """See `Session.notes`."""
-        notes = [
+        return [
             f"the file fixes the shape of input {name!r}; LiteRT resized it all the same"
             for name in self._forced
         ]
-        if self._delegate == "xnnpack":
-            notes += self._delegation()
-        return notes
 
-    def _delegation(self) -> list[str]:
-        # LiteRT has no public way to ask; the list of operators after delegation tells.
-        names = [each["op_name"] for each in self._interpreter._get_ops_details()]
-        if "DELEGATE" in names:
-            return []
-        return ["XNNPACK took none of the operators: LiteRT's own kernels were measured"]
+    def coverage(self) -> Delegation | None:
+        """See `Session.coverage`.
 
-    def layer_times(self, runs: int) -> tuple[LayerTime, ...] | None:
-        """See `Session.layer_times`: LiteRT's Python interpreter has no profiler."""
-        return None
+        LiteRT has no public way to ask. Its list of nodes after delegation has one more for every
+        partition, and the nodes that it replaced: those between its inputs and its outputs.
+        """
+        nodes = self._interpreter._get_ops_details()
+        own = [node for node in nodes if node["op_name"] != _PARTITION]
+        partitions = [node for node in nodes if node["op_name"] == _PARTITION]
+        taken = _taken(own, partitions)
+        left = Counter(node["op_name"] for node in own if node["index"] not in taken)
+        return Delegation(
+            delegate=self._delegate,
+            operators=len(own),
+            delegated=len(taken),
+            partitions=len(partitions),
+            fell_back={} if self._delegate in contract.OWN_KERNELS else dict(left.most_common()),
+            reason=contract.OWN_KERNELS.get(self._delegate),
+        )
+
+
+def _taken(own: list[dict[str, Any]], partitions: list[dict[str, Any]]) -> set[int]:
+    """Which nodes lie between the inputs and the outputs of a partition, by their index."""
+    producer = {int(tensor): node for node in own for tensor in node["outputs"]}
+    taken: set[int] = set()
+    for partition in partitions:
+        seen = {int(tensor) for tensor in partition["inputs"]}
+        ahead = [int(tensor) for tensor in partition["outputs"]]
+        while ahead:
+            tensor = ahead.pop()
+            if tensor in seen or tensor not in producer:
+                continue
+            node = producer[tensor]
+            seen.update(int(each) for each in node["outputs"])
+            taken.add(node["index"])
+            ahead.extend(int(each) for each in node["inputs"])
+    return taken
 
 
 def _ports(details: list[dict[str, Any]], role: str) -> tuple[dict[str, int], tuple[Port, ...]]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import InputError, RuntimeRefused
-from edgewise.records import LayerTime, Port, RuntimeInfo
+from edgewise.records import Delegation, LayerTime, Port, RuntimeInfo, RuntimeOption
+from edgewise.runtimes import contract
 from edgewise.runtimes.refusal import not_importable, refusals
 
 if TYPE_CHECKING:
@@ -26,6 +28,26 @@ EXTRA = "onnx"
 _NEEDED_FOR = "running ONNX models"
 FORMATS = ("onnx",)
 DEFAULT_DELEGATE = "cpu"
+OPTIONS = (
+    RuntimeOption(
+        name="optimisation",
+        help="how far the graph is optimised",
+        values=("none", "basic", "extended", "all"),
+        default="all",
+    ),
+    RuntimeOption(
+        name="spinning",
+        help="whether waiting threads burn their core",
+        values=("off", "on"),
+        default="off",
+    ),
+)
+_LEVELS = {
+    "none": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
 _SUFFIX = "ExecutionProvider"
 #: Runs elsewhere than on this device.
 _REMOTE = {"azure"}
@@ -42,7 +64,11 @@ def info() -> RuntimeInfo:
         return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
     names = sorted(_providers(onnxruntime), key=lambda name: name != DEFAULT_DELEGATE)
     return RuntimeInfo(
-        name=NAME, version=onnxruntime.__version__, delegates=tuple(names), formats=FORMATS
+        name=NAME,
+        version=onnxruntime.__version__,
+        delegates=tuple(names),
+        formats=FORMATS,
+        options=OPTIONS,
     )
 
 
@@ -55,9 +81,15 @@ def _providers(onnxruntime: Any) -> dict[str, str]:
 
 
 def load(
-    path: Path, *, threads: int, delegate: str, profile: Path | None = None
+    path: Path,
+    *,
+    threads: int,
+    delegate: str,
+    options: Mapping[str, str] | None = None,
+    profile: Path | None = None,
 ) -> OnnxRuntimeSession:
     """See `Runtime.load`."""
+    wanted = contract.checked(NAME, OPTIONS, options)
     try:
         import onnxruntime
     except ImportError as error:
@@ -68,30 +100,35 @@ def load(
         raise RuntimeRefused(f"ONNX Runtime has no delegate {delegate!r} here; it has {has}")
     provider = providers[delegate]
     onnxruntime.set_default_logger_severity(_SILENT)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _SILENT
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _SILENT
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    spinning = "1" if wanted["spinning"] == "on" else "0"
+    settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    level = _LEVELS[wanted["optimisation"]]
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[level]
     if profile is not None:
-        options.enable_profiling = True
-        options.profile_file_prefix = str(profile / "onnxruntime")
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(profile / "onnxruntime")
     in_order = list(dict.fromkeys((provider, providers[DEFAULT_DELEGATE])))
     with refusals():
-        session = onnxruntime.InferenceSession(str(path), options, providers=in_order)
+        session = onnxruntime.InferenceSession(str(path), settings, providers=in_order)
     if session.get_providers()[0] != provider:
         raise RuntimeRefused(f"ONNX Runtime could not start {provider} and fell back")
     has_strings = any(
         "string" in each.type for each in (*session.get_inputs(), *session.get_outputs())
     )
-    return (_WithStrings if has_strings else OnnxRuntimeSession)(session)
+    return (_WithStrings if has_strings else OnnxRuntimeSession)(session, delegate)
 
 
-class OnnxRuntimeSession:
+class OnnxRuntimeSession(contract.Session):
     """See `Session`."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, delegate: str) -> None:
         self._session = session
+        self._delegate = delegate
+        self._ran_on: Counter[tuple[str, str]] | None = None
         self.inputs = tuple(_port(each) for each in session.get_inputs())
         self.outputs = tuple(_port(each) for each in session.get_outputs())
         self._binding = session.io_binding()
@@ -125,17 +162,48 @@ class OnnxRuntimeSession:
             arrays = self._binding.copy_outputs_to_cpu()
         return {port.name: array for port, array in zip(self.outputs, arrays, strict=True)}
 
-    def notes(self) -> list[str]:
-        """See `Session.notes`."""
-        return []
-
     def layer_times(self, runs: int) -> tuple[LayerTime, ...] | None:
         """See `Session.layer_times`."""
         with refusals():
             report = Path(self._session.end_profiling())
         events = json.loads(report.read_text())
         report.unlink()
+        self._ran_on = _providers_of(events)
         return _per_layer(events, runs)
+
+    def coverage(self) -> Delegation | None:
+        """See `Session.coverage`. Which provider ran a node is told by the profiler alone."""
+        if self._delegate == DEFAULT_DELEGATE:
+            return Delegation(delegate=self._delegate, reason=contract.OWN_KERNELS["cpu"])
+        if self._ran_on is None:
+            reason = "ONNX Runtime tells which provider ran an operator in its profile (--profile)"
+            return Delegation(delegate=self._delegate, reason=reason)
+        left: Counter[str] = Counter()
+        for (op, provider), count in self._ran_on.items():
+            if provider.removesuffix(_SUFFIX).lower() != self._delegate:
+                left[op] += count
+        total = sum(self._ran_on.values())
+        return Delegation(
+            delegate=self._delegate,
+            operators=total,
+            delegated=total - sum(left.values()),
+            fell_back=dict(left.most_common()),
+            reason="partitions are not told",
+        )
+
+    def used(self) -> dict[str, str]:
+        """See `Session.used`."""
+        return {"threads": str(self._session.get_session_options().intra_op_num_threads)}
+
+
+def _providers_of(events: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
+    """How many nodes of each operator ran on each provider, from the profiler's trace."""
+    nodes = {
+        event["name"]: (event["args"].get("op_name", ""), event["args"].get("provider", ""))
+        for event in events
+        if event.get("cat") == "Node" and event.get("name", "").endswith("_kernel_time")
+    }
+    return Counter(nodes.values())
 
 
 class _WithStrings(OnnxRuntimeSession):

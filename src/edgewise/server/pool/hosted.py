@@ -15,16 +15,13 @@ from numpy.typing import NDArray
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.protocol.messages import BadRequest, Tensor
 from edgewise.records import Port
-from edgewise.runtimes import registry, variant
-from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes import runner, variant
 from edgewise.runtimes.values import random_values
 from edgewise.server.pool import ports
 from edgewise.server.pool.frames import Runnable
 
 Array = NDArray[Any]
 Values = dict[str, Array]
-#: LiteRT resizes a batch of 1 that the file fixes; ONNX Runtime does not.
-_RESIZES_ONE = ("litert",)
 
 
 @dataclass(slots=True)
@@ -47,17 +44,17 @@ class Hosted:
 
     def __init__(self, runnable: Runnable) -> None:
         self.runnable = runnable
-        runtime = registry.by_name(runnable.runtime)
-        self.session = runtime.load(
+        self._runner = runner.load(
+            runnable.runtime,
             Path(runnable.file),
             threads=runnable.threads,
-            delegate=runnable.delegate or runtime.DEFAULT_DELEGATE,
+            delegate=runnable.delegate,
         )
+        self.session = self._runner.session
         self._image = self._resolved()
-        self._resizes_one = runnable.runtime in _RESIZES_ONE
+        #: A batch of 1 that the file fixes is no obstacle to a session that resizes it.
+        self._resizes_one = self.session.resizes_fixed
         self._batches = all(self._has_batch(port) for port in self.session.inputs)
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._sized: Values | None = None
         self._prepared: tuple[Sequence[Tensor] | None, Values] = (None, {})
 
     def _resolved(self) -> variant.Resolved | None:
@@ -181,26 +178,13 @@ class Hosted:
         return answers
 
     def _infer(self, values: Values, times: Times) -> Values:
-        started = perf_counter()
-        if values is not self._sized:
-            self._resize({name: value.shape for name, value in values.items()})
-            self._sized = values
-        self.session.feed(values)
-        fed = perf_counter()
-        with refusals():
-            self.session.invoke()
+        self._runner.run(values)
         ran = perf_counter()
         results = self.session.results()
-        times.preprocess_ms += 1e3 * (fed - started)
-        times.inference_ms += 1e3 * (ran - fed)
+        times.preprocess_ms += self._runner.fed_ns / 1e6
+        times.inference_ms += self._runner.invoke_ns / 1e6
         times.postprocess_ms += 1e3 * (perf_counter() - ran)
         return results
-
-    def _resize(self, shapes: dict[str, tuple[int, ...]]) -> None:
-        if shapes != self._shapes:
-            self._shapes, self._sized = {}, None  # what a refusal leaves behind is not relied upon
-            self.session.resize(shapes)
-            self._shapes = shapes
 
     def _tensors(self, results: Values) -> tuple[Tensor, ...]:
         try:
