@@ -130,4 +130,4 @@ def test_missing_package_is_a_reason(name: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(__import__("sys").modules, module, None)
     info = registry.by_name(name).info()
     assert not info.available
-    assert "pip install 'edgewise[" in (info.reason or "")
+    assert "pip install " in (info.reason or "")
