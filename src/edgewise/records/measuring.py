@@ -48,8 +48,29 @@ class Distribution(Record, frozen=True):
     ci95_high: float | None = None
 
 
+class RailEnergy(Record, frozen=True):
+    """One rail, zone or channel of a meter: joules of the active part, and idle power.
+
+    `counted`: it is part of the sum; others lie inside one that is. None with the `reason` where it
+    cannot be known.
+    """
+
+    name: str
+    gross_j: float | None = None
+    net_j: float | None = None
+    idle_w: float | None = None
+    counted: bool = True
+    reason: str | None = None
+
+
 class Energy(Record, frozen=True):
-    """Energy of one inference, gross of what is inside the measured boundary."""
+    """Energy of one inference, gross of what is inside the measured boundary.
+
+    `net_inference_j` has idle power of equal length taken off. `gross_j` and `net_j` are of the
+    whole active part of `active_s` with so many `inferences`. `boundary` says what is inside.
+    `quantum_j` is the smallest step that the meter can tell, `missing_s` how long it said nothing
+    in the active part. The interval is of `inference_j`, over processes.
+    """
 
     inference_j: float | None
     mean_w: float | None
@@ -57,6 +78,17 @@ class Energy(Record, frozen=True):
     method: str
     ci95_low_j: float | None = None
     ci95_high_j: float | None = None
+    net_inference_j: float | None = None
+    gross_j: float | None = None
+    net_j: float | None = None
+    active_s: float | None = None
+    inferences: int | None = None
+    boundary: str | None = None
+    quantum_j: float | None = None
+    missing_s: float | None = None
+    rails: tuple[RailEnergy, ...] = ()
+    reason: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Context(Record, frozen=True):
@@ -141,10 +173,10 @@ class Delegation(Record, frozen=True):
     """
 
     delegate: str
+    fell_back: dict[str, int]
     operators: int | None = None
     delegated: int | None = None
     partitions: int | None = None
-    fell_back: dict[str, int] = {}
     reason: str | None = None
 
 

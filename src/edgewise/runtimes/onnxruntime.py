@@ -174,10 +174,12 @@ class OnnxRuntimeSession(contract.Session):
     def coverage(self) -> Delegation | None:
         """See `Session.coverage`. Which provider ran a node is told by the profiler alone."""
         if self._delegate == DEFAULT_DELEGATE:
-            return Delegation(delegate=self._delegate, reason=contract.OWN_KERNELS["cpu"])
+            return Delegation(
+                delegate=self._delegate, fell_back={}, reason=contract.OWN_KERNELS["cpu"]
+            )
         if self._ran_on is None:
             reason = "ONNX Runtime tells which provider ran an operator in its profile (--profile)"
-            return Delegation(delegate=self._delegate, reason=reason)
+            return Delegation(delegate=self._delegate, fell_back={}, reason=reason)
         left: Counter[str] = Counter()
         for (op, provider), count in self._ran_on.items():
             if provider.removesuffix(_SUFFIX).lower() != self._delegate:
