@@ -211,8 +211,8 @@ def _providers_of(events: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
 class _WithStrings(OnnxRuntimeSession):
     """ONNX Runtime binds no strings: they are copied in and out by the call."""
 
-    def __init__(self, session: Any) -> None:
-        super().__init__(session)
+    def __init__(self, session: Any, delegate: str) -> None:
+        super().__init__(session, delegate)
         self._given: dict[str, Array] = {}
         self._taken: list[Array] = []
         self.invoke = self._run
