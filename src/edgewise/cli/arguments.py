@@ -2,7 +2,54 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import typer
+
 from edgewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgewise.selection.profiles.targets import Wanted
+
+OF_A_STORE = "Of a store"
+#: Which of a store's measurements count: the same options for every verb that takes a store.
+DEVICE = typer.Option(
+    None, "--device", rich_help_panel=OF_A_STORE,
+    help="Measured on this device, by its exact name; else each model takes its best target.",
+)  # fmt: skip
+SERVER = typer.Option(
+    None, "--server", rich_help_panel=OF_A_STORE,
+    help="The device that the models are served on, where --device is the caller's.",
+)  # fmt: skip
+RUNTIME = typer.Option(None, "--runtime", rich_help_panel=OF_A_STORE, help="By this runtime.")
+DELEGATE = typer.Option(None, "--delegate", rich_help_panel=OF_A_STORE, help="By this delegate.")
+THREADS = typer.Option(
+    None, "--threads", min=1, rich_help_panel=OF_A_STORE, help="With so many threads."
+)
+BATCH = typer.Option(
+    None, "--batch", min=1, rich_help_panel=OF_A_STORE, help="With so many items per call."
+)
+TARGET = typer.Option(
+    None, "--target", rich_help_panel=OF_A_STORE,
+    help="Whole words of a target's description, such as 'litert threads=4'.",
+)  # fmt: skip
+
+
+def wanted(
+    device: str | None = None,
+    runtime: str | None = None,
+    delegate: str | None = None,
+    threads: int | None = None,
+    batch: int | None = None,
+    target: str | None = None,
+) -> Wanted:
+    """The options above as one."""
+    from edgewise.selection.profiles.targets import Wanted
+
+    return Wanted(
+        device=device, runtime=runtime, delegate=delegate, threads=threads, batch=batch,
+        words=tuple((target or "").split()),
+    )  # fmt: skip
 
 
 def parse_shape(text: str) -> tuple[str, list[int]]:

@@ -10,13 +10,14 @@ from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
     from edgewise.records import OffPolicyEstimate
+    from edgewise.selection.profiles.targets import Wanted
 
 
 def replay(
     store: str,
     names: Sequence[str],
     profiles: Sequence[str],
-    target: str | None,
+    target: Wanted,
     *,
     as_json: bool,
 ) -> None:

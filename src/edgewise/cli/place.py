@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from edgewise.cli import output, place_computed, place_print, place_recipe
-from edgewise.cli.arguments import parse_words
+from edgewise.cli.arguments import (
+    BATCH,
+    DELEGATE,
+    OF_A_STORE,
+    RUNTIME,
+    TARGET,
+    parse_words,
+    wanted,
+)
 from edgewise.cli.evaluate import parse_preprocess
 from edgewise.errors import UsageError
 
@@ -37,9 +45,16 @@ def place(
         help="Model files, files in packages (app.apk!/m.tflite), families; with --profiles: names "
         "(DEVICE_MODEL=SERVER_MODEL where they differ).",
     ),
-    device: str = typer.Option("host", "--device", help="Which device; with --profiles: its name."),
+    device: str | None = typer.Option(
+        None,
+        "--device",
+        help="Which device, of a store too; with other --profiles: its name.  [host]",
+    ),
     server: str = typer.Option(
-        "local", "--server", help="A URL, or local: started here. With --profiles: its profiles."
+        "local",
+        "--server",
+        help="A URL, or local: started here. With --profiles: its profiles, "
+        "or a device that the store of --profiles has too.",
     ),
     link: str = typer.Option(
         "direct", "--link", metavar="A,B,…", help="Links by name, files, traces; direct: no proxy."
@@ -127,11 +142,12 @@ def place(
         rich_help_panel=_COMPUTED,
         help="Compute: each device's profiles: a store, a CSV, or a published set (pixel3).",
     ),
-    target: str | None = typer.Option(
-        None, "--target", help="Which target of a store.", rich_help_panel=_COMPUTED
-    ),
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    batch: int | None = BATCH,
+    target: str | None = TARGET,
     server_target: str | None = typer.Option(
-        None, "--server-target", help="The same for the server.", rich_help_panel=_COMPUTED
+        None, "--server-target", help="As --target, for the server.", rich_help_panel=OF_A_STORE
     ),
     photo: str = typer.Option(
         "4032x3024",
@@ -195,7 +211,7 @@ def place(
             raise UsageError("--recipe measures: leave out --profiles")
         return _measure(
             place_recipe.source(
-                recipe, models=models, device=device, server=server,
+                recipe, models=models, device=device or "host", server=server,
                 links=() if link == "direct" else parse_words(link), inputs=inputs,
                 requests=requests or (3 if quick else None),
                 processes=processes or (3 if quick else None), capped=cap_radio, cache=cache,
@@ -216,7 +232,7 @@ def place(
             given=tuple(inputs),
             server=Wanted(server, served, token, ca, server_threads),
             links=parse_words(link),
-            on=find(device),
+            on=find(device or "host"),
             connections=kinds,
             requests=requests or (3 if quick else 10),
             processes=processes or (3 if quick else 10),
@@ -238,10 +254,10 @@ def place(
     asked = place_computed.Asked(
         models=tuple(models),
         profiles=parse_words(profiles),
-        device=None if device == "host" else device,
-        target=target,
+        device=device,
+        which=wanted(None, runtime, delegate, threads, batch, target),
         server=server,
-        server_target=server_target,
+        server_which=wanted(target=server_target),
         links=parse_words(link),
         usages=tuple(
             Usage(kind, _radio(radio), requests or 100, gap * 1000, cap_radio) for kind in kinds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edgewise.errors import UsageError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgewise.placement.sides import Machine
     from edgewise.placement.wire import Usage
     from edgewise.records import Placement, PlacementMix, Way
+    from edgewise.selection.profiles.targets import Wanted
 
 _PHOTO = re.compile(r"(\d+)x(\d+)(?:,(\d+))?", re.I)
 _SIZE = re.compile(r"(\d+)x(\d+)", re.I)
@@ -27,9 +28,9 @@ class Asked:
     models: tuple[str, ...]
     profiles: tuple[str, ...]
     device: str | None
-    target: str | None
+    which: Wanted
     server: str
-    server_target: str | None
+    server_which: Wanted
     links: tuple[str, ...]
     usages: tuple[Usage, ...]
     sent: Sent
@@ -50,26 +51,30 @@ class Asked:
             raise UsageError(f"--device {self.device} names one of {len(self.profiles)} devices")
         return [
             machine(
-                source, name=self.device, target=self.target, power_model=self.power,
-                slowdown=self.slowdown, threads=self.threads,
+                source, name=self.device, which=replace(self.which, device=self.device),
+                power_model=self.power, slowdown=self.slowdown, threads=self.threads,
             )
             for source in self.profiles
         ]  # fmt: skip
 
     def there(self) -> Machine:
-        """The server.
+        """The server: profiles of its own, or another device of the same store.
 
         Raises:
             UsageError, InputError: as `devices`.
         """
-        from edgewise.placement.sides import machine
+        from edgewise.placement.sides import machine, measured_devices
 
         if self.server == "local":
             raise UsageError(
                 "with --profiles the server has profiles too",
-                hint="--server p2, a CSV or a store",
+                hint="--server p2, a CSV, a store, or another device of the same store",
             )
-        return machine(self.server, target=self.server_target)
+        for source in self.profiles:
+            if self.server in measured_devices(source):
+                which = replace(self.server_which, device=self.server)
+                return machine(source, name=self.server, which=which)
+        return machine(self.server, which=self.server_which)
 
 
 def sent(

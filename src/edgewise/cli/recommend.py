@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.arguments import (
+    BATCH,
+    DELEGATE,
+    DEVICE,
+    RUNTIME,
+    SERVER,
+    TARGET,
+    THREADS,
+    wanted,
+)
 from edgewise.cli.selection import check_picture
 from edgewise.errors import UsageError
 
@@ -16,6 +26,7 @@ if TYPE_CHECKING:
 
     from edgewise.records import Recommendation, SimulationRow
     from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.profiles.targets import Wanted
     from edgewise.selection.workload.setup import Setup
 
 
@@ -28,9 +39,13 @@ def recommend(
     profiles: str = typer.Option(
         "p2", "--profiles", help="A published set, a CSV file, samples, or a store."
     ),
-    target: str | None = typer.Option(
-        None, "--target", help="Which target of a store: a part of its description."
-    ),
+    device: str | None = DEVICE,
+    server: str | None = SERVER,
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    threads: int | None = THREADS,
+    batch: int | None = BATCH,
+    target: str | None = TARGET,
     network: str = typer.Option(
         "artificial",
         "--network",
@@ -64,16 +79,20 @@ def recommend(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """Which variants to keep and which policy to run, for a network and a wish."""
+    from msgspec.structs import replace
+
     from edgewise.selection.recommend import Wish
     from edgewise.selection.recommend import recommend as find
 
     check_picture(plot)
     wish = Wish(sla, attainment, accuracy)
     load = _load(arrivals, workers)
-    setup = _setup(profiles, target, network, payload, reply, requests, seed)
+    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    setup = _setup(profiles, which, network, payload, reply, requests, seed)
     with output.kept_in(store) as keep:
         with output.progress("recommend", None, quiet=quiet):
             found = find(setup, wish, load)
+        found = replace(found, notes=(*found.notes, *setup.table.notes))
         for row in (found.expected, *found.curve):
             keep(row)
         if as_json:
@@ -99,7 +118,7 @@ def _load(arrivals: str | None, workers: int) -> Load | None:
 
 def _setup(
     profiles: str,
-    target: str | None,
+    target: Wanted,
     network: str,
     payload: float,
     reply: float,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.arguments import (
+    BATCH,
+    DELEGATE,
+    DEVICE,
+    RUNTIME,
+    SERVER,
+    TARGET,
+    THREADS,
+    wanted,
+)
 from edgewise.cli.links import links
 from edgewise.errors import InputError, UsageError
 
@@ -20,6 +30,7 @@ if TYPE_CHECKING:
     from edgewise.network.link import Network
     from edgewise.records import PolicyComparison, Profile, SimulationRow
     from edgewise.selection.engine.queueing import AnyPolicy, Load
+    from edgewise.selection.profiles.targets import Wanted
     from edgewise.selection.workload.setup import Setup
 
 _POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
@@ -42,9 +53,13 @@ def simulate(
         show_default="p2",
         help="A published set, a CSV file, samples, or a store; repeatable.",
     ),
-    target: str | None = typer.Option(
-        None, "--target", help="Which target of a store: a part of its description."
-    ),
+    device: str | None = DEVICE,
+    server: str | None = SERVER,
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    threads: int | None = THREADS,
+    batch: int | None = BATCH,
+    target: str | None = TARGET,
     network: list[str] = typer.Option(
         ["artificial"],
         "--network",
@@ -100,25 +115,26 @@ def simulate(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
+    which = wanted(server or device, runtime, delegate, threads, batch, target)
     if decisions:
         if arrivals or duplicate or compare or plot or store:
             raise UsageError("--decisions goes with --policy, --profiles, --target and --json")
         from edgewise.cli.decisions import replay
 
-        replay(decisions, policy.split(","), profiles or [], target, as_json=as_json)
+        replay(decisions, policy.split(","), profiles or [], which, as_json=as_json)
         return
     profiles = profiles or ["p2"]
     check_picture(plot)
     deadlines = parse_deadlines(sla)
     names = list(_two(compare)) if compare else policy.split(",")
     networks = _networks(network, payload, reply, rtt, jitter, connection, idle)
-    setups = _setups(profiles, target, networks, published, requests, seed, duplicate)
+    setups = _setups(profiles, which, networks, published, requests, seed, duplicate, device)
     load = _load(arrivals, workers, discipline)
     runs = _runs(setups, names, deadlines, load, jobs)
     rows: list[SimulationRow] = []
     with output.kept_in(store) as keep:
         with output.progress("simulate", None, quiet=quiet) as advance:
-            for row in runs:
+            for row in map(_noting(setups), runs):
                 rows.append(row)
                 keep(row)
                 advance()
@@ -129,6 +145,8 @@ def simulate(
             _print_comparison(rows, written, as_json=as_json)
         elif not as_json:
             _print_rows(rows)
+            for note in dict.fromkeys(note for setup in setups for note in setup.table.notes):
+                output.console().print(f"note: {note}", style="dim", markup=False)
     if plot:
         _draw(rows, setups, deadlines, plot, load=arrivals is not None)
 
@@ -202,19 +220,20 @@ def _networks(
 
 def _setups(
     profiles: list[str],
-    target: str | None,
+    which: Wanted,
     networks: list[Network],
     published: bool | None,
     requests: int,
     seed: int,
     duplicate: str | None,
+    device: str | None,
 ) -> list[Setup]:
     from edgewise.network.link import Pair
     from edgewise.selection.profiles.sources import load
     from edgewise.selection.workload.setup import Setup
 
-    device = _device(duplicate) if duplicate else None
-    sources = [load(where, target=target) for where in profiles]
+    here = _device(duplicate, device) if duplicate else None
+    sources = [load(where, target=which) for where in profiles]
     return [
         Setup(
             table=source.table,
@@ -223,20 +242,20 @@ def _setups(
             requests=requests,
             seed=seed,
             samples=source.samples,
-            duplicate=device,
+            duplicate=here,
         )
         for source, network in product(sources, networks)
     ]
 
 
-def _device(text: str) -> Profile:
+def _device(text: str, device: str | None) -> Profile:
     """The duplicate's profile from `PROFILES:MODEL`."""
     from edgewise.selection.profiles.sources import load
 
     where, _, model = text.rpartition(":")
     if not where:
         raise UsageError(f"--duplicate {text}", hint="PROFILES:MODEL, such as pixel3:SqueezeNet")
-    table = load(where).table
+    table = load(where, target=wanted(device)).table
     return table.profiles[table.index(model)]
 
 
@@ -253,6 +272,19 @@ def _load(arrivals: str | None, workers: int, discipline: str) -> Load | None:
     from edgewise.selection.workload.arrivals import parse
 
     return Load(parse(arrivals), workers, "edf" if discipline == "edf" else "fcfs")
+
+
+def _noting(setups: Sequence[Setup]) -> Callable[[SimulationRow], SimulationRow]:
+    """Adds to a row what was chosen of a store, and left out, to get its profiles."""
+    from msgspec.structs import replace
+
+    said = {setup.table.name: setup.table.notes for setup in setups}
+
+    def noting(row: SimulationRow) -> SimulationRow:
+        notes = said.get(row.profiles or "", ())
+        return replace(row, notes=(*row.notes, *notes)) if notes else row
+
+    return noting
 
 
 def _runs(

@@ -201,7 +201,7 @@ def _simulate(store: str) -> tuple[SimulationRow, ...]:
     from edgewise.selection.workload.arrivals import parse
     from edgewise.selection.workload.setup import Setup
 
-    table = read_store(store, "litert")
+    table = read_store(store)
     best = max(table.profiles, key=lambda profile: profile.accuracy or 0.0)
     load = queueing.Load(parse(f"poisson:{LOAD * 1000 / best.mean_ms:.0f}"), workers=1)
     cases = [(queueing.parse(name), sla_ms, load) for sla_ms in DEADLINES_MS for name in POLICIES]

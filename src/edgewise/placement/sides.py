@@ -14,6 +14,7 @@ from edgewise.errors import InputError, UsageError
 from edgewise.placement.preprocess import Costs, costs, machines
 from edgewise.placement.stored import input_sizes, was_filled_here
 from edgewise.records import Method, Profile
+from edgewise.selection.profiles.targets import Wanted
 
 
 class _Phone(NamedTuple):
@@ -57,7 +58,7 @@ def machine(
     source: str,
     *,
     name: str | None = None,
-    target: str | None = None,
+    which: Wanted | None = None,
     power_model: str | None = None,
     slowdown: str | float | None = None,
     threads: int | None = None,
@@ -66,7 +67,7 @@ def machine(
 
     Args:
         source: as `simulate --profiles` takes it.
-        target: which target of a store.
+        which: which targets of a store count; None: each model's best.
         power_model: as `energy.power.power` takes it; None: that of the phone, or of this machine
             where a store was filled on one with its processor, if it is known.
         slowdown: as `preprocess.costs` takes it; None: that of the power model's device, if it is
@@ -77,7 +78,7 @@ def machine(
         InputError, UsageError: no such profiles, power model or machine.
     """
     phone = _PHONES.get(source)
-    profiles = _profiles(source, target)
+    profiles = _profiles(source, which)
     is_stored = _is_store(source)
     described = power_model or (phone.power if phone else None)
     if described is None and is_stored:
@@ -95,13 +96,28 @@ def machine(
     )
 
 
-def _profiles(source: str, target: str | None) -> Sequence[Profile]:
+def measured_devices(source: str) -> set[str]:
+    """Names of the devices that a store has measurements of; none of what is no store.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    if not _is_store(source):
+        return set()
+    from edgewise.selection.profiles.targets import device_names
+    from edgewise.store import Store
+
+    measured = [one for one in Store.open(source).measurements() if one.status == "ok"]
+    return set(map(device_names(measured), measured)) | {one.target.device for one in measured}
+
+
+def _profiles(source: str, which: Wanted | None) -> Sequence[Profile]:
     """Times are enough here: models of a store count even where nobody measured their accuracy."""
     from edgewise.selection.profiles import sources, stored
 
     if _is_store(source):
-        return stored.read_times(source, target)
-    return sources.load(source, target=target).table.profiles
+        return stored.read_times(source, which or Wanted())
+    return sources.load(source).table.profiles
 
 
 def _power_of(source: str, profiles: Sequence[Profile]) -> str | None:

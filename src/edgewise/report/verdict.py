@@ -83,13 +83,14 @@ def _app(row: dict[str, Any]) -> str:
     name = f"“{row['app']}”" + (f" {row['version_name']}" if row["version_name"] else "")
     if not row["models"]:
         return f"{name} ships no model that could be read."
-    share = row["model_bytes"] / row["size_bytes"] if row["size_bytes"] else None
+    known = row["model_bytes"] is not None and row["size_bytes"]
+    share = row["model_bytes"] / row["size_bytes"] if known else None
     macs = "" if row["macs"] is None else f", {count_text(row['macs'])} MACs together"
     if row["macs"] is not None and row["unknown"]:
         macs += f" without {row['unknown']} whose count is not known"
-    size = bytes_text(row["model_bytes"])
+    size = f"; {bytes_text(row['model_bytes'])}" if row["model_bytes"] is not None else ""
     part = f" ({share:.0%} of the package)" if share is not None else ""
-    return f"{name} ships {_many(row['models'], 'model')}{macs}; {size}{part}."
+    return f"{name} ships {_many(row['models'], 'model')}{macs}{size}{part}."
 
 
 def _evidence(ask: Ask) -> Point | None:

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgewise.errors import EdgewiseError, InputError, UsageError
+from edgewise.errors import EdgewiseError, InputError
 from edgewise.records import AccuracyRow, Distribution, Measurement, Profile, Sample, Target
 from edgewise.selection.profiles.sources import load, published
-from edgewise.selection.profiles.stored import profiles_of
 from edgewise.selection.profiles.table import LEVELS, table
 
 HEADER = "model,accuracy,mean_ms,std_ms\n"
@@ -220,18 +219,6 @@ def measurement(path: str, sha256: str, mean: float, threads: int = 1) -> Measur
     )
 
 
-def test_a_measured_model_takes_its_accuracy_by_the_hash_of_its_file() -> None:
-    found = profiles_of(
-        [measurement("a/m.tflite", "1", 5.0), measurement("b/m.tflite", "2", 7.0)],
-        [accuracy("small", "1", 70.0), accuracy("large", "2", 80.0)],
-    )
-    assert [(p.model, p.accuracy, p.mean_ms, p.cold_ms) for p in found] == [
-        ("small", 70.0, 5.0, 7.0),
-        ("large", 80.0, 7.0, 7.0),
-    ]
-    assert len(found[0].quantiles_ms) == 256 and found[0].origin == "measured"
-
-
 def test_a_store_feeds_the_simulator(tmp_path: Path) -> None:
     from edgewise.store import Store
 
@@ -243,7 +230,3 @@ def test_a_store_feeds_the_simulator(tmp_path: Path) -> None:
         load(str(tmp_path / "s"))
     store.append([accuracy("m", "1", 70.0)])
     assert load(str(tmp_path / "s")).table.models == ("m",)
-    store.append([measurement("m.tflite", "1", 3.0, threads=4)])
-    with pytest.raises(UsageError, match=r"2 targets.*--target"):
-        load(str(tmp_path / "s"))
-    assert load(str(tmp_path / "s"), target="threads=4").table.mean_ms.tolist() == [3.0]

@@ -21,6 +21,7 @@ from edgewise import delimited
 from edgewise.errors import InputError
 from edgewise.records import Origin, Profile
 from edgewise.selection.profiles.table import LEVELS, Floats, ProfileTable, table
+from edgewise.selection.profiles.targets import Wanted
 
 Rows = list[tuple[int, dict[str, str]]]
 
@@ -67,16 +68,16 @@ def published() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _DATA.glob("*.csv")))
 
 
-def load(where: str, *, target: str | None = None) -> Source:
+def load(where: str, *, target: Wanted | None = None) -> Source:
     """Profiles by name, from a file, or from a store.
 
     Args:
         where: a published name, a CSV file of either layout (also gzipped), or a store.
-        target: for a store, a part of the target's description where it holds several.
+        target: for a store, which targets count; else each model takes its best.
 
     Raises:
         InputError: there is no such thing, or it cannot be read as profiles; with line number.
-        UsageError: the store holds several targets and none is named.
+        UsageError: nothing in the store was measured on such a target.
     """
     if where in published():
         path = _DATA / f"{where}.csv"
@@ -87,7 +88,7 @@ def load(where: str, *, target: str | None = None) -> Source:
     if "://" in where or path.is_dir():
         from edgewise.selection.profiles.stored import read_store
 
-        return Source(read_store(where, target))
+        return Source(read_store(where, target or Wanted()))
     raise InputError(
         f"no profiles at '{where}'",
         hint=f"a CSV file, a store, or one of {', '.join(published())}",

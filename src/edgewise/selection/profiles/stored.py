@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import PurePosixPath
 
-import msgspec
 import numpy as np
+from msgspec import structs
 
-from edgewise.errors import InputError, UsageError
-from edgewise.records import AccuracyRow, Measurement, Profile, Target
+from edgewise.errors import InputError
+from edgewise.records import AccuracyRow, Measurement, Profile
 from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
+from edgewise.selection.profiles.targets import Chosen, Wanted, choose, content, describe, names
 from edgewise.store import Store
 
 _LEVELS: tuple[float, ...] = tuple(LEVELS.tolist())
@@ -18,42 +21,51 @@ _LEVELS: tuple[float, ...] = tuple(LEVELS.tolist())
 _ENOUGH = 64
 
 
-def read_store(url: str, target: str | None = None) -> ProfileTable:
-    """Every model of a store that has both a measurement and an accuracy, on one target.
+def read_store(url: str, wanted: Wanted = Wanted()) -> ProfileTable:  # noqa: B008 - frozen
+    """Every model of a store that has both a measurement and an accuracy.
 
-    Of several measurements of a model the last stored one counts. Models are matched by the hash
-    of their file, where that is not known by name.
-
-    Args:
-        url: the store.
-        target: a part of the target's description, such as `litert` or `threads=4`.
+    Each model takes the best of the targets that fit (`targets.choose`) and the evaluation with
+    the most inputs; the two are joined by the hash of the file alone. The table's notes say what
+    was chosen and left out.
 
     Raises:
         StoreError: the store cannot be read.
-        UsageError: the store holds several targets and `target` does not tell which.
+        UsageError: nothing was measured on such a target.
         InputError: no model has both.
     """
     store = Store.open(url)
-    profiles = profiles_of(_measured(store, target), store.read(AccuracyRow))
+    chosen = choose(store.url, _measured(store), wanted)
+    judged = _judged(store.read(AccuracyRow))
+    profiles = profiles_of(chosen, judged)
     if not profiles:
         raise InputError(
             f"{url}: no measured model has an accuracy", hint="edgewise eval … --store"
         )
-    return table(PurePosixPath(url).name, profiles)
+    without = [one.measurement.model for one in chosen if content(one.measurement) not in judged]
+    notes = [note for one in chosen if content(one.measurement) in judged for note in one.notes]
+    notes += [note for _, said in judged.values() for note in said]
+    if without:
+        notes.append(f"left out, not evaluated: {', '.join(map(_file, without))}")
+    return replace(table(PurePosixPath(url).name, profiles), notes=tuple(dict.fromkeys(notes)))
 
 
-def read_times(url: str, target: str | None = None) -> list[Profile]:
-    """Every measured model of a store on one target, whether its accuracy is known or not.
+def read_times(url: str, wanted: Wanted = Wanted()) -> list[Profile]:  # noqa: B008 - frozen
+    """Every measured model of a store, whether its accuracy is known or not.
 
     Raises:
         StoreError, UsageError: as `read_store`.
         InputError: the store holds no measurement.
     """
     store = Store.open(url)
-    measured = _measured(store, target)
-    known = {one.model: one for one in profiles_of(measured, store.read(AccuracyRow))}
-    latest = {PurePosixPath(one.model).stem: one for one in measured}
-    return [known.get(name) or _without_accuracy(name, one) for name, one in latest.items()]
+    chosen = choose(store.url, _measured(store), wanted)
+    judged = _judged(store.read(AccuracyRow))
+    named = names({content(one.measurement): one.measurement.model for one in chosen})
+    return [
+        profile_of(one.measurement, judged[key][0])
+        if (key := content(one.measurement)) in judged
+        else _without_accuracy(named[key], one.measurement)
+        for one in chosen
+    ]
 
 
 def _without_accuracy(name: str, measurement: Measurement) -> Profile:
@@ -61,10 +73,10 @@ def _without_accuracy(name: str, measurement: Measurement) -> Profile:
         model=name, path=measurement.model, data="", n=0, correct=0,
         accuracy=None, ci95_low=None, ci95_high=None,
     )  # fmt: skip
-    return msgspec.structs.replace(profile_of(measurement, unknown), accuracy_source=None)
+    return structs.replace(profile_of(measurement, unknown), accuracy_source=None)
 
 
-def _measured(store: Store, target: str | None) -> list[Measurement]:
+def _measured(store: Store) -> list[Measurement]:
     measured = [
         one
         for one in store.measurements()
@@ -72,32 +84,54 @@ def _measured(store: Store, target: str | None) -> list[Measurement]:
     ]
     if not measured:
         raise InputError(f"{store.url} holds no measurement", hint="edgewise bench … --store")
-    return _one_target(store.url, measured, target)
+    return measured
 
 
-def describe(target: Target) -> str:
-    """A target in words, to choose one by."""
-    return (
-        f"{target.device} {target.runtime} {target.delegate} "
-        f"threads={target.threads} batch={target.batch}"
-    )
+def _file(path: str) -> str:
+    return PurePosixPath(path).name
+
+
+def _judged(accuracies: Iterable[AccuracyRow]) -> dict[str, tuple[AccuracyRow, list[str]]]:
+    """By content the evaluation that counts, and what was left out for it: that of the most
+    inputs; of equal ones the last."""
+    found: dict[str, list[AccuracyRow]] = {}
+    for row in accuracies:
+        if row.accuracy is not None and row.sha256 is not None:
+            found.setdefault(row.sha256, []).append(row)
+    judged = {}
+    for sha256, rows in found.items():
+        best = max(enumerate(rows), key=lambda pair: (pair[1].n, pair[0]))[1]
+        less = [row for row in rows if row is not best and row.n < best.n]
+        judged[sha256] = (
+            best,
+            [
+                f"{best.model}: the evaluation of {best.n} inputs counts, not that of {row.n}"
+                for row in less[-1:]
+            ],
+        )
+    return judged
 
 
 def profiles_of(
-    measurements: Iterable[Measurement], accuracies: Iterable[AccuracyRow]
+    chosen: Iterable[Chosen], judged: Mapping[str, tuple[AccuracyRow, list[str]]]
 ) -> list[Profile]:
-    """Profiles of the measured models whose accuracy is known."""
-    known: dict[str, AccuracyRow] = {}
-    for row in accuracies:
-        if row.accuracy is not None:
-            known.update({key: row for key in (row.sha256, row.model) if key})
-    profiles: dict[str, Profile] = {}
-    for one in measurements:
-        name = PurePosixPath(one.model).stem
-        found = known.get(one.sha256 or "") or known.get(one.model) or known.get(name)
-        if found is not None:
-            profiles[found.model] = profile_of(one, found)
-    return list(profiles.values())
+    """Profiles of the measured models whose accuracy is known, each called as the evaluation
+    called it, and by its file where two were called the same."""
+    rows = [
+        (one.measurement, judged[content(one.measurement)][0])
+        for one in chosen
+        if content(one.measurement) in judged
+    ]
+    taken = Counter(row.model for _, row in rows)
+    paths = {content(one): row.path for one, row in rows if taken[row.model] > 1}
+    told_apart = names(paths)
+    return [
+        profile_of(
+            one,
+            structs.replace(row, model=told_apart.get(content(one), row.model)),
+        )
+        for one, row in rows
+    ]
 
 
 def profile_of(measurement: Measurement, accuracy: AccuracyRow) -> Profile:
@@ -128,14 +162,3 @@ def _cold_ms(measurement: Measurement) -> float | None:
     if load is None or load.mean is None or first is None or first.mean is None:
         return None
     return load.mean + first.mean
-
-
-def _one_target(url: str, measured: list[Measurement], wanted: str | None) -> list[Measurement]:
-    names = sorted({describe(one.target) for one in measured})
-    matching = [name for name in names if wanted is None or wanted in name]
-    if len(matching) != 1:
-        raise UsageError(
-            f"{url} holds {len(matching)} targets" + (f" with '{wanted}'" if wanted else ""),
-            hint="choose by --target: " + "; ".join(names),
-        )
-    return [one for one in measured if describe(one.target) == matching[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
 
@@ -37,6 +37,8 @@ class ProfileTable:
 
     name: str
     profiles: tuple[Profile, ...]
+    #: What was chosen, and left out, to get them.
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def models(self) -> tuple[str, ...]:
@@ -95,7 +97,8 @@ class ProfileTable:
     def without(self, models: Iterable[str]) -> ProfileTable:
         """The same table with some models left out."""
         gone = set(models)
-        return table(self.name, (p for p in self.profiles if p.model not in gone))
+        kept = table(self.name, (p for p in self.profiles if p.model not in gone))
+        return replace(kept, notes=self.notes)
 
 
 def table(name: str, profiles: Iterable[Profile]) -> ProfileTable:
