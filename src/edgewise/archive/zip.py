@@ -137,6 +137,18 @@ class Entry:
         """See `File.data`."""
         return self.region().view
 
+    def unverified(self) -> memoryview:
+        """The content with its checksum unasked, where it is stored: for one part of a large entry.
+
+        Raises:
+            MalformedArchive: it cannot be read.
+        """
+        if self._content is None:
+            deflated, packed = self._locate()
+            if not deflated:
+                return packed.view
+        return self.data()
+
     def sha256(self) -> str:
         """See `File.sha256`."""
         return self.region().sha256()

@@ -23,6 +23,7 @@ _TABLE_COST = 8
 _INT8, _UINT8, _BOOL = Struct("<b"), Struct("<B"), Struct("<?")
 _UINT16_PAIR, _INT32, _UINT32 = Struct("<HH"), Struct("<i"), Struct("<I")
 _INT64, _UINT64, _FLOAT32 = Struct("<q"), Struct("<Q"), Struct("<f")
+_FLOAT64 = Struct("<d")
 
 
 class Flatbuffer:
@@ -77,6 +78,15 @@ class Flatbuffer:
     def broken(self, at: int, why: str) -> NoReturn:
         """Reject the buffer, naming the place."""
         raise RejectedModel(f"broken at byte {at:,} of {len(self.data):,}: {why}")
+
+    def text_at(self, at: int) -> str:
+        """The string that the offset at byte `at` leads to."""
+        start = at + self.unpack(_UINT32, at)
+        size = self.unpack(_UINT32, start)
+        if start + 4 + size > len(self.data):
+            self.broken(start, f"a string of {size:,} bytes does not fit")
+        self.charge(size >> 3)
+        return str(self.data[start + 4 : start + 4 + size], "utf-8", "replace")
 
     def _read_vtable(self, at: int, table: int) -> tuple[int, ...]:
         if at < 0:
@@ -163,6 +173,49 @@ class Table:
         """A vector of bytes, not copied; empty where there is none."""
         start, count = self._vector(slot, 1)
         return self._buffer.data[start : start + count]
+
+    def struct(self, slot: int, size: int) -> memoryview:
+        """The bytes of a struct that a union's field points to; empty where there is none."""
+        at = self._follow(slot)
+        if at is None:
+            return memoryview(b"")
+        if at + size > len(self._buffer.data):
+            self._buffer.broken(at, f"{size} bytes are wanted")
+        return self._buffer.data[at : at + size]
+
+    def structs(self, slot: int, size: int) -> memoryview:
+        """The bytes of a vector of structs of `size` bytes each, one behind the other."""
+        start, count = self._vector(slot, size)
+        self._buffer.charge(count)
+        return self._buffer.data[start : start + count * size]
+
+    def float32(self, slot: int, default: float = 0.0) -> float:
+        """A 32-bit float."""
+        value: float = self._scalar(_FLOAT32, slot, default)
+        return value
+
+    def float64(self, slot: int, default: float = 0.0) -> float:
+        """A 64-bit float."""
+        value: float = self._scalar(_FLOAT64, slot, default)
+        return value
+
+    def uint32s(self, slot: int) -> tuple[int, ...]:
+        """A vector of unsigned 32-bit integers."""
+        return self._elements(slot, 4, "I")
+
+    def float32s(self, slot: int) -> tuple[float, ...]:
+        """A vector of 32-bit floats."""
+        return self._elements(slot, 4, "f")
+
+    def float64s(self, slot: int) -> tuple[float, ...]:
+        """A vector of 64-bit floats."""
+        return self._elements(slot, 8, "d")
+
+    def texts(self, slot: int) -> list[str]:
+        """A vector of strings."""
+        start, count = self._vector(slot, 4)
+        self._buffer.charge(count)
+        return [self._buffer.text_at(start + 4 * at) for at in range(count)]
 
     def int32s(self, slot: int) -> tuple[int, ...]:
         """A vector of signed 32-bit integers."""

@@ -78,6 +78,8 @@ def _apart(inputs: Inputs, layer: Layer, before: int) -> Attention:
         heads = layer.attributes.get("heads") or q[1]
         value_size = q[3] if v is None else v[3]
         return Attention(q[0], heads, k[1], q[2], k[2] + before, q[3], value_size)
+    if len(q) == 3 and not layer.attributes.get("packed") and v is not None:
+        return Attention(q[0], 1, 1, q[1], k[1] + before, q[2], v[2])
     heads, kv_heads = _heads(layer)
     size = q[2] // heads
     if v is None:  # k holds both: (batch, seq, heads, 2, size)

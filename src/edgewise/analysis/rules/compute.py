@@ -244,6 +244,8 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
         "onnx_sequence": (steps, directions, batch, state),
         "onnx_sequence_batch_first": (batch, steps, directions, state),
         "directions_first": (batch, directions, steps, state),
+        "layer_state": (directions, batch, state),
+        "layer_cell": (directions, batch, hidden),
         "onnx_state": (directions, batch, state),
         "onnx_state_batch_first": (batch, directions, state),
         "onnx_cell": (directions, batch, hidden),

@@ -46,6 +46,10 @@ def _reshape(scope: Scope, layer: Layer) -> list[Dims | None]:
     wanted = scope.ints(layer, "shape", 1)
     if wanted is None:
         raise CannotTell
+    inside = layer.attributes.get("axis")
+    if inside is not None:  # one axis alone becomes several
+        at = axis_in(inside, len(x))
+        return [(*x[:at], *_filled_in(wanted, x[at]), *x[at + 1 :])]
     if layer.attributes.get("zero_copies"):
         wanted = [x[i] if size == 0 else size for i, size in enumerate(wanted)]
     known = product(size for size in wanted if size != -1)
@@ -59,6 +63,14 @@ def _reshape(scope: Scope, layer: Layer) -> list[Dims | None]:
     dims = tuple(wanted)
     _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
     return [dims]
+
+
+def _filled_in(wanted: list[int], total: int) -> list[int]:
+    """Sizes whose product is `total`, with -1 for the one that follows from the others."""
+    known = product(size for size in wanted if size != -1)
+    if known == 0 or int(total) % int(known):
+        raise CannotTell
+    return [total // known if size == -1 else size for size in wanted]
 
 
 def _stale_batch(x: Dims, wanted: list[int], total: int, known: int) -> list[int]:
@@ -82,6 +94,14 @@ def _flatten(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     axis = layer.attributes.get("axis", 1)
     axis = axis + len(x) if axis < 0 else axis
+    end = layer.attributes.get("end")
+    if end is not None:  # PyTorch: these axes become one, the others stay
+        if not x:
+            return [(1,)]
+        last = axis_in(end, len(x))
+        dims = (*x[:axis], product(x[axis : last + 1]), *x[last + 1 :])
+        _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
+        return [dims]
     return [(product(x[:axis]), product(x[axis:]))]
 
 
@@ -89,6 +109,8 @@ def _squeeze(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     axes = scope.ints(layer, "axes", 1)
     gone = {axis_in(a, len(x)) for a in axes} if axes else {i for i, d in enumerate(x) if d == 1}
+    if layer.attributes.get("only_ones"):
+        gone = {axis for axis in gone if x[axis] == 1}
     dims = tuple(size for axis, size in enumerate(x) if axis not in gone)
     _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
     return [dims]
@@ -110,14 +132,30 @@ def _expand_dims(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     by_rank = layer.attributes.get("by_rank")
-    if by_rank is not None:
-        order = list(by_rank[len(x)])
-    else:
+    order = _exchanged(layer, len(x)) if by_rank is None else list(by_rank[len(x)])
+    if order is None:
         order = scope.ints(layer, "permutation", 1) or list(range(len(x)))[::-1]
     if sorted(axis_in(a, len(x)) for a in order) != list(range(len(x))):
         raise CannotTell
     _moved(scope, layer, lambda value: value.transpose(order))
     return [tuple(x[axis] for axis in order)]
+
+
+def _exchanged(layer: Layer, rank: int) -> list[int] | None:
+    """A permutation said by two axes that change places, or by axes that move."""
+    swap, moves = layer.attributes.get("swap"), layer.attributes.get("moves")
+    if swap is not None:
+        order = list(range(rank))
+        if rank:
+            a, b = (axis_in(axis, rank) for axis in swap)
+            order[a], order[b] = b, a
+        return order
+    if moves is None:
+        return None
+    source, target = ([axis_in(axis, rank) for axis in axes] for axes in moves)
+    rest = iter(axis for axis in range(rank) if axis not in source)
+    placed = dict(zip(target, source, strict=True))
+    return [placed[at] if at in placed else next(rest) for at in range(rank)]
 
 
 def _concat(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -165,6 +203,9 @@ def _split(scope: Scope, layer: Layer) -> list[Dims | None]:
     axis = axis_in((scope.ints(layer, "axis", 2) or [0])[0], len(x))
     sizes = scope.ints(layer, "sizes", 1)
     parts = len(layer.outputs)
+    part = layer.attributes.get("part")
+    if part:  # as many of this size as there are, the last one smaller
+        sizes = [part] * (parts - 1) + [x[axis] - part * (parts - 1)]
     if not sizes:
         each = ceil_div(x[axis], parts)
         sizes = [each] * (parts - 1) + [x[axis] - each * (parts - 1)]
@@ -208,7 +249,8 @@ def _gather(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
     axis = axis_in(layer.attributes.get("axis", 0), len(x))
     batch = layer.attributes.get("batch_dims", 0)
-    dims = (*x[:axis], *indices[batch:], *x[axis + 1 :])
+    taken = layer.attributes.get("joined", 1)  # axes that the indices go over together
+    dims = (*x[:axis], *indices[batch:], *x[axis + taken :])
     value = scope.value(layer, 0) if scope.small(dims) and not batch else None
     where = None if value is None else scope.value(layer, 1)
     if value is not None and where is not None:
@@ -275,6 +317,11 @@ def _broadcast_to(scope: Scope, layer: Layer) -> list[Dims | None]:
     wanted = scope.ints(layer, "shape", 1)
     if wanted is None:
         raise CannotTell
+    if layer.attributes.get("torch"):  # -1 keeps a size
+        x = scope.shape(layer, 0)
+        new = len(wanted) - len(x)
+        wanted = [x[at - new] if size == -1 and at >= new else size
+                  for at, size in enumerate(wanted)]  # fmt: skip
     dims = tuple(wanted)
     if layer.attributes.get("two_way"):
         dims = broadcast(scope.shape(layer, 0), dims)

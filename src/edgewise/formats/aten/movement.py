@@ -1,0 +1,508 @@
+"""Operators that reorder, cut and join, make tensors, and ask for sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgewise.formats.aten.recorder import (
+    UNKNOWN_VALUE,
+    Call,
+    NotPlain,
+    Parts,
+    Ref,
+    Sizes,
+)
+from edgewise.formats.building import Meaning, function
+from edgewise.graph import Kind
+
+Entry = tuple[str, Callable[[Call], Any]]
+#: The number of a dtype, as PyTorch's scripts have it.
+SCALAR_TYPES = (
+    "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex32",
+    "complex64", "complex128", "bool", "int8", "uint8", "int32", "bfloat16", "uint4", "uint2",
+    "bits1x8", "bits2x4", "bits4x2", "bits8", "bits16", "float8_e5m2", "float8_e4m3fn",
+    "float8_e5m2fnuz", "float8_e4m3fnuz", "uint16", "uint32", "uint64",
+)  # fmt: skip
+_END = (1 << 63) - 1
+
+
+def scalar_type(value: Any) -> str | None:
+    """The name of a dtype given as its number."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(SCALAR_TYPES):
+        return SCALAR_TYPES[value]
+    return None
+
+
+def _same(call: Call) -> Any:
+    x = call["self"]
+    return x if isinstance(x, (Ref, int, float)) else UNKNOWN_VALUE
+
+
+def _copied(call: Call) -> Any:
+    """An operator of its own that changes nothing, as ExecuTorch and scripts list it."""
+    return call.emit(Meaning(Kind.IDENTITY), [call["self"]])
+
+
+def _rearranged(call: Call) -> Any:
+    return call.emit(Meaning(Kind.IDENTITY, {"exact": False}), [call["self"]])
+
+
+def _to(call: Call) -> Any:
+    """`to` in its forms: dtype, device and dtype, another tensor."""
+    for value in call.arguments.values():
+        dtype = scalar_type(value)
+        if dtype is not None:
+            return call.emit(Meaning(Kind.CAST, {"dtype": dtype}), [call["self"]], dtype=dtype)
+    other = call["dtype"]
+    if isinstance(other, Ref):
+        dtype = call.recorder.seen(other).dtype
+        return call.emit(Meaning(Kind.CAST, {"dtype": dtype}), [call["self"]], dtype=dtype)
+    return _copied(call)
+
+
+def _cast(dtype: str) -> Entry:
+    return "self", lambda call: call.emit(
+        Meaning(Kind.CAST, {"dtype": dtype}), [call["self"]], dtype=dtype
+    )
+
+
+def _reshape(call: Call) -> Any:
+    if scalar_type(call["shape"]) is not None and not isinstance(call["shape"], (list, tuple)):
+        return _to(call)  # view(dtype)
+    attributes, sizes = call.sizes("shape")
+    return call.emit(Meaning(Kind.RESHAPE, attributes), [call["self"], sizes])
+
+
+def _reshape_as(call: Call) -> Any:
+    shape = call.emit(Meaning(Kind.SHAPE), [call["other"]], dtype="int64", op="size")
+    return call.emit(Meaning(Kind.RESHAPE), [call["self"], shape])
+
+
+def _flatten(call: Call) -> Any:
+    meaning = Meaning(Kind.FLATTEN, {
+        "axis": call.integer("start", 0), "end": call.integer("end", -1),
+    })  # fmt: skip
+    return call.emit(meaning, [call["self"]])
+
+
+def _unflatten(call: Call) -> Any:
+    attributes, sizes = call.sizes("sizes")
+    attributes["axis"] = call.integer("dim")
+    return call.emit(Meaning(Kind.RESHAPE, attributes), [call["self"], sizes])
+
+
+def _squeeze(call: Call) -> Any:
+    attributes: dict[str, Any] = {"only_ones": True}
+    if call.given("dim"):
+        attributes["axes"] = call.integers("dim")
+    return call.emit(Meaning(Kind.SQUEEZE, attributes), [call["self"]])
+
+
+def _unsqueeze(call: Call) -> Any:
+    return call.emit(Meaning(Kind.EXPAND_DIMS, {"axes": (call.integer("dim"),)}), [call["self"]])
+
+
+def _permute(call: Call) -> Any:
+    return call.emit(
+        Meaning(Kind.TRANSPOSE, {"permutation": call.integers("dims")}), [call["self"]]
+    )
+
+
+def _transpose(call: Call) -> Any:
+    swap = (call.integer("dim0"), call.integer("dim1"))
+    return call.emit(Meaning(Kind.TRANSPOSE, {"swap": swap}), [call["self"]])
+
+
+def _t(call: Call) -> Any:
+    return call.emit(Meaning(Kind.TRANSPOSE, {"swap": (-1, 0)}), [call["self"]])
+
+
+def _mt(call: Call) -> Any:
+    return call.emit(Meaning(Kind.TRANSPOSE, {"swap": (-1, -2)}), [call["self"]])
+
+
+def _movedim(call: Call) -> Any:
+    moves = (call.integers("source"), call.integers("destination"))
+    return call.emit(Meaning(Kind.TRANSPOSE, {"moves": moves}), [call["self"]])
+
+
+def _cat(call: Call) -> Any:
+    return call.emit(Meaning(Kind.CONCAT, {"axis": call.integer("dim")}), call.list("tensors"))
+
+
+def _stack(call: Call) -> Any:
+    return call.emit(Meaning(Kind.STACK, {"axis": call.integer("dim")}), call.list("tensors"))
+
+
+def _parts(call: Call, meaning: Meaning, count: int | None) -> Any:
+    if count is None:
+        count = call.outputs
+    if count is None:
+        return Parts(call, meaning, call["self"])
+    made = call.emit(meaning, [call["self"]], count)
+    return list(made) if isinstance(made, tuple) else [made]
+
+
+def _split(call: Call) -> Any:
+    """In parts of a size, or of these sizes; the last one is smaller."""
+    dim = call.integer("dim")
+    if isinstance(call["size"], (list, tuple)):
+        sizes = call.integers("size")
+        return _parts(call, Meaning(Kind.SPLIT, {"axis": dim, "sizes": sizes}), len(sizes))
+    part = call.integer("size")
+    return _parts(call, Meaning(Kind.SPLIT, {"axis": dim, "part": part}), None)
+
+
+def _chunk(call: Call) -> Any:
+    count = call.integer("chunks")
+    return _parts(call, Meaning(Kind.SPLIT, {"axis": call.integer("dim")}), count)
+
+
+def _unbind(call: Call) -> Any:
+    return _parts(call, Meaning(Kind.UNSTACK, {"axis": call.integer("dim")}), None)
+
+
+def _slice(call: Call) -> Any:
+    attributes: dict[str, Any] = {"onnx": True, "axes": (call.integer("dim"),)}
+    inputs: list[Any] = [call["self"]]
+    try:
+        attributes["begin"] = (call.integer("start", 0),)
+        attributes["end"] = (call.integer("end", _END),)
+    except NotPlain:
+        attributes = {"onnx": True, "axes": attributes["axes"]}
+        for name, default in (("start", 0), ("end", _END)):
+            value = call[name]
+            inputs.append([default if value is None else value])
+    step = call.integer("step", 1)
+    if step != 1:
+        attributes["steps"] = (step,)
+    return call.emit(Meaning(Kind.STRIDED_SLICE, attributes), inputs)
+
+
+def _narrow(call: Call) -> Any:
+    start, length = call.integer("start"), call.integer("length")
+    meaning = Meaning(Kind.STRIDED_SLICE, {
+        "onnx": True, "axes": (call.integer("dim"),), "begin": (start,), "end": (start + length,),
+    })  # fmt: skip
+    return call.emit(meaning, [call["self"]])
+
+
+def _select(call: Call) -> Any:
+    index = call["index"]
+    where = index if isinstance(index, Ref) else call.integer("index")
+    return call.emit(Meaning(Kind.GATHER, {"axis": call.integer("dim")}), [call["self"], where])
+
+
+def _index_select(call: Call) -> Any:
+    return call.emit(
+        Meaning(Kind.GATHER, {"axis": call.integer("dim")}), [call["self"], call["index"]]
+    )
+
+
+def _gather(call: Call) -> Any:
+    return call.emit(Meaning(Kind.GATHER_ELEMENTS), [call["self"], call["index"]])
+
+
+def _index(call: Call) -> Any:
+    """x[i, j, …]: of one tensor of places a gather, of more only where they lead the axes."""
+    indices = call.list("indices")
+    given = [at for at, value in enumerate(indices) if value is not None]
+    if len(given) == 1:
+        meaning = Meaning(Kind.GATHER, {"axis": given[0]})
+        return call.emit(meaning, [call["self"], indices[given[0]]])
+    if given == list(range(len(given))) and given:
+        parts = call.emit(
+            function(Kind.BINARY, "index"),
+            [indices[at] for at in given], dtype="int64",
+        )  # fmt: skip
+        return call.emit(
+            Meaning(Kind.GATHER, {"axis": 0, "joined": len(given)}), [call["self"], parts]
+        )
+    return call.emit(Meaning(Kind.DATA_DEPENDENT), [call["self"]])
+
+
+def _embedding(call: Call) -> Any:
+    return call.emit(Meaning(Kind.GATHER, {"axis": 0}), [call["weight"], call["indices"]])
+
+
+def _scatter(call: Call) -> Any:
+    values = [v for v in call.arguments.values() if isinstance(v, Ref)]
+    return call.emit(Meaning(Kind.SCATTER), values)
+
+
+def _expand(call: Call) -> Any:
+    attributes, sizes = call.sizes("size")
+    meaning = Meaning(Kind.BROADCAST_TO, {"torch": True, **attributes})
+    return call.emit(meaning, [call["self"], sizes])
+
+
+def _expand_as(call: Call) -> Any:
+    return call.emit(function(Kind.BINARY, "second"), [call["self"], call["other"]])
+
+
+def _repeat(call: Call) -> Any:
+    repeats = call.integers("repeats")
+    return call.emit(Meaning(Kind.TILE, {"repeats": repeats, "torch": True}), [call["self"]])
+
+
+def _pad(call: Call) -> Any:
+    """Pairs from the last axis backwards, as PyTorch has them."""
+    pads = call.integers("pad")
+    pairs = [(pads[at], pads[at + 1]) for at in range(0, len(pads) - 1, 2)]
+    axes = tuple(-1 - at for at in range(len(pairs)))
+    amounts = (*(low for low, _ in pairs), *(high for _, high in pairs))
+    meaning = Meaning(Kind.PAD, {"order": "begin_end", "pads": amounts, "axes": axes})
+    return call.emit(meaning, [call["self"]])
+
+
+def _filled(value: float | None) -> Callable[[Call], Any]:
+    def translate(call: Call) -> Any:
+        given = call["value"]
+        filler = given if isinstance(given, (int, float)) else value
+        dtype = scalar_type(call["dtype"]) or ("int64" if isinstance(given, int) else "float32")
+        attributes, sizes = call.sizes("shape")
+        attributes |= {"dtype": dtype}
+        if filler is not None:
+            attributes["value"] = filler
+        return call.emit(Meaning(Kind.FILL, attributes), [sizes], dtype=dtype)
+
+    return translate
+
+
+def _filled_like(call: Call) -> Any:
+    x = call["self"]
+    shape = call.emit(Meaning(Kind.SHAPE), [x], dtype="int64", op="size")
+    dtype = scalar_type(call["dtype"]) or call.recorder.seen(x).dtype
+    return call.emit(Meaning(Kind.FILL, {"dtype": dtype}), [shape], dtype=dtype)
+
+
+def _new_filled(call: Call) -> Any:
+    attributes, sizes = call.sizes("size")
+    dtype = scalar_type(call["dtype"]) or call.recorder.seen(call["self"]).dtype
+    return call.emit(Meaning(Kind.FILL, {"dtype": dtype, **attributes}), [sizes], dtype=dtype)
+
+
+def _arange(call: Call) -> Any:
+    """arange(end), (start, end) or (start, end, step), then dtype and the like."""
+    values = list(call.arguments.values())
+    numbers = []
+    for value in values[:3]:
+        plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (plain or isinstance(value, Ref)):
+            break
+        numbers.append(value)
+    if len(values) > 4 or len(numbers) == len(values) or len(numbers) == 1:
+        numbers = numbers[: max(1, len(values) - 4)] if len(values) > 4 else numbers
+    start, end, step = (
+        (0, numbers[0], 1) if len(numbers) == 1
+        else (numbers[0], numbers[1], 1) if len(numbers) == 2
+        else tuple(numbers[:3])
+    )  # fmt: skip
+    return call.emit(Meaning(Kind.RANGE), [start, end, step], dtype="int64")
+
+
+def _one_hot(call: Call) -> Any:
+    return call.emit(Meaning(Kind.ONE_HOT, {"dtype": "int64"}), [call["self"], call["classes"]])
+
+
+def _top_k(call: Call) -> Any:
+    meaning = Meaning(Kind.TOP_K, {"k": call.integer("k", 1), "axis": call.integer("dim", -1)})
+    return call.emit(meaning, [call["self"]], 2)
+
+
+def _sort(call: Call) -> Any:
+    return call.emit(Meaning(Kind.IDENTITY, {"exact": False}, None), [call["self"]] * 2, 2)
+
+
+def _argsort(call: Call) -> Any:
+    return call.emit(Meaning(Kind.IDENTITY, {"exact": False}), [call["self"]], dtype="int64")
+
+
+def _pixel(kind: Kind) -> Callable[[Call], Any]:
+    return lambda call: call.emit(
+        Meaning(kind, {"block": call.integer("factor"), "layout": "channels_first"}), [call["self"]]
+    )
+
+
+def _size(call: Call) -> Any:
+    x = call["self"]
+    if not isinstance(x, Ref):
+        return UNKNOWN_VALUE
+    if not call.given("dim"):
+        return Sizes(x)
+    dim = call.integer("dim")
+    shape = call.recorder.seen(x).shape
+    if call.recorder.seen(x).weights is not None and shape is not None:
+        size = shape[dim]
+        if isinstance(size, int):
+            return size
+    attributes: dict[str, Any] = {"start": dim}
+    if dim != -1:
+        attributes["end"] = dim + 1
+    one = call.emit(Meaning(Kind.SHAPE, attributes), [x], dtype="int64")
+    return call.emit(Meaning(Kind.SQUEEZE), [one], dtype="int64", kind="int")
+
+
+def _numel(call: Call) -> Any:
+    return call.emit(Meaning(Kind.SIZE), [call["self"]], dtype="int64", kind="int")
+
+
+def _rank(call: Call) -> Any:
+    x = call["self"]
+    if isinstance(x, Ref):
+        shape = call.recorder.seen(x).shape
+        if call.recorder.seen(x).weights is not None and shape is not None:
+            return len(shape)
+    return call.emit(Meaning(Kind.RANK), [x], dtype="int64", kind="int")
+
+
+def _number(kind: str) -> Callable[[Call], Any]:
+    """A number as a tensor and back: the same thing here."""
+
+    def translate(call: Call) -> Any:
+        x = call["self"]
+        if isinstance(x, Ref):
+            return Ref(x.owner, x.index, kind)
+        return x
+
+    return translate
+
+
+def _resize(call: Call) -> Any:
+    """upsample_*: sizes, or else scales as a list or one for each axis at the end."""
+    sizes = call["size"]
+    if sizes is not None:
+        attributes, index = call.sizes("size")
+        if "shape" in attributes:
+            attributes["sizes"] = attributes.pop("shape")
+        meaning = Meaning(Kind.RESIZE, {"layout": "channels_first", **attributes})
+        return call.emit(meaning, [call["self"], None, None, index])
+    scales = call.plain("scales")
+    if scales is None:
+        found = [v for k, v in call.arguments.items() if k.startswith("scale") and v is not None]
+        scales = found[0] if found and isinstance(found[0], (list, tuple)) else found
+    given = [scales] if isinstance(scales, (int, float)) else list(scales)
+    if not given or not all(isinstance(scale, (int, float)) for scale in given):
+        raise NotPlain
+    meaning = Meaning(Kind.RESIZE, {"layout": "channels_first", "scales": given})
+    return call.emit(meaning, [call["self"]])
+
+
+def _grid(call: Call) -> Any:
+    return call.emit(Meaning(Kind.GRID_SAMPLE), [call["self"], call["grid"]])
+
+
+def _by_data(call: Call) -> Any:
+    return call.emit(Meaning(Kind.DATA_DEPENDENT), [call["self"]], call.outputs or 1)
+
+
+def _stated(call: Call) -> Any:
+    values = [v for v in call.arguments.values() if isinstance(v, Ref)]
+    return call.emit(Meaning(Kind.POSTPROCESS), values, call.outputs or 1)
+
+
+def _constant(call: Call) -> Any:
+    value = call["value"]
+    index = call.recorder.index_of(value)
+    return UNKNOWN_VALUE if index is None else call.recorder.ref(index)
+
+
+_UPSAMPLE = "self size align_corners scale_h scale_w"
+_UPSAMPLE_NEAREST = "self size scale_h scale_w"
+_FILLED = "shape dtype layout device pin_memory"
+
+MOVEMENT: dict[str, Entry] = {
+    **dict.fromkeys(
+        ("detach", "alias", "lift_fresh", "lift", "clone", "contiguous", "dropout",
+         "feature_dropout", "alpha_dropout", "requires_grad", "cpu", "resolve_conj",
+         "resolve_neg", "identity", "_conj", "pin_memory", "data"), ("self", _copied)),
+    **{name: _cast(dtype) for name, dtype in (
+        ("float", "float32"), ("half", "float16"), ("double", "float64"), ("long", "int64"),
+        ("int", "int32"), ("bool", "bool"), ("bfloat16", "bfloat16"), ("type_as", "float32"))},
+    **dict.fromkeys(("flip", "roll", "tril", "triu", "rot90", "renorm", "channel_shuffle",
+                     "native_channel_shuffle", "fliplr", "flipud"), ("self", _rearranged)),
+    "to": ("self dtype layout device pin_memory non_blocking copy", _to),
+    "_to": ("self dtype layout device", _to), "_to_dim_order": ("self dtype", _to),
+    "_clone_dim_order": ("self dtype", _copied), "convert_element_type": ("self dtype", _to),
+    "type_as": ("self dtype", _to),
+    "view": ("self shape", _reshape), "reshape": ("self shape", _reshape),
+    "_unsafe_view": ("self shape", _reshape), "_reshape_alias": ("self shape", _reshape),
+    "view_as": ("self other", _reshape_as), "reshape_as": ("self other", _reshape_as),
+    "flatten": ("self start end", _flatten), "ravel": ("self start end", _flatten),
+    "unflatten": ("self dim sizes", _unflatten), "squeeze": ("self dim", _squeeze),
+    "unsqueeze": ("self dim", _unsqueeze), "permute": ("self dims", _permute),
+    "transpose": ("self dim0 dim1", _transpose), "swapaxes": ("self dim0 dim1", _transpose),
+    "swapdims": ("self dim0 dim1", _transpose), "t": ("self", _t), "numpy_T": ("self", _t),
+    "mT": ("self", _mt), "adjoint": ("self", _mt),
+    "movedim": ("self source destination", _movedim),
+    "moveaxis": ("self source destination", _movedim),
+    "cat": ("tensors dim", _cat), "concat": ("tensors dim", _cat),
+    "concatenate": ("tensors dim", _cat), "stack": ("tensors dim", _stack),
+    "split": ("self size dim", _split), "split_with_sizes": ("self size dim", _split),
+    "unsafe_split": ("self size dim", _split), "unsafe_split_with_sizes": ("self size dim", _split),
+    "tensor_split": ("self chunks dim", _chunk), "chunk": ("self chunks dim", _chunk),
+    "unsafe_chunk": ("self chunks dim", _chunk), "unbind": ("self dim", _unbind),
+    "slice": ("self dim start end step", _slice), "narrow": ("self dim start length", _narrow),
+    "select": ("self dim index", _select), "index_select": ("self dim index", _index_select),
+    "gather": ("self dim index", _gather), "take_along_dim": ("self index dim", _gather),
+    "index": ("self indices", _index), "_unsafe_index": ("self indices", _index),
+    "embedding": ("weight indices", _embedding),
+    **dict.fromkeys(
+        ("scatter", "scatter_add", "scatter_reduce", "index_put", "_index_put_impl",
+         "index_copy", "index_add", "index_fill", "slice_scatter", "select_scatter", "copy",
+         "diagonal_scatter", "masked_scatter", "fill", "zero"),
+        ("self a b c d", _scatter)),
+    "expand": ("self size", _expand), "broadcast_to": ("self size", _expand),
+    "expand_as": ("self other", _expand_as), "repeat": ("self repeats", _repeat),
+    "tile": ("self repeats", _repeat),
+    "pad": ("self pad mode value", _pad), "constant_pad_nd": ("self pad value", _pad),
+    **dict.fromkeys(
+        ("reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
+         "replication_pad2d", "replication_pad3d", "_pad_circular"), ("self pad", _pad)),
+    "zeros": (_FILLED, _filled(0)), "ones": (_FILLED, _filled(1)),
+    "empty": (_FILLED, _filled(None)), "rand": (_FILLED, _filled(None)),
+    "randn": (_FILLED, _filled(None)),
+    "full": ("shape value dtype layout device pin_memory", _filled(None)),
+    **dict.fromkeys(("zeros_like", "ones_like", "empty_like", "rand_like", "randn_like"),
+                    ("self dtype", _filled_like)),
+    "full_like": ("self value dtype", _filled_like),
+    **dict.fromkeys(("new_zeros", "new_ones", "new_empty"), ("self size dtype", _new_filled)),
+    "new_full": ("self size value dtype", _new_filled),
+    "scalar_tensor": ("value dtype", _constant), "tensor": ("value dtype", _constant),
+    "arange": ("start end step dtype layout device pin_memory", _arange),
+    "one_hot": ("self classes", _one_hot), "topk": ("self k dim largest sorted", _top_k),
+    "sort": ("self dim", _sort), "argsort": ("self dim", _argsort),
+    "pixel_shuffle": ("self factor", _pixel(Kind.DEPTH_TO_SPACE)),
+    "pixel_unshuffle": ("self factor", _pixel(Kind.SPACE_TO_DEPTH)),
+    "size": ("self dim", _size), "sym_size": ("self dim", _size), "numel": ("self", _numel),
+    "sym_numel": ("self", _numel), "dim": ("self", _rank), "len": ("self", _numel),
+    "NumToTensor": ("self", _number("tensor")), "Int": ("self", _number("int")),
+    "Float": ("self", _number("float")), "Bool": ("self", _number("bool")),
+    "IntImplicit": ("self", _number("int")), "FloatImplicit": ("self", _number("float")),
+    "ScalarImplicit": ("self", _number("int")), "item": ("self", _number("int")),
+    "_local_scalar_dense": ("self", _number("int")),
+    **dict.fromkeys(
+        ("upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d", "upsample_linear1d",
+         "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"), (_UPSAMPLE, _resize)),
+    **dict.fromkeys(
+        ("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d",
+         "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d"),
+        (_UPSAMPLE_NEAREST, _resize)),
+    **dict.fromkeys(
+        ("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "grid_sample"),
+        ("self grid", _grid)),
+    **dict.fromkeys(("nonzero", "unique", "_unique2", "masked_select", "bincount",
+                     "unique_consecutive", "nonzero_numpy", "repeat_interleave", "unfold",
+                     "diagonal", "diag", "meshgrid", "take", "bucketize", "searchsorted"),
+                    ("self a b c d", _by_data)),
+    **dict.fromkeys(("im2col", "col2im", "affine_grid_generator", "fft_fft", "fft_rfft",
+                     "fft_ifft", "fft_irfft", "fft_fft2", "fft_rfft2", "stft", "istft",
+                     "view_as_real", "view_as_complex", "complex", "real", "imag", "polar",
+                     "linspace", "logspace", "eye", "hann_window", "hamming_window",
+                     "torchvision::nms", "torchvision::roi_align", "torchvision::roi_pool",
+                     "torchvision::ps_roi_align", "torchvision::ps_roi_pool", "multinomial",
+                     "randperm", "randint", "normal", "uniform", "embedding_bag",
+                     "_embedding_bag"),
+                    ("self a b c d e f g h", _stated)),
+}  # fmt: skip

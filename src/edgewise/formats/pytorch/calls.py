@@ -1,0 +1,55 @@
+"""Calls as code and bytecode make them: computed where they are plain, recorded where not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Recorder, Ref, Sizes
+from edgewise.formats.aten.tables import record
+from edgewise.formats.pytorch.plain import NOT_PLAIN, plain_call, rank_of
+
+
+class Raised(Exception):
+    """The code would raise here."""
+
+
+def operator(
+    recorder: Recorder, op: str, positional: Sequence[Any], named: Mapping[str, Any],
+    wanted: int | None,
+) -> Any:  # fmt: skip
+    """What an operator gives back; `wanted` how many values are taken of it, None if not said."""
+    if op == "prim::RaiseException":
+        raise Raised
+    name = op.rpartition("::")[2]
+    found = plain_call(name, list(positional))
+    if found is not NOT_PLAIN:
+        return found
+    first = positional[0] if positional else None
+    if name == "dim" and isinstance(first, Ref):
+        rank = rank_of(first)
+        if rank is not None:
+            return rank
+    if name == "len" and isinstance(first, Sizes):
+        rank = rank_of(first.of)
+        return record(recorder, "dim", (first.of,)) if rank is None else rank
+    if name == "len" and isinstance(first, Ref):
+        return record(recorder, "size", (first, 0))
+    if name == "__getitem__" and len(positional) > 1:
+        return item(recorder, first, positional[1])
+    return record(recorder, op, positional, named, outputs=wanted)
+
+
+def item(recorder: Recorder, held: Any, place: Any) -> Any:
+    """`held[place]`."""
+    if isinstance(held, Sizes):
+        return record(recorder, "size", (held.of, place))
+    if isinstance(held, (list, tuple)) and isinstance(place, int):
+        if not -len(held) <= place < len(held):
+            raise Raised
+        return held[place]
+    if isinstance(held, dict) and isinstance(place, (str, int)):
+        return held.get(place, UNKNOWN_VALUE)
+    if isinstance(held, Ref) and isinstance(place, int):
+        return record(recorder, "select", (held, 0, place))
+    return UNKNOWN_VALUE
