@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 
-from edgewise.cli.main import run
+from edgewise.cli.main import VERBS, run
+from edgewise.errors import UsageError
 from edgewise.records import AccuracyRow, Placement, SimulationRow
 from edgewise.store import Store
 
@@ -50,9 +52,38 @@ def test_the_demo_walks_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFi
     }
     for row in placed:
         assert row.where_to_preprocess == "cloud", "the service prepares photos for its variants"
-        assert row.cloud is not None and row.cloud.queue_ms is not None and row.cloud.radio_j
+        assert row.cloud is not None and row.cloud.queue_ms is not None
         assert not any("answer differently" in note for note in row.notes)
 
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "Digit Demo" in page and "Choice per request" in page
     assert "Where the time goes: a later answer" in page
+
+
+def test_every_sentence_at_the_end_has_its_origin_and_a_second_demo_starts_afresh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgewise.demo import walk
+
+    (tmp_path / "store").mkdir()
+    with pytest.raises(UsageError, match="not of a demo"):
+        walk._fresh(tmp_path)
+    (tmp_path / "store").rmdir()
+    first = walk._fresh(tmp_path)
+    first.append(AccuracyRow(model="m", path="m", data="d", n=1, correct=1, accuracy=100.0,
+                             ci95_low=None, ci95_high=None))  # fmt: skip
+    assert walk._fresh(tmp_path).read(AccuracyRow) == []
+
+
+def test_the_commands_that_are_shown_are_command_lines(tmp_path: Path) -> None:
+    """Each line parses as what its verb takes, and names files that are there."""
+    import shlex
+
+    from edgewise.cli.main import command_line
+    from edgewise.demo.walk import commands
+
+    for line in "\n".join(commands(tmp_path).values()).splitlines():
+        words = shlex.split(line.removesuffix(" &"))
+        verb = next(place for place, word in enumerate(words) if word in VERBS)
+        group = typer.main.get_group(command_line([words[verb]]))
+        group.commands[words[verb]].make_context(words[verb], words[verb + 1 :])

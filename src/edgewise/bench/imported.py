@@ -6,13 +6,20 @@ only where the number of runs supports it (measuring.md), as it stood there in `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from edgewise.bench.statistics import FLOORS, distribution
+import msgspec
+
+from edgewise.bench import stability
+from edgewise.bench.statistics import FLOORS, distribution, median_interval
+from edgewise.devices.job import Report
 from edgewise.devices.tools import registry
 from edgewise.errors import InputError
 from edgewise.records import (
+    Context,
+    Delegation,
     Distribution,
     LayerTime,
     Measurement,
@@ -81,6 +88,7 @@ def measurement(reported: Reported, device: str, model: str) -> Measurement:
         processes=1,
         warmup_runs=reported.warmup_n,
         layer_times=layer_times(reported.layers),
+        coverage=delegation(reported),
         samples=tuple(
             Sample(process=0, phase="timed", index=at, ms=ms)
             for at, ms in enumerate(reported.samples_ms or ())
@@ -89,6 +97,96 @@ def measurement(reported: Reported, device: str, model: str) -> Measurement:
         reported=reported,
         notes=tuple(_notes(reported, latency)),
     )
+
+
+def from_processes(
+    model: str,
+    sha256: str,
+    target: Target,
+    context: Context,
+    reports: Sequence[Report],
+    notes: Sequence[str],
+) -> Measurement:
+    """Put together what a tool reported in several processes, each a summary without samples.
+
+    The median is that of the processes' medians, and its interval is over them; of the other
+    quantiles the middle one stands. Where the tool gives no median there is no interval of it: that
+    of the mean is a note.
+    """
+    said = [each.reported for each in reports if each.reported is not None]
+    timed = [each for each in said if each.mean_ms is not None]
+    medians = [each.p50_ms for each in timed if each.p50_ms is not None]
+    means = [each.mean_ms for each in timed if each.mean_ms is not None]
+    whole = len(medians) == len(timed)
+    low, high = median_interval(medians if whole else means)
+    latency = _pooled(timed)
+    if whole and medians:
+        latency = msgspec.structs.replace(latency, ci95_low=low, ci95_high=high)
+    elif low is not None and high is not None:
+        notes = [*notes, f"95 % interval of the mean over processes: {low:.4g} to {high:.4g} ms"]
+    verdict, why = stability.judge([[each] for each in (medians if whole else means)])
+    first = said[0]
+    further = [note for report in reports for note in report.notes]
+    if len(timed) < 2:
+        further.append("no interval of the median: it takes at least two processes")
+    if first.delegated == "partial":
+        further.append(coverage(first))
+    return Measurement(
+        model=model,
+        sha256=sha256,
+        target=target,
+        load_ms=_over(each.init_ms for each in said),
+        first_ms=_over(each.first_ms for each in said),
+        latency_ms=latency,
+        throughput_items_per_s=target.batch * 1e3 / latency.p50 if latency.p50 else None,
+        stability=verdict,
+        stability_reason=f"by the processes' medians alone: {why}",
+        processes=len(timed),
+        warmup_runs=sum(each.warmup_n or 0 for each in timed),
+        context=context,
+        layer_times=next((each.layer_times for each in reports if each.layer_times), None),
+        coverage=delegation(first),
+        reported=first,
+        notes=tuple(dict.fromkeys([*notes, *further, MEMORY])),
+    )
+
+
+def _pooled(timed: Sequence[Reported]) -> Distribution:
+    """Mean, spread and bounds of all runs of all processes; quantiles in their middle."""
+    counts = [each.n or 1 for each in timed]
+    total = sum(counts)
+    if not total:
+        return Distribution(n=0)
+    means = [each.mean_ms or 0.0 for each in timed]
+    mean = sum(n * m for n, m in zip(counts, means, strict=True)) / total
+    spreads = [each.std_ms for each in timed]
+    std = None
+    if all(each is not None for each in spreads):
+        square = sum(
+            n * ((s or 0.0) ** 2 + (m - mean) ** 2)
+            for n, m, s in zip(counts, means, spreads, strict=True)
+        )
+        std = (square / total) ** 0.5
+    return Distribution(
+        n=total, mean=mean, std=std, min=_middle(min, [each.min_ms for each in timed]),
+        p50=_middle(statistics.median, [each.p50_ms for each in timed]),
+        max=_middle(max, [each.max_ms for each in timed]),
+        **{
+            name: _middle(statistics.median, [getattr(each, f"{name}_ms") for each in timed])
+            for name, floor in FLOORS.items() if min(counts) >= floor
+        },
+    )  # fmt: skip
+
+
+def _middle(how: Callable[[list[float]], float], values: Sequence[float | None]) -> float | None:
+    """Of all processes, None where one of them does not tell."""
+    told = [each for each in values if each is not None]
+    return how(told) if told and len(told) == len(values) else None
+
+
+def _over(values: Iterable[float | None]) -> Distribution | None:
+    told = [[each] for each in values if each]
+    return distribution(told) if told else None
 
 
 def latency_of(reported: Reported) -> Distribution | None:
@@ -158,6 +256,25 @@ MEMORY = (
     "memory: the tool's figures are differences of its process's high-water mark, not what the "
     "model takes; they are in 'reported' only"
 )
+
+
+def delegation(reported: Reported) -> Delegation | None:
+    """What the delegate took, as far as the tool tells."""
+    if reported.delegate is None:
+        return None
+    taken, nodes = reported.nodes_delegated, reported.nodes
+    reason = None
+    if nodes is None:
+        told = _SHARES.get(reported.delegated or "")
+        share = f"tells only that it took {told}" if told else "does not tell"
+        reason = f"how many operators: {reported.tool} {share}"
+    return Delegation(
+        delegate=reported.delegate, fell_back={}, operators=nodes, delegated=taken,
+        partitions=reported.partitions or reported.delegate_kernels, reason=reason,
+    )  # fmt: skip
+
+
+_SHARES = {"full": "all of them", "partial": "a part of them", "none": "none of them"}
 
 
 def coverage(reported: Reported) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgewise.devices import registry as devices
-from edgewise.devices.contract import Offer
+from edgewise.devices import registry as known_devices
+from edgewise.devices.contract import Offer, Options
 from edgewise.errors import UsageError
 from edgewise.records import Target
 from edgewise.runtimes import registry as own_runtimes
@@ -77,7 +77,8 @@ class Plan:
 
     `devices` are names as `devices.registry` knows them. `paths` are files, folders or files inside
     packages. `delegates` empty: the default of each runtime. `shapes` by name of the input.
-    `input_path`: an .npy or .npz file with the inputs.
+    `input_path`: an .npy or .npz file with the inputs. `done`: files by their hash and targets that
+    an earlier run measured: they are left out.
     """
 
     paths: tuple[str, ...]
@@ -90,6 +91,8 @@ class Plan:
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     input_path: Path | None = None
     settings: Settings = Settings()
+    options: Options = known_devices.DEFAULT
+    done: frozenset[tuple[str, Target]] = frozenset()
 
     def __post_init__(self) -> None:
         """Refuse what is contradictory or cannot exist on this device.
@@ -106,9 +109,9 @@ class Plan:
         for name in ("threads", "batches"):
             _at_least(name, min(getattr(self, name)), 1)
         for device in self.devices:
-            _check_runtimes(self.runtimes, devices.kind_of(device).RUNTIMES)
+            _check_runtimes(self.runtimes, known_devices.kind_of(device).RUNTIMES)
             if self.affinity is not None:
-                devices.kind_of(device).check_affinity(device, self.affinity)
+                known_devices.kind_of(device).check_affinity(device, self.affinity)
         _check_input(self.input_path)
 
     def with_settings(self, **changes: object) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from edgewise.archive import File
-from edgewise.bench import assemble, sources
+from edgewise.bench import assemble, imported, sources
 from edgewise.bench.plan import Plan, Settings
 from edgewise.bench.sources import ModelFile
 from edgewise.devices import registry
@@ -99,14 +99,15 @@ def _cases(plan: Plan, until_end: ExitStack) -> tuple[list[_Case], list[Measurem
     failures: list[Measurement] = []
     found = _found(plan, until_end)
     for name in plan.devices:
-        try:
-            devices = [(each, each.context(affinity=plan.affinity)) for each in _open(name)]
-        except DeviceError as error:
-            reason = str(error).removeprefix(f"{name}: ")
-            failures += [_nothing(path, None, name, plan, reason, Context()) for path in plan.paths]
-            continue
-        for device, context in devices:
-            until_end.callback(device.close)
+        for device, context in _opened(name, plan, until_end):
+            if isinstance(context, str):
+                failures += [
+                    _nothing(path, None, device if isinstance(device, str) else device.name, plan,
+                             context, Context())
+                    for path in plan.paths
+                ]  # fmt: skip
+                continue
+            assert not isinstance(device, str)
             for path, files in found.items():
                 if isinstance(files, str):
                     failures.append(_nothing(path, None, device.name, plan, files, context))
@@ -118,8 +119,21 @@ def _cases(plan: Plan, until_end: ExitStack) -> tuple[list[_Case], list[Measurem
     return cases, failures
 
 
-def _open(name: str) -> Sequence[Device]:
-    return registry.find(name)
+def _opened(
+    name: str, plan: Plan, until_end: ExitStack
+) -> Iterator[tuple[Device | str, Context | str]]:
+    """The devices that a name means, each with its context, or why it cannot be measured on."""
+    try:
+        devices = registry.find(name, plan.options)
+    except DeviceError as error:
+        yield name, str(error).removeprefix(f"{name}: ")
+        return
+    for device in devices:
+        until_end.callback(device.close)
+        try:
+            yield device, device.context(affinity=plan.affinity)
+        except DeviceError as error:
+            yield device, str(error).removeprefix(f"{device.name}: ")
 
 
 def _found(plan: Plan, until_end: ExitStack) -> dict[str, list[ModelFile | _Unfit] | str]:
@@ -161,6 +175,7 @@ def _cases_of(
         reason = f"{' and '.join(plan.runtimes)} cannot run {model.format} files"
         return [], [_nothing(model.path, model.sha256, device.name, plan, reason, context)]
     rounds = len(_rounds(plan.settings, device))
+    targets = tuple(each for each in targets if (model.sha256, each) not in plan.done)
     return [_Case(device, model, target, context, rounds) for target in targets], []
 
 
@@ -339,7 +354,8 @@ def _complete(case: _Case) -> Measurement:
         )
         return msgspec.structs.replace(failed, state_before=case.before)
     versions = case.context.versions | case.reports[0].versions
-    found = assemble.measurement(
+    put_together = imported.from_processes if case.reports[0].reported else assemble.measurement
+    found = put_together(
         case.model.path,
         case.model.sha256,
         case.target,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgewise.bench.plan import Plan
+    from edgewise.devices.contract import Options
     from edgewise.records import Device, Distribution, Measurement, Target
 
 
@@ -71,6 +73,28 @@ def bench(
     profile: bool = typer.Option(False, "--profile", help="Times per layer, by its own profiler."),
     samples: bool = typer.Option(False, "--samples", help="With --json: every timed run."),
     all_notes: bool = typer.Option(False, "--notes", help="All notes, not one line of them."),
+    binary: Path | None = typer.Option(
+        None, "--binary", help="Phones: the benchmark_model to run there."
+    ),
+    screen: str | None = typer.Option(
+        None, help="Phones: keep it on, or off where the frequency holds.", metavar="keep|off"
+    ),
+    cool_to: float | None = typer.Option(
+        None, "--cool-to", help="Phones: wait before each process until they are this cool, in °C."
+    ),
+    pause: float = typer.Option(0.0, help="Phones: seconds between processes."),
+    detached: bool = typer.Option(
+        False, "--detached", help="Phones: run without the connection, collect afterwards."
+    ),
+    hub: str | None = typer.Option(
+        None, metavar="LOCATION:PORT", help="With --detached: cut this USB port's power (uhubctl)."
+    ),
+    reconnect: float = typer.Option(
+        60.0, help="Seconds that a phone may stay away before it is given up."
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Leave out what the store has from an earlier run."
+    ),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
     store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
@@ -89,7 +113,11 @@ def bench(
         shapes={name: tuple(dims) for name, dims in map(parse_shape, shape)},
         input_path=input_path,
         settings=QUICK if quick else Settings(),
-    )
+        options=_options(
+            binary=binary, screen=screen, cool_to_c=cool_to, pause_s=pause, detached=detached,
+            hub=hub, reconnect_s=reconnect,
+        ),
+    )  # fmt: skip
     changed = {
         "processes": processes, "load_processes": load_processes,
         "evicted_processes": evicted_processes, "runs": runs, "min_time_s": min_time,
@@ -100,10 +128,45 @@ def bench(
     plan = plan.with_settings(**given, seed=seed, profile=profile)
     if samples and not as_json:
         raise UsageError("--samples goes with --json", hint="a store keeps every sample anyway")
+    if resume:
+        if not store:
+            raise UsageError("--resume goes with --store")
+        plan = dataclasses.replace(plan, done=_done(store))
     found = _measure(
         plan, store, as_json=as_json, samples=samples, quiet=quiet, all_notes=all_notes
     )
     return 1 if any(_all_failed(path, found) for path in plan.paths) else 0
+
+
+def _options(**given: Any) -> Options:
+    """The devices' options.
+
+    Raises:
+        UsageError: one is no choice that there is.
+    """
+    from edgewise.devices.contract import Options
+
+    if given["screen"] not in (None, "keep", "off"):
+        raise UsageError(f"--screen {given['screen']!r}", hint="keep or off")
+    if given["binary"] is not None and not given["binary"].is_file():
+        raise UsageError(f"--binary {given['binary']}: no such file")
+    if given["hub"] is not None and not given["detached"]:
+        raise UsageError("--hub goes with --detached: without power there is no connection")
+    return Options(**given)
+
+
+def _done(url: str) -> frozenset[tuple[str, Target]]:
+    """Files and targets that a store has a good measurement of; none where there is no store."""
+    from edgewise.errors import StoreError
+    from edgewise.store import Store
+
+    try:
+        stored = Store.open(url).measurements()
+    except StoreError:
+        return frozenset()
+    return frozenset(
+        (each.sha256, each.target) for each in stored if each.status == "ok" and each.sha256
+    )
 
 
 def _measure(

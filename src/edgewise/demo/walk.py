@@ -7,12 +7,17 @@ given, so that every other verb can be tried on them.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
+from shutil import rmtree, which
+from typing import TYPE_CHECKING
 
+from edgewise.errors import UsageError
 from edgewise.extras import check
 from edgewise.records import (
     AccuracyRow,
@@ -24,6 +29,17 @@ from edgewise.records import (
     SimulationRow,
 )
 
+if TYPE_CHECKING:
+    from edgewise.report.parts import Point
+    from edgewise.store import Store
+
+#: A folder with this file in it is a demo's.
+_MARK = ".edgewise-demo"
+#: The demo app's models.
+_INSIDE = (
+    "assets/config/start.dat", "assets/digits-s.tflite", "assets/models/digits-m.onnx",
+    "res/raw/intro.mp3",
+)  # fmt: skip
 #: The package's own data: read in place, nothing is copied.
 DATA = Path(str(files("edgewise"))) / "demo" / "data"
 APP = DATA / "demo.apk"
@@ -93,10 +109,11 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """Where the report and the store are."""
+    """Where the report and the store are, and what the report says in short."""
 
     report: Path
     store: Path
+    findings: tuple[Point, ...]
 
 
 Step = Scanned | Inspected | Measured | Evaluated | Simulated | Loaded | Placed | Reported
@@ -110,13 +127,12 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
         advance: told what is being done now.
 
     Raises:
-        MissingExtra: a runtime that the demo measures with is not installed.
+        MissingExtra: parts that the demo needs are not installed: all of them are named.
         StoreError: the folder cannot be written.
+        UsageError: it holds a store that no demo made.
     """
-    from edgewise.store import Store
-
     check(("litert", "onnx", "images", "serve"), "the demo")
-    store = Store.open(str(folder / "store"), create=True)
+    store = _fresh(folder)
     advance("scan")
     app = _scan()
     store.append(app)
@@ -147,8 +163,7 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
         yield Placed(placed)
     advance("report")
     report = folder / "report.html"
-    _report(store.url, report)
-    yield Reported(report, folder / "store")
+    yield Reported(report, folder / "store", _report(store, report))
 
 
 def _scan() -> App:
@@ -270,8 +285,70 @@ def _place(url: str, app: App, family: Sequence[Model]) -> tuple[Placement, ...]
     return tuple(rows)
 
 
-def _report(store: str, to: Path) -> None:
+def _report(store: Store, to: Path) -> tuple[Point, ...]:
     from edgewise.report import write
+    from edgewise.report.parts import Ask
+    from edgewise.report.verdict import findings
+
+    write(store, to)
+    with Ask(store) as ask:
+        return tuple(findings(ask))
+
+
+def _fresh(folder: Path) -> Store:
+    """An empty store; that of an earlier demo, which says so itself, makes way.
+
+    Raises:
+        UsageError: a store is there that is nobody's demo.
+    """
     from edgewise.store import Store
 
-    write(Store.open(store), to)
+    store, mark = folder / "store", folder / _MARK
+    if store.exists():
+        if not mark.exists():
+            raise UsageError(f"{store} is not of a demo", hint="-o another folder")
+        rmtree(store)
+    opened = Store.open(str(store), create=True)
+    mark.touch()
+    return opened
+
+
+def commands(folder: Path) -> dict[type, str]:
+    """What one would type for each step, from where one is; with the demo's own settings."""
+    command = _typed()
+    data, store = _near(DATA), f"--store {_near(folder / 'store')}"
+    inside = " ".join(f"'{data}/demo.apk!/{name}'" for name in _INSIDE)
+    deadlines = f"{DEADLINES_MS[0]:g}:{DEADLINES_MS[-1]:g}:{DEADLINES_MS[1] - DEADLINES_MS[0]:g}"
+    served = f"{command} serve {data}/digits/family.toml --workers 1 --log off"
+    url = "http://127.0.0.1:8080"
+    links = ",".join(NETWORKS)
+    return {
+        Scanned: f"{command} scan {data}/demo.apk {store}",
+        Inspected: f"{command} inspect {data}/digits --layers {store}",
+        Measured: f"{command} bench --quick {inside} {data}/digits {store}",
+        Evaluated: f"{command} eval {data}/digits/family.toml --data {data}/digits/heldout.npz "
+        f"{store}",
+        Simulated: f"{command} simulate --profiles {_near(folder / 'store')} --network {links} "
+        f"--sla {deadlines} --policy {','.join(POLICIES)} --arrivals poisson:RATE --workers 1 "
+        f"--payload {PAYLOAD_BYTES} --reply {REPLY_BYTES} {store}",
+        Loaded: f"{served} &\n{command} load {url} --model digits "
+        f"--input {data}/digits/heldout.npz --arrivals poisson:{SERVED_PER_S} "
+        f"--seconds {SERVED_SECONDS:g} --sla {SERVED_SLA_MS:g} --clients 4 --link LINK {store}",
+        Placed: f"{command} place {inside} --input {data}/digits/heldout.npz --server {url} "
+        f"--link {links} --quick --prepare cloud {store}",
+        Reported: f"{command} report {_near(folder / 'store')} -o {_near(folder / 'report.html')}",
+    }
+
+
+def _typed() -> str:
+    """How the command that runs is reached from here."""
+    if which("edgewise"):
+        return "edgewise"
+    script = Path(sys.argv[0])
+    return "python -m edgewise" if script.suffix == ".py" else _near(script.absolute())
+
+
+def _near(path: Path) -> str:
+    """As it is written from here, where that is shorter."""
+    near = os.path.relpath(path)
+    return near if len(near) < len(str(path)) or not path.is_absolute() else str(path)

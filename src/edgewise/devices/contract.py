@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from edgewise import records
 from edgewise.devices.job import Job, Report
@@ -27,6 +27,30 @@ class Offer:
     formats: tuple[str, ...]
     delegates: tuple[str, ...]
     default_delegate: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a user can ask of devices beside the measuring. A kind ignores what is not for it.
+
+    `binary`: the tool that measures there. `screen`: keep it on, or off where the frequency holds.
+    `cool_to_c`: wait before every process until the device is no warmer, `cool_wait_s` at most;
+    `pause_s` between processes. `detached`: run without the connection; `hub`: `LOCATION:PORT` of
+    uhubctl, whose power is cut meanwhile. `reconnect_s`: how long a device may stay away.
+    `packages`: a folder with what is served to a browser. `listen`: `ADDRESS:PORT` for it.
+    """
+
+    binary: Path | None = None
+    screen: Literal["keep", "off"] | None = None
+    cool_to_c: float | None = None
+    cool_wait_s: float = 600.0
+    pause_s: float = 0.0
+    detached: bool = False
+    hub: str | None = None
+    reconnect_s: float = 60.0
+    packages: Path | None = None
+    listen: str | None = None
+    plain: bool = False
 
 
 #: What a process of a job can be for beside timing runs.
@@ -107,7 +131,7 @@ class Kind(Protocol):
     SYNTAX: str
     RUNTIMES: tuple[str, ...] | None
 
-    def open(self, name: str) -> Sequence[Device]:
+    def open(self, name: str, options: Options) -> Sequence[Device]:
         """The devices that a name means; several where it holds a wildcard.
 
         Raises:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from edgewise.records import Delegation, LayerTime, Target
+from edgewise.records import Delegation, LayerTime, Reported, Target
 
 Purpose = Literal["timed", "load", "profile"]
 
@@ -39,7 +39,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     call was timed, since there are too many to keep. `cpu_wait_share` is the part of the timed
     phase that the main thread was ready to run and had no CPU. Memory is above the baseline taken
     after the runtime's import. `used` are settings as the runtime and the system say that they
-    were, read back.
+    were, read back. `reported`: of a tool that gives no samples, only its summary.
     """
 
     versions: dict[str, str]
@@ -57,4 +57,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     layer_times: tuple[LayerTime, ...] | None = None
     coverage: Delegation | None = None
     used: dict[str, str] = {}
+    reported: Reported | None = None
     notes: list[str] = []

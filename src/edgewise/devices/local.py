@@ -14,7 +14,7 @@ import msgspec
 
 from edgewise import records, sandbox
 from edgewise.devices import emulated, host
-from edgewise.devices.contract import EVERY_PHASE, Device, Offer
+from edgewise.devices.contract import EVERY_PHASE, Device, Offer, Options
 from edgewise.devices.job import Job, Report
 from edgewise.errors import UsageError, WorkerFailed
 from edgewise.records import Context, DeviceState
@@ -28,7 +28,7 @@ WORKER = "edgewise.bench.worker:work"
 _SLOWED = "edgewise.devices.local:slowed"
 
 
-def open(name: str) -> Sequence[Device]:
+def open(name: str, options: Options) -> Sequence[Device]:
     """See `Kind.open`."""
     if (share := emulated.share_of(name)) is not None:
         return [Emulated(share)]

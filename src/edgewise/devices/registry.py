@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgewise import plugins, records
-from edgewise.devices.contract import Device, Kind
+from edgewise.devices.contract import Device, Kind, Options
 from edgewise.errors import UsageError
+
+DEFAULT = Options()
 
 
 def kinds() -> tuple[Kind, ...]:
     """All kinds; those of other packages come last."""
     from edgewise.devices import local
+    from edgewise.devices.adb import device as android
 
-    return (local, *plugins.declared("devices"))
+    return (local, android, *plugins.declared("devices"))
 
 
 def kind_of(name: str) -> Kind:
@@ -30,13 +33,13 @@ def kind_of(name: str) -> Kind:
     raise UsageError(f"unknown device '{name}'", hint=f"known: {known}")
 
 
-def find(name: str) -> Sequence[Device]:
+def find(name: str, options: Options = DEFAULT) -> Sequence[Device]:
     """The devices that a name means, as `Kind.open`.
 
     Raises:
         UsageError, DeviceError: as `Kind.open`.
     """
-    return kind_of(name).open(name)
+    return kind_of(name).open(name, options)
 
 
 def present() -> Iterator[records.Device]:

@@ -24,7 +24,6 @@ _OF_THE_TOOL = re.compile(
     re.M,
 )
 _STATS = re.compile(_LEVEL + r"count=(\d+)\b(.*)$", re.M)
-_RUNNING = re.compile(_LEVEL + r"Running benchmark for at least (\d+) iterations", re.M)
 _TOTALS = re.compile(_LEVEL + r"(?:Average i|I)nference timings in us: (.+)$", re.M)
 _IGNORED = re.compile(r"Unconsumed cmdline flags: *(.+)$", re.M)
 _APPLIED = re.compile(
@@ -109,19 +108,18 @@ def _delegation(text: str) -> dict[str, Any]:
 
 
 def _statistics(text: str) -> dict[str, Any]:
-    """The stat lines: of the warm-up and of the runs, each after its announcement."""
-    announced = list(_RUNNING.finditer(text))
+    """The stat lines before the last line: of the warm-up, where there was one, and of the runs."""
+    totals = _TOTALS.search(text)
+    found = list(_STATS.finditer(text, 0, totals.start() if totals else len(text)))
+    if not found:
+        return {}
     known: dict[str, Any] = {}
-    for at, each in enumerate(announced[:2]):
-        end = announced[at + 1].start() if at + 1 < len(announced) else len(text)
-        if found := _STATS.search(text, each.end(), end):
-            stat = _stat(int(found[1]), found[2])
-            if at == 0 and len(announced) > 1:
-                known |= {"warmup_n": stat["n"], "warmup_mean_ms": stat["mean_ms"]}
-                known["first_ms"] = stat["first_ms"]
-            else:
-                known |= {k: v for k, v in stat.items() if k != "first_ms"}
-    return known
+    if len(found) > 1:
+        warm = _stat(int(found[0][1]), found[0][2])
+        known = {"warmup_n": warm["n"], "warmup_mean_ms": warm["mean_ms"]}
+        known["first_ms"] = warm["first_ms"]
+    runs = _stat(int(found[-1][1]), found[-1][2])
+    return known | {k: v for k, v in runs.items() if k != "first_ms"}
 
 
 def _stat(count: int, rest: str) -> dict[str, Any]:
