@@ -54,3 +54,9 @@ def reference_data() -> Path:
 def digits() -> Path:
     """The demo's family of models, which comes with the package."""
     return Path(str(files("edgewise"))) / "demo" / "data" / "digits"
+
+
+@pytest.fixture(scope="session")
+def known() -> Path:
+    """Material with known answers. Use with the marker `corpus`."""
+    return _beside("known")

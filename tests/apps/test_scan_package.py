@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from packages import ONNX, OTHER_TFLITE, TFLITE, apk, manifest, written, zipped
 
-from edgewise.apps.scan import CODE_NOTE, scan_package, scan_target, targets
+from edgewise.apps.scan import scan_package, scan_target, targets
 from edgewise.archive import Limits
 from edgewise.records import App, Coverage
 
@@ -60,7 +60,8 @@ def test_models_are_known_by_content_whatever_they_are_called(tmp_path: Path) ->
     )
     assert (app.kind, app.package, app.version_code, app.error) == ("apk", "a.b", 1, None)
     assert (app.sha256, app.size_bytes) == (hashlib.sha256(data).hexdigest(), len(data))
-    assert app.notes == (CODE_NOTE,)
+    assert app.notes[0] == "classes.dex: not searched for evidence: is no dex file"
+    assert "4 models without a framework" in app.notes[1]
     reasons = {model.status: model.reason for model in app.models}
     assert reasons["parsed"] is None and reasons["rejected"]
     assert reasons["not_examined"] == "no reader for the format snpe yet"

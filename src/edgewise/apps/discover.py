@@ -25,17 +25,23 @@ class Search:
 
     Attributes:
         models: every candidate with its outcome, in the order found.
+        entries, examined: how many there are, and of how many the first bytes were read.
         notes: what kept entries from being looked at, and what is odd about the archives.
     """
 
     def __init__(
-        self, budget: Budget, on_archive: Callable[[Archive], None] = lambda archive: None
+        self,
+        budget: Budget,
+        on_archive: Callable[[Archive], None] = lambda archive: None,
+        on_entry: Callable[[Source, str, bytes], None] = lambda file, inside, head: None,
     ) -> None:
-        """`on_archive` is shown every archive inside the app when it is opened."""
+        """`on_archive` is shown every archive inside the app when it is opened, `on_entry` every
+        entry with its path in its container and its first bytes."""
         self._budget = budget
         self._on_archive = on_archive
+        self._on_entry = on_entry
         self._summaries: dict[tuple[str, str], Model] = {}
-        self._entries = self._examined = 0
+        self.entries = self.examined = 0
         self._unreadable: defaultdict[str, list[str]] = defaultdict(list)
         self._oddities: list[str] = []
         self._found: list[Model] = []
@@ -53,41 +59,28 @@ class Search:
         """See the class."""
         return (*self._oddities, *(_note(why, paths) for why, paths in self._unreadable.items()))
 
-    def coverage(self) -> Coverage:
-        """What was looked at."""
-        models = self.models
-        outcomes = Counter(model.status for model in models)
-        return Coverage(
-            entries=self._entries,
-            examined=self._examined,
-            candidates=len(models),
-            parsed=outcomes["parsed"],
-            opaque=outcomes["opaque"],
-            rejected=outcomes["rejected"],
-            not_examined=outcomes["not_examined"],
-        )
-
     def archive(self, archive: Archive) -> None:
         """Search an archive and those in it."""
-        self._entries += len(archive)
+        self.entries += len(archive)
         place = f"{archive.path}: " if archive.depth else ""
         self._oddities += [f"{place}{note}" for note in archive.notes]
         for entry in archive:
-            self._examine(entry, archive.depth)
+            self._examine(entry, entry.entry_name, archive.depth)
 
-    def files(self, files: Iterable[Source]) -> None:
+    def files(self, files: Iterable[Source], folder: str) -> None:
         """Search files of a folder, and the archives among them."""
         for file in files:
-            self._entries += 1
-            self._examine(file, 0)
+            self.entries += 1
+            self._examine(file, file.path.removeprefix(folder).lstrip("/"), 0)
 
-    def _examine(self, file: Source, depth: int) -> None:
+    def _examine(self, file: Source, inside: str, depth: int) -> None:
         try:
             head = file.head(registry.HEAD_BYTES)
         except EdgewiseError as error:
             self._pass_over(file, error)
             return
-        self._examined += 1
+        self.examined += 1
+        self._on_entry(file, inside, head)
         fmt = registry.recognise(head, file.name)
         if fmt is not None:
             self._found.append(self._model(file, fmt))
@@ -142,6 +135,20 @@ class Search:
             self._found.append(_without_summary(file, name, "not_examined", reason))
         else:
             self._unreadable[reason].append(file.path)
+
+
+def coverage(models: tuple[Model, ...], search: Search) -> Coverage:
+    """What was looked at."""
+    outcomes = Counter(model.status for model in models)
+    return Coverage(
+        entries=search.entries,
+        examined=search.examined,
+        candidates=len(models),
+        parsed=outcomes["parsed"],
+        opaque=outcomes["opaque"],
+        rejected=outcomes["rejected"],
+        not_examined=outcomes["not_examined"],
+    )
 
 
 def _without_summary(file: Source, name: str, status: Status, reason: str) -> Model:

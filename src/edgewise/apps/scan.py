@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
 from edgewise.apps import package
-from edgewise.apps.discover import Search
+from edgewise.apps.discover import Search, coverage
+from edgewise.apps.evidence.collect import Collector, Findings
 from edgewise.apps.manifest import Identity, identify
 from edgewise.archive import (
     Archive,
@@ -26,9 +28,8 @@ from edgewise.errors import EdgewiseError, InputError, MalformedArchive
 from edgewise.formats.candidates import is_candidate
 from edgewise.records import App, Model, PackageKind
 
-#: What every record says until code is looked at too.
-CODE_NOTE = "code not examined: what the app's own code uses is not looked at in this version"
-
+#: Manifests of a bundle's modules.
+_MODULE = re.compile(r"[^/]+/manifest/AndroidManifest\.xml")
 _WORTH_A_THREAD = 1 << 18
 
 
@@ -108,17 +109,30 @@ def _scan_file(file: Source, budget: Budget) -> App:
     sha256 = _hashed_meanwhile(file)
     names = frozenset(archive.names())
     kind = package.kind_of(names, file.name)
+    collector = Collector()
+    parts: list[Identity] = []
     if kind in package.SPLIT:
-        parts: list[Identity] = []
-        search = Search(budget, lambda inner: parts.extend(_identity_of_part(inner)))
+        search = Search(
+            budget, lambda inner: parts.extend(_identity_of_part(inner)), collector.entry
+        )
         search.archive(archive)
         identity = _base(parts)
     else:
-        search = Search(budget)
+        search = Search(budget, on_entry=collector.entry)
         search.archive(archive)
         identity = identify(kind, names, archive.get)
+        parts = [identity, *_modules(kind, names, archive)]
+    findings = collector.findings(search.models, parts, file.path)
     notes = (*_naming(kind, file.name, len(archive)), *identity.notes, *search.notes)
-    return _app({**known, "sha256": sha256()}, kind, identity, search, notes)
+    return _app({**known, "sha256": sha256()}, kind, identity, search, findings, notes)
+
+
+def _modules(kind: PackageKind, names: Collection[str], archive: Archive) -> Iterator[Identity]:
+    """What the manifests of a bundle's other modules declare."""
+    if kind == "aab":
+        for name in sorted(names):
+            if _MODULE.fullmatch(name) and not name.startswith("base/"):
+                yield identify(kind, (name,), archive.get)
 
 
 def _hashed_meanwhile(file: Source) -> Callable[[], str]:
@@ -142,8 +156,9 @@ def _hashed_meanwhile(file: Source) -> Callable[[], str]:
 
 def _scan_files(path: str, files: Sequence[DiskFile], budget: Budget) -> App:
     folder = Path(path)
-    search = Search(budget)
-    search.files(files)
+    collector = Collector()
+    search = Search(budget, on_entry=collector.entry)
+    search.files(files, path)
     identity = Identity()
     if package.is_unpacked(folder):
         inside = {file.path: file for file in files}
@@ -156,12 +171,14 @@ def _scan_files(path: str, files: Sequence[DiskFile], budget: Budget) -> App:
         "sha256": _listing_hash(folder, files, search.models),
         "size_bytes": sum(file.size for file in files),
     }
-    return _app(known, "folder", identity, search, (*identity.notes, *search.notes))
+    findings = collector.findings(search.models, [identity], path)
+    notes = (*identity.notes, *search.notes)
+    return _app(known, "folder", identity, search, findings, notes)
 
 
 def _app(
     known: dict[str, Any], kind: PackageKind, identity: Identity, search: Search,
-    notes: Iterable[str],
+    findings: Findings, notes: Iterable[str],
 ) -> App:  # fmt: skip
     return App(
         **known,
@@ -172,9 +189,10 @@ def _app(
         label=identity.label,
         min_sdk=identity.min_sdk,
         target_sdk=identity.target_sdk,
-        models=search.models,
-        coverage=search.coverage(),
-        notes=(*notes, CODE_NOTE),
+        models=findings.models,
+        evidence=findings.evidence,
+        coverage=coverage(findings.models, search),
+        notes=(*notes, *findings.notes),
     )
 
 

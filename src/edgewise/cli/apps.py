@@ -64,6 +64,10 @@ def _as_json(app: App) -> dict[str, object]:
     from edgewise.cli.models import as_object
 
     models = [as_object(msgspec.structs.replace(m, layer_table=None)) for m in app.models]
+    for model in models:
+        if "reach" not in model:
+            model["reach"] = None
+            output.explain_nulls(model, "not told by the code", ("reach",))
     fields = msgspec.to_builtins(msgspec.structs.replace(app, models=()))
     fields["models"] = models
     if app.error is None:
@@ -79,6 +83,8 @@ def print_report(console: Console, app: App) -> None:
     console.print(f"[bold]{_plain(app.path)}[/bold]\n  {escape(_who(app))}")
     if app.models:
         console.print(Padding(_models_table(app), (0, 0, 0, 2)))
+    if app.evidence:
+        console.print(Padding(_evidence_table(app), (0, 0, 0, 2)))
     console.print(f"  {_coverage(app)}")
     for reason, paths in _reasons(app).items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
@@ -115,6 +121,22 @@ def _models_table(app: App) -> Table:
     table.add_column("outcome")
     for model in app.models:
         table.add_row(_inside(app, model), *_columns(model, with_tasks))
+    return table
+
+
+def _evidence_table(app: App) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    for heading in ("evidence", "kind", "seen as", "reached by", "where"):
+        table.add_column(heading, overflow="fold")
+    for row in app.evidence:
+        reach = " ".join(filter(None, (row.reach, f"by {row.owner}" if row.owner else "")))
+        where = f"{row.where}: {row.detail}" if row.detail else row.where
+        table.add_row(
+            row.name, row.kind.replace("_", " "), row.grade.replace("_", " "), reach or "–",
+            _plain(where),
+        )  # fmt: skip
     return table
 
 

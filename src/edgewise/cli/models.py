@@ -125,7 +125,7 @@ def as_object(model: Model) -> dict[str, object]:
     import msgspec
 
     fields = msgspec.to_builtins(model)
-    for name in ("layer_table", "tensors", "verified", "verify_reason"):
+    for name in ("layer_table", "tensors", "verified", "verify_reason", "reach"):
         if fields[name] is None:
             del fields[name]
     if model.status == "parsed":

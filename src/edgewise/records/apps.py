@@ -10,6 +10,10 @@ from edgewise.records.base import ANALYSIS_VERSION, Record
 
 Status = Literal["parsed", "opaque", "rejected", "not_examined"]
 Level = Literal["graph", "operators"]
+EvidenceKind = Literal["framework", "accelerator", "cloud_api", "packer", "llm"]
+Grade = Literal["class", "native_lib", "manifest", "asset", "url", "string"]
+Reach = Literal["loaded", "referenced", "unreferenced"]
+Owner = Literal["app", "sdk"]
 
 
 class Port(Record, frozen=True):
@@ -69,7 +73,8 @@ class Model(Record, frozen=True):
     """A file with its outcome and, if parsed, its summary (`docs` of each field: macs.md).
 
     `path` joins nested containers by `!/`. `sha256` and `size_bytes` are None only where the
-    bytes could not be read. `layer_table` and `tensors` are filled when asked for.
+    bytes could not be read. `reach` says how an app's code gets to it, None where code cannot
+    tell. `layer_table` and `tensors` are filled when asked for.
     """
 
     path: str
@@ -79,6 +84,7 @@ class Model(Record, frozen=True):
     size_bytes: int | None = None
     status: Status = "parsed"
     reason: str | None = None
+    reach: Reach | None = None
     companions: tuple[str, ...] = ()
     name: str | None = None
     producer: str | None = None
@@ -113,13 +119,18 @@ class Model(Record, frozen=True):
 
 
 class Evidence(Record, frozen=True):
-    """A graded hint of what an app's code uses."""
+    """A graded hint of what an app's code uses.
 
-    kind: Literal["framework", "accelerator", "cloud_api", "packer", "llm"]
+    `grade` is how sure it is that the thing is there, `reach` whether code outside the thing gets
+    to it (`loaded`: a model's path is a constant that flows to its loader; None: code cannot tell),
+    `owner` whose code that is: the app's own, or an SDK's. `where` lists entries of the package.
+    """
+
+    kind: EvidenceKind
     name: str
-    grade: Literal["class", "native_lib", "manifest", "asset", "url", "string"]
-    reach: Literal["loaded", "referenced", "unreferenced"] | None = None
-    owner: Literal["app", "sdk"] | None = None
+    grade: Grade
+    reach: Reach | None = None
+    owner: Owner | None = None
     where: str = ""
     detail: str = ""
 

@@ -62,7 +62,8 @@ def _manifest_name(kind: PackageKind, names: Collection[str]) -> str | None:
         case "apk" | "aar":
             return ANDROID
         case "aab":
-            return BUNDLE
+            modules = (name for name in names if name.endswith("/manifest/AndroidManifest.xml"))
+            return BUNDLE if BUNDLE in names else next(modules, BUNDLE)
         case "ipa":
             from edgewise.apps.manifest.ios import info_name
 

@@ -11,7 +11,15 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from edgewise.apps.manifest.identity import ATTRIBUTE_IDS, WANTED, Elements, Reference, Value
+from edgewise.apps.manifest.identity import (
+    ATTRIBUTE_IDS,
+    DECLARED,
+    MOST_DECLARED,
+    WANTED,
+    Elements,
+    Reference,
+    Value,
+)
 from edgewise.errors import InputError
 
 STRING_POOL, RESOURCE_MAP = 0x0001, 0x0180
@@ -140,6 +148,7 @@ class _Document:
         if outer is None:
             raise InputError("the manifest is neither compiled nor text XML")
         found: dict[str, dict[str, Value]] = {}
+        declared: list[tuple[str, dict[str, Value]]] = []
         depth = 0
         for chunk in chunks(data, outer.body, len(data)):
             if chunk.kind == STRING_POOL and self._pool is None:
@@ -153,9 +162,11 @@ class _Document:
                 # Who the app is stands in the root and in its children.
                 if name in WANTED and name not in found and depth <= 2:
                     found[name] = self._attributes(chunk)
+                elif name in DECLARED and len(declared) < MOST_DECLARED:
+                    declared.append((name, self._attributes(chunk)))
             elif chunk.kind == _END_ELEMENT:
                 depth -= 1
-        return found
+        return Elements(found, tuple(declared))
 
     def _attributes(self, chunk: Chunk) -> dict[str, Value]:
         _, first, size, count = _ELEMENT.unpack_from(self._data, chunk.body)

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from edgewise.apps.manifest.identity import WANTED, Elements, Reference, Resolver, Value
+from edgewise.apps.manifest.identity import (
+    DECLARED,
+    MOST_DECLARED,
+    WANTED,
+    Attributes,
+    Elements,
+    Reference,
+    Resolver,
+)
 from edgewise.errors import InputError
 
 
@@ -22,16 +30,19 @@ def elements(data: memoryview) -> Elements:
         root = ElementTree.fromstring(text)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"the manifest is no well-formed XML: {error}") from error
-    found: dict[str, dict[str, Value]] = {}
+    found: dict[str, Attributes] = {}
     for element in (root, *root):
         if element.tag in WANTED and element.tag not in found:
-            found[element.tag] = {
-                name.rpartition("}")[2]: text_value(value) for name, value in element.items()
-            }
-    return found
+            found[element.tag] = _attributes(element)
+    declared = [(each.tag, _attributes(each)) for each in root.iter() if each.tag in DECLARED]
+    return Elements(found, tuple(declared[:MOST_DECLARED]))
 
 
-def text_value(text: str) -> Value:
+def _attributes(element: ElementTree.Element) -> Attributes:
+    return {name.rpartition("}")[2]: text_value(value) for name, value in element.items()}
+
+
+def text_value(text: str) -> str | Reference:
     """An attribute as written: `@string/app_name` refers to a resource."""
     return Reference(text[1:]) if text.startswith("@") and "/" in text else text
 

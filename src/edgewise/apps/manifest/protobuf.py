@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from edgewise.apps.manifest.identity import WANTED, Elements, Reference, Resolver, Value
+from edgewise.apps.manifest.identity import (
+    DECLARED,
+    MOST_DECLARED,
+    WANTED,
+    Attributes,
+    Elements,
+    Reference,
+    Resolver,
+)
 from edgewise.apps.manifest.plain import text_value
 from edgewise.archive import File
 from edgewise.errors import InputError, LimitExceeded, RejectedModel
@@ -46,16 +54,20 @@ def elements(data: memoryview) -> Elements:
         InputError: it is no protobuf.
     """
     wire = Wire(data)
-    found: dict[str, dict[str, Value]] = {}
+    found: dict[str, Attributes] = {}
+    declared: list[tuple[str, Attributes]] = []
     try:
         for root in _within(wire, Span(0, len(data)), _NODE_ELEMENT):
             _add(wire, root, found)
-            for child in _within(wire, root, _ELEMENT_CHILD):
-                for element in _within(wire, child, _NODE_ELEMENT):
-                    _add(wire, element, found)
+            for element in _children(wire, root):
+                _add(wire, element, found)
+                for inner in _children(wire, element):
+                    _declare(wire, inner, declared)
+                    for innermost in _children(wire, inner):
+                        _declare(wire, innermost, declared)
     except (RejectedModel, LimitExceeded) as error:
         raise InputError(f"the bundle's manifest is damaged: {error.message}") from error
-    return found
+    return Elements(found, tuple(declared))
 
 
 def resolver(file: File | None) -> Resolver:
@@ -82,11 +94,25 @@ def _resolve(wire: Wire, reference: Reference) -> str | None:
     return None
 
 
-def _add(wire: Wire, element: Span, found: dict[str, dict[str, Value]]) -> None:
+def _children(wire: Wire, element: Span) -> Iterator[Span]:
+    for child in _within(wire, element, _ELEMENT_CHILD):
+        yield from _within(wire, child, _NODE_ELEMENT)
+
+
+def _add(wire: Wire, element: Span, found: dict[str, Attributes]) -> None:
     name = _text(wire, element, _ELEMENT_NAME)
-    if name not in WANTED or name in found:
-        return
-    found[name] = {
+    if name in WANTED and name not in found:
+        found[name] = _attributes(wire, element)
+
+
+def _declare(wire: Wire, element: Span, declared: list[tuple[str, Attributes]]) -> None:
+    name = _text(wire, element, _ELEMENT_NAME)
+    if name in DECLARED and len(declared) < MOST_DECLARED:
+        declared.append((name, _attributes(wire, element)))
+
+
+def _attributes(wire: Wire, element: Span) -> Attributes:
+    return {
         _text(wire, attribute, _ATTRIBUTE_NAME): text_value(
             _text(wire, attribute, _ATTRIBUTE_VALUE)
         )

@@ -1,0 +1,53 @@
+"""Evidence in scripts: web assets, React Native bundles, and other files of packed texts."""
+
+from __future__ import annotations
+
+import re
+
+from edgewise.apps.evidence.addresses import endpoints
+from edgewise.apps.evidence.contract import Context, Sightings, Trace
+from edgewise.apps.evidence.patterns import compiled
+from edgewise.archive import Source
+from edgewise.records import Owner, Reach
+
+NAME = "web"
+_SCRIPT = re.compile(
+    r".*(?:\.(?:js|mjs|cjs|html|htm|jsbundle|hbc)|index\.android\.bundle|main\.jsbundle"
+    r"|global-metadata\.dat)$",
+    re.I,
+)
+#: Scripts end far below; what is larger is data.
+_BYTES = 64 << 20
+_PAGE = (".html", ".htm")
+_IN_PAGE: tuple[Reach, Owner] = ("referenced", "app")
+
+
+def wants(inside: str, head: bytes) -> bool:
+    """See `Extractor.wants`."""
+    return _SCRIPT.fullmatch(inside) is not None
+
+
+def extract(file: Source, inside: str, context: Context, found: Sightings) -> None:
+    """See `Extractor.extract`."""
+    if file.size > _BYTES:
+        found.notes.append(f"{inside}: not searched: {file.size:,} bytes of script")
+        return
+    data = file.data()
+    known = compiled(context.signatures)
+    page = inside.lower().endswith(_PAGE)
+    text = bytes(data)
+    if page:
+        text = b"\n".join(re.findall(rb"<script[^>]*>.*?</script>|<script[^>]*>", text, re.S))
+    if page:
+        found.pages[inside] = text.decode("utf-8", "replace")
+    for pattern, signature in known.web:
+        if (match := pattern.search(text)) is not None:
+            version = match[1].decode() if match.lastindex else ""
+            reach, owner = _IN_PAGE if page else (None, None)
+            found.traces.append(
+                Trace(signature.kind, signature.name, "asset", inside, version, reach, owner)
+            )
+    for signature, address in endpoints(text, known.hosts):
+        found.traces.append(
+            Trace(signature.kind, signature.name, "url", inside, address, "referenced", "app")
+        )
