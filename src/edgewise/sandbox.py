@@ -219,7 +219,7 @@ def _unpack(answer: bytes, limits: Limits) -> Any:
         case ["value", value]:
             return value
         case ["error", str(name), str(message), hint]:
-            raise _revive(name, message, hint)
+            raise revive(name, message, hint)
         case ["memory"]:
             raise WorkerFailed(_memory_words(limits))
         case ["defect", str(text)]:
@@ -227,7 +227,8 @@ def _unpack(answer: bytes, limits: Limits) -> Any:
     raise WorkerFailed(f"answered with {len(answer)} bytes that are no answer")
 
 
-def _revive(name: str, message: str, hint: Any) -> EdgewiseError:
+def revive(name: str, message: str, hint: Any) -> EdgewiseError:
+    """The error of that name, as it was raised in another process or on another machine."""
     found = getattr(errors, name, EdgewiseError)
     if not (isinstance(found, type) and issubclass(found, EdgewiseError)):
         found = EdgewiseError

@@ -312,7 +312,7 @@ def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
     path = put(model.local, model.sha256)
     return Job(
         path=path,
-        files=(path, *(put(each, sources.sha256_of(each)) for each in model.companions)),
+        files=(path, *(put(e, sources.sha256_of(e), beside=path) for e in model.companions)),
         target=case.target,
         purpose=each.purpose,
         evicted=each.evicted,

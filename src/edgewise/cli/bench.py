@@ -352,15 +352,43 @@ def _with_interval(latency: Distribution | None) -> str:
     return f"{text} [{latency.ci95_low * scale:.3g}, {latency.ci95_high * scale:.3g}]"
 
 
-def devices(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)) -> None:
+def devices(
+    what: list[str] = typer.Argument(
+        None, metavar="[prepare NAME…]", help="Put in place what measuring on these devices needs."
+    ),
+    python: str | None = typer.Option(
+        None, help="prepare ssh:…: the Python to use there, with the runtimes installed."
+    ),
+    url: str | None = typer.Option(
+        None, help="prepare adb, browser: fetch from there, not from where it is published."
+    ),
+    packages: Path | None = typer.Option(
+        None, help="prepare browser: take the files from this node_modules folder."
+    ),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+) -> None:
     """The devices that can be measured on now, and what each can measure."""
     from edgewise.bench.inventory import devices as find
 
+    if what:
+        _prepare(what, python=python, url=url, packages=packages)
+        return
     for device in find():
         if as_json:
             output.emit(device)
         else:
             _print_device(device)
+
+
+def _prepare(what: Sequence[str], **given: Any) -> None:
+    from edgewise.devices.contract import Options
+    from edgewise.devices.registry import kind_of
+
+    if what[0] != "prepare" or len(what) < 2:
+        raise UsageError(f"devices {' '.join(what)}", hint="edgewise devices prepare NAME…")
+    for name in what[1:]:
+        for done in kind_of(name).prepare(name, Options(**given)):
+            typer.echo(f"{name}: {done}")
 
 
 def _print_device(device: Device) -> None:
@@ -373,6 +401,8 @@ def _print_device(device: Device) -> None:
         f"  {context.architecture}, {output.size(context.memory_bytes)} memory, "
         f"governor {context.governor or 'unknown'}, load {output.count(context.load_average)}"
     )
+    for note in device.notes:
+        console.print(f"  {escape(note)}", style="dim")
     for runtime in device.runtimes:
         if runtime.available:
             what = f"{runtime.version}; {', '.join(runtime.delegates)}"

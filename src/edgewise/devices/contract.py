@@ -8,7 +8,7 @@ other. Nothing else asks what kind a device is of.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -37,6 +37,7 @@ class Options:
     `cool_to_c`: wait before every process until the device is no warmer, `cool_wait_s` at most;
     `pause_s` between processes. `detached`: run without the connection; `hub`: `LOCATION:PORT` of
     uhubctl, whose power is cut meanwhile. `reconnect_s`: how long a device may stay away.
+    `python`: the interpreter to use on a board. `url`: where to fetch from what is prepared.
     `packages`: a folder with what is served to a browser. `listen`: `ADDRESS:PORT` for it.
     """
 
@@ -50,6 +51,8 @@ class Options:
     reconnect_s: float = 60.0
     packages: Path | None = None
     listen: str | None = None
+    python: str | None = None
+    url: str | None = None
     plain: bool = False
 
 
@@ -96,9 +99,10 @@ class Device(Protocol):
         """
         ...
 
-    def put(self, file: Path, sha256: str) -> str:
+    def put(self, file: Path, sha256: str, *, beside: str | None = None) -> str:
         """Have a file there, copied only where it is missing (its content's hash decides); its
-        path there, under which `Job.path` and `Job.files` name it.
+        path there, under which `Job.path` and `Job.files` name it. `beside`: a path that `put`
+        gave, in whose folder it has to lie under its own name (weights of a model).
 
         Raises:
             DeviceError: it does not answer, or has no room.
@@ -143,6 +147,15 @@ class Kind(Protocol):
     def present(self) -> Sequence[records.Device]:
         """The devices of this kind that are there now, also those that cannot be measured on yet:
         their notes say why. Never raises for a device that does not answer."""
+        ...
+
+    def prepare(self, name: str, options: Options) -> Iterator[str]:
+        """Put in place what measuring on a device of this name needs, telling what is done.
+
+        Raises:
+            UsageError: nothing of this name can be prepared.
+            DeviceError: it cannot be done, with what to do about it.
+        """
         ...
 
     def check_affinity(self, name: str, affinity: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
@@ -40,6 +40,11 @@ def open(name: str, options: Options) -> Sequence[Device]:
 def present() -> Sequence[records.Device]:
     """See `Kind.present`. Emulated devices are not listed: there is one for every share."""
     return [Host().describe()]
+
+
+def prepare(name: str, options: Options) -> Iterator[str]:
+    """See `Kind.prepare`: this machine has what is installed."""
+    raise UsageError(f"{name}: nothing to prepare", hint="pip install 'edgewise[litert,onnx]'")
 
 
 def check_affinity(name: str, affinity: tuple[int, ...]) -> None:
@@ -80,13 +85,13 @@ class Host:
             load_average=now.load_average,
         )
 
-    def put(self, file: Path, sha256: str) -> str:
+    def put(self, file: Path, sha256: str, *, beside: str | None = None) -> str:
         """See `Device.put`: files are here already."""
         return str(file)
 
     def measure(self, job: Job, limits: Limits) -> Report:
         """See `Device.measure`."""
-        return _report(self.call(WORKER, job, limits=limits))
+        return report_of(self.call(WORKER, job, limits=limits))
 
     def call(self, function: str, *arguments: Any, limits: Limits) -> Answer:
         """Run a function of this package on the device, in a process of its own.
@@ -157,7 +162,12 @@ def slowed(function: str, share: float, arguments: list[Any]) -> Any:
         return wanted(*arguments)
 
 
-def _report(answer: Answer) -> Report:
+def report_of(answer: Answer) -> Report:
+    """A worker's answer as a report.
+
+    Raises:
+        WorkerFailed: the worker died after its answer.
+    """
     if answer.farewell is not None:
         # Its heap was broken before: whether a process gets as far as an answer is then chance.
         raise WorkerFailed(f"{answer.farewell} when it released the model")

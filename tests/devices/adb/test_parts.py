@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from edgewise.devices.adb import binaries, hub, lock, measuring, program, state, states, usb
+from edgewise.devices import lock
+from edgewise.devices.adb import binaries, hub, measuring, program, state, states, usb
 from edgewise.devices.adb.client import Done, parse_devices
 from edgewise.devices.job import Job
 from edgewise.errors import DeviceError, RuntimeRefused, UsageError

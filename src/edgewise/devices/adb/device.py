@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from edgewise import records
 from edgewise.devices.adb import binaries, facts, hub, measuring, program, state, states, usb
 from edgewise.devices.adb.client import Adb, listed, settled, start_server
 from edgewise.devices.adb.files import Files
-from edgewise.devices.adb.lock import Lock
 from edgewise.devices.adb.screen import Screen
 from edgewise.devices.contract import Device, Offer, Options
 from edgewise.devices.job import Job, Report
+from edgewise.devices.lock import Lock
 from edgewise.errors import DeviceError, RuntimeRefused, UsageError
 from edgewise.records import Context, DeviceState, LayerTime, Reported
 from edgewise.sandbox import Limits
@@ -61,6 +61,21 @@ def _described(serial: str) -> records.Device:
             name=f"{NAME}:{serial}", kind="android", description=str(error), available=False,
             notes=(str(error),),
         )  # fmt: skip
+
+
+def prepare(name: str, options: Options) -> Iterator[str]:
+    """See `Kind.prepare`: `benchmark_model` for every phone that is there, into the cache. With
+    `adb:ABI` for that ABI."""
+    asked = name.partition(":")[2]
+    if asked and asked != "*":
+        abis = {asked}
+    else:
+        abis = {abi for each in listed() if (abi := Phone(each, Options()).abi()) is not None}
+        if not abis:
+            raise DeviceError("no phone to prepare for", hint="or name an ABI: adb:arm64-v8a")
+    for abi in sorted(abis):
+        file, sha256 = binaries.fetch(abi, options.url)
+        yield f"benchmark_model for {abi}: {file}, sha256 {sha256}"
 
 
 def check_affinity(name: str, affinity: tuple[int, ...]) -> None:
@@ -110,6 +125,14 @@ class Phone:
             notes=tuple(f"{name}: {why}" for name, why in known.reasons.items()),
         )
 
+    def abi(self) -> str | None:
+        """What its programs are built for.
+
+        Raises:
+            DeviceError: it does not answer.
+        """
+        return self._facts().facts.abi
+
     def context(self, *, affinity: tuple[int, ...] | None = None) -> Context:
         """See `Device.context`. From here on the phone is this run's alone."""
         self._lock.take()
@@ -121,8 +144,8 @@ class Phone:
         """See `Device.state`."""
         return state.read(self._adb)
 
-    def put(self, file: Path, sha256: str) -> str:
-        """See `Device.put`."""
+    def put(self, file: Path, sha256: str, *, beside: str | None = None) -> str:
+        """See `Device.put`. TFLite's files have no companions: nothing lies beside another."""
         return self._files.put(file, sha256)
 
     def measure(self, job: Job, limits: Limits) -> Report:
