@@ -88,10 +88,10 @@ def test_rubbish_is_no_answer(rubbish: bytes) -> None:
 
 
 def test_revived_error_with_an_unusual_constructor() -> None:
-    error = sandbox._revive("MissingExtra", "needs the extra 'onnx'", "pip install it")
+    error = sandbox.revive("MissingExtra", "needs the extra 'onnx'", "pip install it")
     assert type(error).__name__ == "MissingExtra"
     assert str(error) == "needs the extra 'onnx' (pip install it)"
-    assert isinstance(sandbox._revive("RuntimeRefused", "no", None), RuntimeRefused)
+    assert isinstance(sandbox.revive("RuntimeRefused", "no", None), RuntimeRefused)
 
 
 CRASHES_WHEN_RELEASED = """

@@ -121,9 +121,10 @@ class Ssh:
         """
         size = file.stat().st_size
         part, quoted = shlex.quote(f"{path}.part"), shlex.quote(path)
+        folder = shlex.quote(str(PurePosixPath(path).parent))
         try:
             said = self.run(
-                f"mkdir -p {shlex.quote(str(PurePosixPath(path).parent))} && cat >{part} && wc -c <{part}",
+                f"mkdir -p {folder} && cat >{part} && wc -c <{part}",
                 seconds=SHORT_S + size / 500_000, file=file,
             )  # fmt: skip
         except DeviceError as error:

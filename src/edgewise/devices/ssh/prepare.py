@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -26,6 +27,7 @@ _LEAST = (3, 11)
 _INSTALL_S = 1800.0
 
 
+@functools.cache
 def package() -> tuple[bytes, str]:
     """This package as an archive that is the same every time, and its content address."""
     root = Path(__file__).resolve().parents[2]
