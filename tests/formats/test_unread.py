@@ -19,7 +19,6 @@ NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
         ("executorch", b"\x1c\x00\x00\x00ET12", "a/model"),
         ("ort", b"\x1c\x00\x00\x00ORTM", "a/model"),
         ("gguf", b"GGUF\x03", "llm.bin"),
-        ("mnn", b"", "assets/FACE.MNN"),
         ("coreml", b"", "Payload/A.app/net.mlmodelc/coremldata.bin"),
         ("tensorflow", NODE, "frozen.pb"),
         ("tensorflow", None, "frozen.pb"),  # nothing could be read: the name decides
@@ -47,7 +46,7 @@ def test_every_format_has_a_source() -> None:
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("folder", "ending"),
-    [("coreml", ".mlmodel"), ("mnn", ".mnn"),
+    [("coreml", ".mlmodel"),
      ("paddlelite", ".nb"), ("pytorch", ".pth"), ("tnn", ".tnnproto")],
 )  # fmt: skip
 def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:

@@ -96,9 +96,11 @@ def _onnx_loop(scope: Scope, layer: Layer) -> list[Dims | None]:
     for inside in body.inputs[:2]:
         inner.values.pop(inside, None)
         inner.dims[inside] = ()
-    _forget_values(inner, body.inputs[2:])
+    # What the body hands on as it came keeps its value from trip to trip.
+    passed = set(body.outputs[1:])
+    _forget_values(inner, [index for index in body.inputs[2:] if index not in passed])
     shapes = inner.run()
-    trips = _trips(scope, layer, body, shapes)
+    trips = _trips(scope, layer, body, inner)
     scope.keep([shapes], trips)
     states = len(layer.inputs) - 2
     after = _outputs(shapes, body)[1:]
@@ -106,13 +108,13 @@ def _onnx_loop(scope: Scope, layer: Layer) -> list[Dims | None]:
     return after[:states] + scans
 
 
-def _trips(scope: Scope, layer: Layer, body: Graph, shapes: Shapes) -> int | None:
+def _trips(scope: Scope, layer: Layer, body: Graph, inner: Scope) -> int | None:
     """A constant trip count, unless the body may stop earlier."""
     count = scope.value(layer, 0)
     if count is None or count.size != 1:
         return None
     goes_on = body.outputs[0]
-    value = shapes.values.get(goes_on)
+    value = inner.value_of(goes_on)
     passed_on = goes_on == body.inputs[1] or any(
         lyr.kind == Kind.IDENTITY and lyr.outputs[0] == goes_on and lyr.inputs[0] == body.inputs[1]
         for lyr in body.layers

@@ -247,7 +247,7 @@ def _known(scope: Scope, layer: Layer, name: str, place: int) -> list[int] | Non
 
 def _gather(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
-    axis = axis_in(layer.attributes.get("axis", 0), len(x))
+    axis = axis_in((scope.ints(layer, "axis", 2) or [0])[0], len(x))
     batch = layer.attributes.get("batch_dims", 0)
     taken = layer.attributes.get("joined", 1)  # axes that the indices go over together
     dims = (*x[:axis], *indices[batch:], *x[axis + taken :])
