@@ -147,10 +147,6 @@ class Table:
         value: int = self._scalar(_UINT64, slot, default)
         return value
 
-    def float32(self, slot: int, default: float = 0.0) -> float:
-        """A 32-bit float."""
-        return float(self._scalar(_FLOAT32, slot, default))
-
     def has(self, slot: int) -> bool:
         """Whether the table has the field at all."""
         return slot < len(self._fields) and self._fields[slot] != 0
@@ -176,19 +172,6 @@ class Table:
         start, count = self._vector(slot, 1)
         self._buffer.charge(count >> 3)
         return str(self._buffer.data[start : start + count], "utf-8", "replace")
-
-    def texts(self, slot: int) -> list[str]:
-        """A vector of strings. Bytes that are no UTF-8 are replaced."""
-        start, count = self._vector(slot, 4)
-        found = []
-        for at in range(start, start + 4 * count, 4):
-            place = at + self._buffer.unpack(_UINT32, at)
-            length = self._buffer.unpack(_UINT32, place)
-            if place + 4 + length > len(self._buffer.data):
-                self._buffer.broken(place, f"a string of {length:,} bytes does not fit")
-            self._buffer.charge(1 + (length >> 3))
-            found.append(str(self._buffer.data[place + 4 : place + 4 + length], "utf-8", "replace"))
-        return found
 
     def place(self, slot: int, width: int) -> tuple[int, int]:
         """Where the elements of a vector start in the buffer, and how many there are."""
