@@ -8,14 +8,17 @@ import hashlib
 import io
 import lzma
 import os
+import struct
 import tarfile
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
 from packages import ONNX, OTHER_TFLITE, TFLITE, apk, manifest, written, zipped
 
 from edgewise.apps.scan import scan_package, scan_target, targets
-from edgewise.archive import Limits
+from edgewise.archive import Limits, open_file
 from edgewise.records import App, Coverage
 
 
@@ -297,28 +300,78 @@ def test_a_package_in_a_folder_may_have_a_name_that_is_no_text(tmp_path: Path) -
     assert (app.error, app.coverage.parsed) == (None, 1)
 
 
-def test_what_is_packed_otherwise_is_told(tmp_path: Path) -> None:
-    """A model by its name is a candidate; of anything else a note says that it was left."""
+def test_what_is_packed_otherwise_is_opened_or_told(tmp_path: Path) -> None:
+    """What cannot be opened is a candidate by its name; of anything else a note says so."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        archive.addfile(tarfile.TarInfo("folder/of.models"))
+        info = tarfile.TarInfo("folder/m.dat")
+        info.size = len(TFLITE)
+        archive.addfile(info, io.BytesIO(TFLITE))
     package = apk({
         "assets/m.tflite.gz": gzip.compress(TFLITE), "assets/m.onnx.xz": lzma.compress(ONNX),
         "assets/models.tar": tar.getvalue(), "assets/text.bz2": bz2.compress(b"text"),
+        "assets/m.tflite.zst": b"\x28\xb5\x2f\xfd rest", "assets/text.7z": b"7z\xbc\xaf\x27\x1c",
     })  # fmt: skip
     app = scan_package(written(tmp_path / "a.apk", package))
     assert [(m.format, m.status, m.reason) for m in app.models] == [
-        ("tflite", "not_examined", "packed with gzip, which is not opened"),
-        ("onnx", "not_examined", "packed with xz, which is not opened"),
+        ("tflite", "parsed", None),
+        ("onnx", "parsed", None),
+        ("tflite", "parsed", None),
+        ("tflite", "not_examined", "packed with zstd, which is not opened"),
     ]
-    assert app.coverage is not None and app.coverage.not_examined == 2
+    assert [m.path.removeprefix(f"{tmp_path}/a.apk!/assets/") for m in app.models] == [
+        "m.tflite.gz!/m.tflite", "m.onnx.xz!/m.onnx", "models.tar!/folder/m.dat", "m.tflite.zst",
+    ]  # fmt: skip
     assert [note for note in app.notes if "packed" in note] == [
-        f"{tmp_path}/a.apk!/assets/models.tar: packed with tar, which is not opened",
-        f"{tmp_path}/a.apk!/assets/text.bz2: packed with bzip2, which is not opened",
+        f"{tmp_path}/a.apk!/assets/text.7z: packed with 7z, which is not opened",
     ]
+    assert open_file(app.models[2].path).data() == TFLITE
 
 
 def test_a_pointer_to_a_large_file_is_called_one(tmp_path: Path) -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
     (model,) = scan_package(written(tmp_path / "a.apk", apk({"a.onnx": pointer}))).models
     assert model.status == "rejected" and "Git LFS" in (model.reason or "")
+
+
+def test_entries_that_share_a_name_or_have_a_separator_in_it_can_be_told_apart(
+    tmp_path: Path,
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr("a.tflite", TFLITE)
+        archive.writestr("a.tflite", OTHER_TFLITE)
+        archive.writestr("b!/c.tflite", TFLITE)
+    app = scan_package(written(tmp_path / "a.zip", buffer.getvalue()))
+    assert [open_file(model.path).data() for model in app.models] == [
+        TFLITE, OTHER_TFLITE, TFLITE,
+    ]  # fmt: skip
+    assert len({model.path for model in app.models}) == 3
+
+
+def test_entries_that_tools_would_read_otherwise_are_told(tmp_path: Path) -> None:
+    data = bytearray(zipped({"first.txt": b"x", "other.txt": b"y", "last.txt": b"z"}))
+    at = data.index(b"first.txt")
+    data[at : at + 5] = b"FIRST"
+    app = scan_package(written(tmp_path / "a.zip", bytes(data)))
+    assert any("another name in their own header" in note for note in app.notes)
+    hidden = zipped({"first.txt": b"x", "other.txt": b"y"}, zipfile.ZIP_STORED)
+    start = hidden.index(b"PK\x01\x02")
+    second = hidden.index(b"PK\x01\x02", start + 4)
+    end = hidden.index(b"PK\x05\x06")
+    tail = bytearray(hidden[end:])
+    struct.pack_into("<HHI", tail, 8, 1, 1, second - start)
+    app = scan_package(written(tmp_path / "b.zip", hidden[:second] + bytes(tail)))
+    assert any("its directory lacks, such as 'other.txt'" in note for note in app.notes)
+
+
+def test_a_packed_bomb_ends_at_a_limit(tmp_path: Path) -> None:
+    path = written(tmp_path / "bomb.tgz", gzip.compress(bytes(64 << 20)))
+    assert "limit ratio" in (scan_package(path).error or "")
+
+
+def test_a_model_with_labels_appended_is_no_package(tmp_path: Path) -> None:
+    path = written(tmp_path / "m.tflite", TFLITE + zipped({"labels.txt": b"cat"}))
+    app = scan_package(path)
+    assert "looks like a tflite model: use `edgewise inspect`" in (app.error or "")

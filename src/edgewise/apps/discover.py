@@ -12,7 +12,16 @@ from pathlib import PurePosixPath
 
 import msgspec
 
-from edgewise.archive import Archive, Budget, Source, opens_as_archive, packed_as
+from edgewise.archive import (
+    Archive,
+    Budget,
+    Bundle,
+    Source,
+    open_archive,
+    opens_as_archive,
+    opens_as_bundle,
+    packed_as,
+)
 from edgewise.errors import EdgewiseError, LimitExceeded
 from edgewise.formats import registry
 from edgewise.formats.registry import Format
@@ -32,7 +41,7 @@ class Search:
     def __init__(
         self,
         budget: Budget,
-        on_archive: Callable[[Archive], None] = lambda archive: None,
+        on_archive: Callable[[Archive | Bundle], None] = lambda archive: None,
         on_entry: Callable[[Source, str, bytes], None] = lambda file, inside, head: None,
     ) -> None:
         """`on_archive` is shown every archive inside the app when it is opened, `on_entry` every
@@ -59,13 +68,14 @@ class Search:
         """See the class."""
         return (*self._oddities, *(_note(why, paths) for why, paths in self._unreadable.items()))
 
-    def archive(self, archive: Archive) -> None:
+    def archive(self, archive: Archive | Bundle) -> None:
         """Search an archive and those in it."""
         self.entries += len(archive)
         place = f"{archive.path}: " if archive.depth else ""
         self._oddities += [f"{place}{note}" for note in archive.notes]
         for entry in archive:
             self._examine(entry, entry.entry_name, archive.depth)
+        self._oddities += [f"{place}{note}" for note in archive.oddities()]
 
     def files(self, files: Iterable[Source], folder: str) -> None:
         """Search files of a folder, and the archives among them."""
@@ -87,7 +97,7 @@ class Search:
         elif (unread := unread_format(head, file.path)) is not None:
             self._found.append(_without_summary(file, unread, "not_examined", no_reader(unread)))
             return
-        if opens_as_archive(head):
+        if opens_as_archive(head) or (fmt is None and opens_as_bundle(head)):
             self._open(file, depth)
         elif fmt is None and (packing := packed_as(head)) is not None:
             self._leave_packed(file, packing)
@@ -111,7 +121,7 @@ class Search:
 
     def _open(self, file: Source, depth: int) -> None:
         try:
-            archive = Archive(file, self._budget, depth + 1)
+            archive = open_archive(file, self._budget, depth + 1)
         except EdgewiseError as error:
             self._unreadable[f"archive not opened: {_reason(file, error)}"].append(file.path)
             return

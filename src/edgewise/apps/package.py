@@ -20,6 +20,8 @@ from edgewise.records import PackageKind
 _IPA = re.compile(r"Payload/[^/]+\.app/")
 #: Extensions of packages. A file named so is one to users, even where it cannot be opened.
 EXTENSIONS = frozenset(f".{kind}" for kind in get_args(PackageKind) if kind != "folder")
+#: Packed archives that packages come in, npm's for one.
+PACKED = (".tgz", ".tar.gz", ".tar.xz", ".tar.bz2")
 #: Kinds that consist of several APKs, of which one says who the app is.
 SPLIT = ("apks", "xapk", "apkm")
 
@@ -92,7 +94,7 @@ def sort_folder(folder: Path, limits: Limits) -> tuple[list[str], list[DiskFile]
 def _is_package(file: DiskFile, limits: Limits) -> bool:
     try:
         if not opens_as_archive(file.head(4)):
-            return False
+            return file.name.lower().endswith(PACKED)
         return kind_of(set(Archive(file, Budget(limits)).names()), file.name) != "zip"
     except EdgewiseError:
         return False  # unreadable, and not named like a package: reported as a loose file

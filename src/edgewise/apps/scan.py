@@ -17,14 +17,18 @@ from edgewise.apps.manifest import Identity, identify
 from edgewise.archive import (
     Archive,
     Budget,
+    Bundle,
     DiskFile,
     Limits,
     Source,
+    open_archive,
     open_file,
     opens_as_archive,
+    opens_as_bundle,
     walk_files,
 )
 from edgewise.errors import EdgewiseError, InputError, MalformedArchive
+from edgewise.formats import registry
 from edgewise.formats.candidates import is_candidate
 from edgewise.records import App, Model, PackageKind
 
@@ -97,7 +101,8 @@ def scan_target(target: Target, limits: Limits | None = None) -> App:
 def _scan_file(file: Source, budget: Budget) -> App:
     known: dict[str, Any] = {"path": file.path, "size_bytes": file.size}
     try:
-        archive = Archive(file, budget)
+        _refuse_model(file)
+        archive = open_archive(file, budget)
     except EdgewiseError as error:
         # What is no package is not read for minutes only to be told apart from others.
         small = file.size <= budget.limits.entry_bytes
@@ -123,16 +128,31 @@ def _scan_file(file: Source, budget: Budget) -> App:
         identity = identify(kind, names, archive.get)
         parts = [identity, *_modules(kind, names, archive)]
     findings = collector.findings(search.models, parts, file.path)
-    notes = (*_naming(kind, file.name, len(archive)), *identity.notes, *search.notes)
+    notes = (*_naming(kind, file.name, archive), *identity.notes, *search.notes)
     return _app({**known, "sha256": sha256()}, kind, identity, search, findings, notes)
 
 
-def _modules(kind: PackageKind, names: Collection[str], archive: Archive) -> Iterator[Identity]:
+def _modules(
+    kind: PackageKind, names: Collection[str], archive: Archive | Bundle
+) -> Iterator[Identity]:
     """What the manifests of a bundle's other modules declare."""
     if kind == "aab":
         for name in sorted(names):
             if _MODULE.fullmatch(name) and not name.startswith("base/"):
                 yield identify(kind, (name,), archive.get)
+
+
+def _refuse_model(file: Source) -> None:
+    """A model that has an archive appended (TFLite's metadata) is no package.
+
+    Raises:
+        MalformedArchive: by its first bytes it is a model.
+    """
+    head = file.head(registry.HEAD_BYTES)
+    if opens_as_archive(head) or opens_as_bundle(head):
+        return
+    if registry.recognise(head, "") is not None:
+        raise MalformedArchive(f"{file.path}: not an app package")
 
 
 def _hashed_meanwhile(file: Source) -> Callable[[], str]:
@@ -196,7 +216,7 @@ def _app(
     )
 
 
-def _identity_of_part(archive: Archive) -> list[Identity]:
+def _identity_of_part(archive: Archive | Bundle) -> list[Identity]:
     """Who an APK directly inside a package says it is. Other archives say nothing."""
     if archive.depth != 1:
         return []
@@ -212,9 +232,11 @@ def _base(parts: list[Identity]) -> Identity:
     return next((part for part in parts if part.split is None), parts[0])
 
 
-def _naming(kind: PackageKind, name: str, entries: int) -> list[str]:
-    if not entries:
+def _naming(kind: PackageKind, name: str, archive: Archive | Bundle) -> list[str]:
+    if not len(archive):
         return ["the archive is empty"]
+    if isinstance(archive, Bundle):
+        return [f"{archive.kind}, opened as a zip would be"]
     extension = Path(name).suffix.lower()
     if extension in package.EXTENSIONS and extension != f".{kind}":
         return [f"named {extension}, but by its content a {kind}"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -217,6 +218,30 @@ def _odd_names(rows: list[Row]) -> list[str]:
     if cut is not None:
         notes.append(f"the name {cut!r} has a NUL in it")
     return notes
+
+
+def unlisted(data: memoryview, rows: Sequence[Row]) -> list[str]:
+    """Names of entries that follow a listed one and are not listed themselves.
+
+    Extractors that walk the local headers unpack them; Android does not see them.
+    """
+    listed = {row.offset for row in rows}
+    found = []
+    for row in rows:
+        at = row.offset
+        if at + 30 > len(data) or data[at : at + 4] != _LOCAL:
+            continue
+        name, extra = struct.unpack_from("<HH", data, at + 26)
+        end = at + 30 + name + extra + row.compressed_size
+        for place in (end, end + 12, end + 16, end + 24):  # a data descriptor may stand between
+            if data[place : place + 4] != _LOCAL:
+                continue
+            if place not in listed and place + 30 <= len(data):
+                (size,) = struct.unpack_from("<H", data, place + 26)
+                text = _text(bytes(data[place + 30 : place + 30 + min(size, 200)]))
+                found += [] if text.endswith("/") else [text]  # folders are not kept as rows
+            break
+    return found
 
 
 def _what_it_is(data: memoryview) -> tuple[str]:

@@ -54,6 +54,18 @@ class Budget:
         """Take note of a file of `size` bytes that archives are read from."""
         self.packed_bytes += size
 
+    def check(self, path: str, size: int, packed: int) -> None:
+        """Whether something of yet unknown size may grow to `size` bytes out of `packed`.
+
+        Raises:
+            LimitExceeded: as `charge`.
+        """
+        limits = self.limits
+        if size > limits.entry_bytes:
+            raise _exceeded(path, f"{size:,} bytes unpacked", "entry_bytes", limits.entry_bytes)
+        if size > limits.ratio_from_bytes and size > limits.ratio * packed:
+            raise _exceeded(path, f"packed {size // max(packed, 1):,} to 1", "ratio", limits.ratio)
+
     def charge(self, path: str, size: int, compressed_size: int) -> None:
         """Account for inflating an entry of `size` bytes, before it is done.
 

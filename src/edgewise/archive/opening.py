@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgewise.archive.files import DiskFile, Source
 from edgewise.archive.limits import Budget, Limits
+from edgewise.archive.packed import OPENED, Bundle
 from edgewise.archive.remote import RemoteFile, is_url
 from edgewise.archive.zip import Archive
 from edgewise.errors import InputError
@@ -26,6 +27,7 @@ _PACKED = (
     ("RAR", 0, b"Rar!\x1a\x07"),
     ("tar", _TAR_AT, _TAR),
 )
+_SNIFFED = 512
 _PACKED_FIRSTS = frozenset((b"\x1f", b"\xfd", b"B", b"\x28", b"\x04", b"7", b"R"))
 
 
@@ -40,7 +42,7 @@ def open_file(path: str, limits: Limits | None = None) -> Source:
     outer, *inner = _parts(path)
     file: Source = RemoteFile(outer, budget.limits) if is_url(outer) else DiskFile(outer)
     for depth, name in enumerate(inner):
-        archive = Archive(file, budget, depth)
+        archive = open_archive(file, budget, depth)
         entry = archive.get(name)
         if entry is None:
             raise InputError(
@@ -51,13 +53,26 @@ def open_file(path: str, limits: Limits | None = None) -> Source:
     return file
 
 
+def open_archive(file: Source, budget: Budget, depth: int = 0) -> Archive | Bundle:
+    """Open a container of any kind that is read. Raises what `Archive` and `Bundle` do."""
+    packing = packed_as(file.head(_SNIFFED))
+    if packing in OPENED:
+        return Bundle(file, packing, budget, depth)
+    return Archive(file, budget, depth)
+
+
 def opens_as_archive(head: bytes) -> bool:
-    """Whether a file with these first bytes is a container that `Archive` reads."""
+    """Whether a file with these first bytes is a zip archive."""
     return head.startswith(_ZIP_HEADS)
 
 
+def opens_as_bundle(head: bytes) -> bool:
+    """Whether a file with these first bytes (263 or more) is packed in a way that is opened."""
+    return packed_as(head) in OPENED
+
+
 def packed_as(head: bytes) -> str | None:
-    """What a file with these first bytes (263 or more) is packed with, if it is not read here."""
+    """What a file with these first bytes (263 or more) is packed with, if it is not a zip."""
     if not (head[:1] in _PACKED_FIRSTS or head.startswith(_TAR, _TAR_AT)):
         return None  # almost every entry of an app: decided without a loop
     return next((name for name, at, magic in _PACKED if head.startswith(magic, at)), None)
@@ -70,7 +85,7 @@ def _parts(path: str) -> list[str]:
     return path.split(INSIDE)
 
 
-def _closest(name: str, archive: Archive) -> str:
+def _closest(name: str, archive: Archive | Bundle) -> str:
     """A hint where only the folder or the case is wrong."""
     last = name.rpartition("/")[2].lower()
     same = (other for other in archive.names() if other.rpartition("/")[2].lower() == last)

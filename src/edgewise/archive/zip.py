@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 
-from edgewise.archive.directory import Row, read_directory
+from edgewise.archive.directory import Row, read_directory, unlisted
 from edgewise.archive.files import Source, leads_down
 from edgewise.archive.inflate import check, inflate_head, inflate_to_spool, inflate_whole
 from edgewise.archive.limits import Budget
+from edgewise.archive.packed import escaped
 from edgewise.archive.region import Region
 from edgewise.errors import LimitExceeded, MalformedArchive
 
@@ -28,8 +30,9 @@ _OTHER_METHODS = {
 class Archive:
     """A zip archive over bytes that stay where they are.
 
-    `notes` says what is odd about it. Where a name occurs twice, iteration gives both entries and
-    `get` the first, as Android's native reader did before it came to refuse such archives.
+    `notes` says what is odd about it. Where a name occurs twice, iteration gives both entries, the
+    second one's path ending in `#2`; `get` gives the first, as Android's native reader did before
+    it came to refuse such archives, and the second for `name#2`.
     """
 
     def __init__(self, file: Source, budget: Budget, depth: int = 0) -> None:
@@ -56,14 +59,17 @@ class Archive:
             raise MalformedArchive(f"{file.path}: {error.message}", hint=error.hint) from error
         self._rows = directory.rows
         self.notes = directory.notes
+        self.renamed: list[str] = []
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __iter__(self) -> Iterator[Entry]:
         """The entries in the order of the directory. What one has inflated goes with it."""
+        seen: Counter[str] = Counter()
         for row in self._rows:
-            yield Entry(self, row)
+            seen[row.name] += 1
+            yield Entry(self, row, seen[row.name])
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
@@ -74,8 +80,30 @@ class Archive:
 
     def get(self, name: str) -> Entry | None:
         """The (first) entry of that name."""
-        row = self._by_name.get(name)
-        return None if row is None else Entry(self, row)
+        row = self._by_name.get(name) or self._by_name.get(name.replace("!%2F", "!/"))
+        if row is not None:
+            return Entry(self, row)
+        first, _, number = name.rpartition("#")
+        if not number.isdecimal():
+            return None
+        same = [row for row in self._rows if row.name == first.replace("!%2F", "!/")]
+        at = int(number)
+        return Entry(self, same[at - 1], at) if 2 <= at <= len(same) else None
+
+    def oddities(self) -> tuple[str, ...]:
+        """What came up while entries were read, and entries that the directory lacks."""
+        notes = []
+        if self.renamed:
+            notes.append(
+                f"{len(self.renamed):,} entries have another name in their own header than in the "
+                f"directory, such as {self.renamed[0]}"
+            )
+        if hidden := unlisted(self.region.view, self._rows):
+            notes.append(
+                f"{len(hidden):,} entries stand in the archive that its directory lacks, such as "
+                f"{hidden[0]!r}"
+            )
+        return tuple(notes)
 
     def nested(self, entry: Entry) -> Archive:
         """Open an entry as an archive. Raises what the constructor does."""
@@ -103,10 +131,12 @@ class Entry:
 
     __slots__ = ("_content", "_row", "archive", "entry_name", "name", "path", "size")
 
-    def __init__(self, archive: Archive, row: Row) -> None:
+    def __init__(self, archive: Archive, row: Row, number: int = 1) -> None:
+        """`number` counts the entries of that name."""
         self.archive = archive
         self.entry_name = row.name
-        self.path = f"{archive.path}!/{row.name}"
+        again = f"#{number}" if number > 1 else ""
+        self.path = f"{archive.path}!/{escaped(row.name)}{again}"
         self.name = row.name.rpartition("/")[2]
         self.size = row.size
         self._row = row
@@ -210,7 +240,17 @@ class Entry:
         signature, name_size, extra_size = _LOCAL_HEADER.unpack_from(view, offset)
         if signature != _LOCAL:
             raise MalformedArchive("its header is not where the directory says")
-        return int(offset + _LOCAL_HEADER.size + name_size + extra_size)
+        start = int(offset + _LOCAL_HEADER.size)
+        self._compare(bytes(view[start : start + name_size]))
+        return start + int(name_size + extra_size)
+
+    def _compare(self, local: bytes) -> None:
+        """Tools that read local headers see another name than those that read the directory."""
+        renamed, name = self.archive.renamed, self._row.name
+        if local != name.encode() and local.decode("cp437") != name and len(renamed) < 100:
+            text = f"{name!r} ({local[:80].decode('utf-8', 'replace')!r})"
+            if text not in renamed:
+                renamed.append(text)
 
     def _end(self, start: int, size: int) -> int:
         if start + size > len(self.archive.region.view):

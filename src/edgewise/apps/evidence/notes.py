@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from edgewise.apps.evidence.contract import Library, Sightings
+from edgewise.apps.evidence.contract import Key, Library, Sightings
 from edgewise.apps.manifest import Identity
 from edgewise.records import Evidence, Model
 
@@ -69,14 +69,16 @@ def _splits(parts: list[Identity]) -> Iterator[str]:
 def _missing_abis(found: Sightings) -> Iterator[str]:
     """Libraries that are there for some of the package's ABIs only."""
     every = {library.abi for library in found.libraries if _is_packaged(library)}
-    by_name: defaultdict[str, set[str]] = defaultdict(set)
+    holders: defaultdict[Key, dict[str, str]] = defaultdict(dict)
     for library in found.libraries:
-        if library.holds and _is_packaged(library):
-            by_name[library.where.rpartition("/")[2]].add(library.abi)
-    for name, abis in sorted(by_name.items()):
-        if missing := sorted(every - abis):
-            there = ", ".join(sorted(abis))
-            yield f"{name} is there for {there} only, not for {', '.join(missing)}"
+        if _is_packaged(library):
+            for key in library.holds:
+                holders[key][library.abi] = library.where.rpartition("/")[2]
+    for (_, name), names in sorted(holders.items()):
+        if missing := sorted(every - names.keys()):
+            files = ", ".join(sorted(set(names.values())))
+            there = ", ".join(sorted(names))
+            yield f"{name}: {files} is there for {there} only, not for {', '.join(missing)}"
 
 
 def _is_packaged(library: Library) -> bool:
