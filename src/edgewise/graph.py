@@ -224,6 +224,7 @@ class Graph:
     capture nothing). `level` is "graph", or "operators" where only operators or weights could be
     read (weights that no layer uses are those of layers `weights`). `reason` says why nothing can
     be told of what the network costs, where it could only be read in part.
+    `resizable`: its runtimes let a caller change sizes that the file fixes.
     `companions` are the files beside the model that belong to it, `missing` those that should be
     there. `labels` are the class names that came along. `notes` tell a user what a reader had to
     assume.
@@ -245,6 +246,7 @@ class Graph:
     notes: list[str] = field(default_factory=list)
     companions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    resizable: bool = False
 
 
 _PACKED = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1": 4}

@@ -121,7 +121,9 @@ def test_pooling() -> None:
 def test_products() -> None:
     _, layer = one_op("Gemm", [[2, 8], np.ones((4, 8), np.float32), np.ones(4, np.float32)],
                       transB=1)  # fmt: skip
-    assert (layer.kind, layer.attributes) == (Kind.MATMUL, {"transpose_b": True})
+    assert (layer.kind, layer.attributes) == (
+        Kind.MATMUL, {"transpose_b": True, "unidirectional": True}
+    )  # fmt: skip
     scale, zero = np.array(0.5, np.float32), np.array(3, np.uint8)
     b = np.ones((8, 4), np.uint8)
     whole, layer = one_op("QLinearMatMul", [[2, 8], scale, zero, b, scale, zero, scale, zero])
@@ -251,7 +253,7 @@ def test_axes_as_attribute_and_as_input(
         ("Cast", 1, {"to": "FLOAT"}, {"dtype": "float32"}),
         ("Cast", 13, {"to": 7}, {"dtype": "int64"}),
         ("ArgMax", 13, {"keepdims": 0, "axis": 2},
-         {"function": "max", "axes": (2,), "keep_dims": False}),
+         {"function": "max", "axes": (2,), "keep_dims": False, "last": False}),
         ("Upsample", 7, {"scales": [1.0, 1.0, 2.0, 2.0]},
          {"layout": None, "scales": (1.0, 1.0, 2.0, 2.0)}),
         ("Upsample", 1, {"height_scale": 2.0, "width_scale": 3.0},

@@ -73,7 +73,11 @@ class _View:
 def layer_costs(graph: Graph, shapes: Shapes) -> list[Cost]:
     """The cost of every layer, in order; control flow with its bodies."""
     return [
-        _control(layer, shapes, index) if layer.bodies else _plain(layer, shapes.dims)
+        _refused(layer, shapes.refused[index])
+        if index in shapes.refused
+        else _control(layer, shapes, index)
+        if layer.bodies
+        else _plain(layer, shapes.dims)
         for index, layer in enumerate(graph.layers)
     ]
 
@@ -90,6 +94,10 @@ def total(costs: list[Cost]) -> Cost:
         known = cost.known + known
         why.update(dict.fromkeys(cost.why))
     return Cost(macs, flops, known, tuple(why))
+
+
+def _refused(layer: Layer, why: str) -> Cost:
+    return Cost(None, None, 0, (f"{layer.op}: cannot run with these sizes: {why}",))
 
 
 def _plain(layer: Layer, dims: list[Dims | None]) -> Cost:

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from edgewise.analysis.stated import stated_dims
 from edgewise.analysis.symbolic import Dim, Symbols, product
+from edgewise.analysis.typed import Value, as_type
 from edgewise.errors import InputError, UsageError
-from edgewise.graph import DTYPE_BITS, FreeDim, Graph, Kind, Layer, Tensor
+from edgewise.graph import DTYPE_BITS, FreeDim, Graph, Layer, Tensor
 
 Dims = tuple[int, ...]
-#: An array of Python numbers (dtype object), so that formulas survive.
-Value = np.ndarray[Any, Any]
 
 #: Constants up to this size are read where a rule asks for their value.
 SMALL_BYTES = 64 * 1024
@@ -42,16 +42,18 @@ class Impossible(CannotTell):
     """No runtime could run the layer: the sizes of its inputs, all known, do not fit."""
 
 
-#: What a rule meets in a layer whose parts do not fit together.
-_CONTRADICTIONS = (
-    CannotTell,
-    IndexError,
-    KeyError,
-    ValueError,
-    TypeError,
-    ZeroDivisionError,
-    OverflowError,
-)
+def require(fits: bool, why: str) -> None:
+    """Raise `Impossible` with the reason where a layer's sizes do not fit together."""
+    if not fits:
+        raise Impossible(why)
+
+
+#: What a rule meets in a layer that lacks something.
+_LACKING = (CannotTell, KeyError, TypeError)
+#: What it meets in a layer whose parts do not fit together.
+_CONTRADICTIONS = (IndexError, ValueError, ZeroDivisionError, OverflowError)
+#: A size beyond this is none: no runtime counts so far.
+_LARGEST = 1 << 62
 
 
 @dataclass(slots=True)
@@ -61,7 +63,8 @@ class Shapes:
     `dims` has a shape or None per tensor; `values` the known small values; `bodies` the same for
     each control-flow layer (by its index), in the order of `Layer.bodies`; `trips` how often a
     loop's body runs, None where that is not constant; `taken` which body of an `if` runs, where
-    that follows from the sizes. `impossible`: a layer cannot run with these sizes.
+    that follows from the sizes. `refused` has the layers that cannot run with these sizes, by
+    their index, with the reason.
     """
 
     dims: list[Dims | None]
@@ -70,7 +73,17 @@ class Shapes:
     trips: dict[int, int | None] = field(default_factory=dict)
     taken: dict[int, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    impossible: bool = False
+    refused: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def impossible(self) -> bool:
+        """Whether a layer, or one in a body that runs, cannot run with these sizes."""
+        return bool(self.refused) or any(
+            body.impossible
+            for index, bodies in self.bodies.items()
+            for at, body in enumerate(bodies)
+            if self.taken.get(index, at) == at
+        )
 
 
 def propagate(
@@ -98,7 +111,10 @@ def propagate(
         scope.learnt, scope.supposed = learnt, supposed
         for index in graph.inputs:
             tensor = graph.tensors[index]
-            scope.dims[index] = scope.opened(tensor, (overrides or {}).get(tensor.name), said)
+            wanted = (overrides or {}).get(tensor.name)
+            scope.dims[index] = scope.opened(tensor, wanted, said, known=True)
+            if wanted is None:
+                scope.as_the_file_says.add(index)
         shapes = scope.run()
         batches = {d.name for d in map(open_batch, scope.inputs()) if d is not None}
         known = said.keys() | learnt.keys() | batches
@@ -123,9 +139,13 @@ def _said(graph: Graph, overrides: Mapping[str, Sequence[int]]) -> dict[str, int
             raise UsageError(
                 f"--shape: {tensor.name} has {len(tensor.shape)} dimensions, not {len(wanted)}"
             )
-        for stated, size in zip(tensor.shape or (), wanted or (), strict=False):
+        for axis, (stated, size) in enumerate(zip(tensor.shape or (), wanted or (), strict=False)):
             if isinstance(stated, FreeDim):
                 said.setdefault(stated.name, int(size))
+            elif stated != size and not graph.resizable:
+                raise UsageError(
+                    f"--shape: axis {axis} of {tensor.name} is {stated} in the file, not {size}"
+                )
     return said
 
 
@@ -148,9 +168,11 @@ class Scope:
         self.bodies: dict[int, list[Shapes]] = {}
         self.trips: dict[int, int | None] = {}
         self.taken: dict[int, int] = {}
-        self.impossible = False
+        self.refused: dict[int, str] = {}
         self.learnt: Mapping[str, int] = {}
         self.supposed: Mapping[str, int] = {}
+        #: Inputs whose shape the user did not say.
+        self.as_the_file_says: set[int] = set()
         self._at = 0
         for index, tensor in enumerate(graph.tensors):
             if tensor.weights is not None and tensor.shape is not None:
@@ -165,7 +187,7 @@ class Scope:
             self._at = index
             self._apply(RULES[layer.kind], layer)
         return Shapes(
-            self.dims, self.values, self.bodies, self.trips, self.taken, self.notes, self.impossible
+            self.dims, self.values, self.bodies, self.trips, self.taken, self.notes, self.refused
         )
 
     def inputs(self) -> list[Tensor]:
@@ -173,29 +195,32 @@ class Scope:
         return [self.graph.tensors[index] for index in self.graph.inputs]
 
     def _apply(self, rule: Callable[[Scope, Layer], list[Dims | None]], layer: Layer) -> None:
+        found: list[Dims | None] = []
         try:
             found = rule(self, layer)
-        except _CONTRADICTIONS as error:
-            self.impossible |= isinstance(error, Impossible)
-            # A layer that contradicts itself (axes out of range, sizes that do not fit) has no
-            # shape of its own: the file's word is taken below, or the cost becomes unknown.
-            found = []
+            if any(not 0 <= size < _LARGEST for dims in found for size in dims or ()):
+                raise Impossible("a size below 0, or beyond all bounds")
+        except Impossible as error:
+            self._refuse(layer, str(error))
+            return
+        except _CONTRADICTIONS:
+            self._refuse(layer, "its parts do not fit together")
+            return
+        except _LACKING:
+            found = []  # the file's word is taken below, or the cost becomes unknown
         for place, index in enumerate(layer.outputs):
             if index is None or self.graph.tensors[index].weights is not None:
                 continue
             dims = found[place] if place < len(found) else None
-            self.dims[index] = dims if dims is not None else self._stated(layer, index)
+            self.dims[index] = dims if dims is not None else stated_dims(self, layer, index)
 
-    def _stated(self, layer: Layer, index: int) -> Dims | None:
-        """The file's word on a shape that cannot be computed: noted, and only where it is fixed."""
-        tensor = self.graph.tensors[index]
-        if layer.kind in (Kind.POSTPROCESS, Kind.VARIABLE):
-            return self.opened(tensor, None)
-        if tensor.shape is None or not all(isinstance(d, int) and d >= 0 for d in tensor.shape):
-            return None
-        if layer.kind not in (Kind.UNKNOWN, Kind.DATA_DEPENDENT):
-            self.note(f"{layer.op}: shape taken from the file, it does not follow from the inputs")
-        return tuple(d for d in tensor.shape if isinstance(d, int))
+    def _refuse(self, layer: Layer, why: str) -> None:
+        """No runtime runs the layer with these sizes: nothing is known of what follows."""
+        self.refused[self._at] = why
+        for index in layer.outputs:
+            if index is not None and self.graph.tensors[index].weights is None:
+                self.dims[index] = None
+                self.values.pop(index, None)
 
     def _open_the_unproduced(self) -> None:
         """State that lives across runs is produced by no layer: its stated shape counts."""
@@ -210,10 +235,12 @@ class Scope:
         tensor: Tensor,
         wanted: Sequence[int] | None,
         said: Mapping[str, int] = MappingProxyType({}),
+        known: bool = False,
     ) -> Dims | None:
         """A stated shape with its free dimensions filled in (macs.md), noted where not a batch.
 
-        `wanted` is its whole shape, `said` the sizes of free dimensions by name.
+        `wanted` is its whole shape, `said` the sizes of free dimensions by name. `known`: the
+        caller feeds it, its free dimensions are those of whatever else has their names.
         """
         if tensor.shape is None:
             return None if wanted is None else tuple(wanted)
@@ -234,12 +261,18 @@ class Scope:
             else:
                 value = self._assumed(tensor, stated, open_batch(tensor) is stated)
             dims.append(self.symbols.dim(stated.name, value))
+            if known:
+                self.symbols.opened.setdefault(stated.name, dims[-1])
         return tuple(dims)
 
     def _assumed(self, tensor: Tensor, dim: FreeDim, batch: bool) -> int:
         """The size that a free dimension is counted as (macs.md), where nothing says one."""
         if batch:
             return 1
+        return self.supposed_size(tensor, dim)
+
+    def supposed_size(self, tensor: Tensor, dim: FreeDim) -> int:
+        """The size that a free dimension is counted as where nothing says one, noted."""
         size = self.supposed.get(dim.name, 1 if dim.default is None else dim.default)
         self.note(f"{tensor.name}: free dimension {dim} counted as {size}")
         return size
@@ -318,10 +351,10 @@ class Scope:
         tensor.weights = replace(tensor.weights, nbytes=nbytes)
 
     def set_value(self, layer: Layer, value: Value, place: int = 0) -> None:
-        """Keep the value of an output where it is small."""
-        index = layer.outputs[place]
+        """Keep the value of an output where it is small, as its type holds it."""
+        index = layer.outputs[place] if place < len(layer.outputs) else None
         if index is not None and value.size <= SMALL_ELEMENTS:
-            self.values[index] = value
+            self.values[index] = as_type(value, self.graph.tensors[index].dtype)
 
     def enter(self, body: Graph) -> Scope:
         """A scope for a body of control flow; what it captures is known from here.

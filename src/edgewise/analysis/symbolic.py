@@ -19,6 +19,9 @@ Polynomial = dict[Monomial, int]
 
 #: A formula longer than this many terms helps nobody: it is given up (None).
 MOST_TERMS = 64
+#: Bounds of the work on formulas: terms kept while there is hope, products of terms made for one
+#: product, letters of a quotient's name. Beyond, numbers go on without their formulas.
+_KEPT_TERMS, _MOST_PRODUCTS, _MOST_LETTERS = 256, 4096, 1000
 
 
 class Symbols:
@@ -30,6 +33,10 @@ class Symbols:
 
     def __init__(self) -> None:
         self.lost = False
+        #: The formula grew beyond its bounds.
+        self.too_long = False
+        #: The sizes in force of the free dimensions that the caller feeds, by name.
+        self.opened: dict[str, int] = {}
         self.fits: dict[str, int] = {}
         #: What the atoms that are quotients divide, and by what.
         self.quotients: dict[str, tuple[Polynomial, int]] = {}
@@ -66,11 +73,16 @@ class Dim(int):
         return self * -1
 
     def __mul__(self, other: Any) -> Any:
+        if isinstance(other, float) and other.is_integer():
+            other = int(other)
         if not isinstance(other, int):
             return self._lose(int(self) * other)
         product: Polynomial = {}
+        others = _polynomial(other)
+        if len(self.polynomial) * len(others) > _MOST_PRODUCTS:
+            return self._give_up(int(self) * int(other))
         for left, times in self.polynomial.items():
-            for right, factor in _polynomial(other).items():
+            for right, factor in others.items():
                 key = _multiply(left, right)
                 product[key] = product.get(key, 0) + times * factor
         return _made(int(self) * int(other), product, self.symbols)
@@ -101,6 +113,12 @@ class Dim(int):
         return self._lose(pow(int(self), other, modulus))
 
     def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, float) and other.is_integer():
+            other = int(other)
+        if isinstance(other, int) and other:
+            exact = _quotient(self.polynomial, _polynomial(other))
+            if exact is not None:
+                return _made(int(self) // int(other), exact, self.symbols)
         return self._lose(int(self) / other)
 
     def __rtruediv__(self, other: Any) -> Any:
@@ -123,6 +141,11 @@ class Dim(int):
 
     def _lose(self, value: Any) -> Any:
         self.symbols.lost = True
+        return value
+
+    def _give_up(self, value: int) -> int:
+        self.symbols.too_long = True
+        self._lose(value)
         return value
 
 
@@ -157,6 +180,9 @@ def _polynomial(value: int) -> Polynomial:
 
 def _made(value: int, polynomial: Polynomial, symbols: Symbols) -> int:
     kept = {key: factor for key, factor in polynomial.items() if factor}
+    if len(kept) > _KEPT_TERMS:
+        symbols.too_long = symbols.lost = True
+        return int(value)
     if not kept or set(kept) == {()}:
         return int(value)
     return Dim(value, kept, symbols)
@@ -193,6 +219,9 @@ def _divide(top: int, bottom: int, symbols: Symbols) -> int:
         bottom = inner * bottom
         below = {(): bottom}
     atom = f"({_factor(above)}//{_factor(below)})"
+    if len(atom) > _MOST_LETTERS:
+        symbols.too_long = symbols.lost = True
+        return value
     if not isinstance(bottom, Dim) and bottom > 0:
         symbols.quotients[atom] = (above, bottom)
     return Dim(value, {((atom, 1),): 1}, symbols)

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgewise.analysis.rules.windows import assemble, per_axis, slide, spatial
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, Value
-from edgewise.analysis.symbolic import Dim, product
+from edgewise.analysis.shapes import Dims, Impossible, Scope, require
+from edgewise.analysis.symbolic import Dim, plain, product
+from edgewise.analysis.typed import Value
 from edgewise.graph import Kind, Layer
 
 
@@ -35,23 +36,27 @@ def _join(a: int, b: int) -> int:
         return b
     if b == 1:
         return a
-    raise CannotTell
+    raise Impossible(f"sizes {int(a)} and {int(b)} do not broadcast")
 
 
-def _floor_or_true_divide(a: Any, b: Any) -> Any:
-    """ONNX and TFLite divide integers with truncation, reals as reals."""
-    if not (isinstance(a, int) and isinstance(b, int)):
-        return a / b
+def _cut_divide(a: Any, b: Any) -> Any:
+    """Runtimes divide whole numbers towards zero."""
     return a // b if (a >= 0) == (b >= 0) else -(-a // b)
+
+
+def _cut_modulo(a: Any, b: Any) -> Any:
+    """C's remainder has the sign of the dividend."""
+    return a - _cut_divide(a, b) * b if isinstance(a, int) else math.fmod(a, b)
 
 
 _BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
-    "div": _floor_or_true_divide,
+    "div": operator.truediv,
     "floor_div": operator.floordiv,
     "mod": operator.mod,
+    "fmod": _cut_modulo,
     "pow": operator.pow,
     "max": lambda a, b: a if a >= b else b,
     "min": lambda a, b: a if a <= b else b,
@@ -97,7 +102,7 @@ def _binary(scope: Scope, layer: Layer) -> list[Dims | None]:
     places = [p for p in range(len(layer.inputs)) if layer.inputs[p] is not None]
     _supply_vectors(scope, layer)
     dims = _broadcast(layer, [scope.shape(layer, place) for place in places])
-    function = _BINARY.get(layer.attributes.get("function", ""))
+    function = _function(scope, layer, places)
     # Most are activations: a product of networks' feature maps has no small value.
     if function is not None and len(places) == 2 and scope.small(dims):
         first = scope.value(layer, places[0])
@@ -126,15 +131,30 @@ def _broadcast(layer: Layer, shapes: list[Dims]) -> Dims:
         shapes = [shapes[0], shapes[1] + (1,) * max(behind, 0)]
     try:
         return broadcast(*shapes)
-    except CannotTell:
+    except Impossible:
         if not layer.attributes.get("loose"):
             raise
         return max(shapes, key=lambda dims: (len(dims), product(dims)))
 
 
+def _function(scope: Scope, layer: Layer, places: list[int]) -> Callable[[Any, Any], Any] | None:
+    """What a layer does to numbers; division depends on their type."""
+    name = layer.attributes.get("function", "")
+    if name == "div" and places and _is_whole(scope, layer.inputs[places[0]]):
+        return _cut_divide
+    return _BINARY.get(name)
+
+
+def _is_whole(scope: Scope, index: int | None) -> bool:
+    return index is not None and "int" in scope.graph.tensors[index].dtype
+
+
 def _where(scope: Scope, layer: Layer) -> list[Dims | None]:
     if layer.attributes.get("rows"):
-        return [scope.shape(layer, 1)]
+        test, first, second = (scope.shape(layer, place) for place in range(3))
+        require(first == second, "the two choices differ in shape")
+        require(test in ((), first) or test == first[:1], "the condition does not fit the choices")
+        return [first]
     dims = broadcast(*(scope.shape(layer, place) for place in range(3)))
     if scope.small(dims):
         known = [v for v in (scope.value(layer, place) for place in range(3)) if v is not None]
@@ -148,16 +168,52 @@ def _same(scope: Scope, layer: Layer) -> list[Dims | None]:
     return [scope.shape(layer, 0)]
 
 
+def _softmax(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axis_in(layer.attributes.get("axis", -1), max(len(x), 1))
+    return [x]
+
+
 def _normalise(scope: Scope, layer: Layer) -> list[Dims | None]:
     _supply_vectors(scope, layer)
     x = scope.shape(layer, 0)
+    _check_parameters(scope, layer, x)
     same = layer.attributes.get("same", (0,))
     return [x if place in same else None for place in range(len(layer.outputs))]
 
 
+def _check_parameters(scope: Scope, layer: Layer, x: Dims) -> None:
+    """Scales, means and so on: one for each channel, or for what is normalised together."""
+    what = layer.attributes.get("function")
+    given = [scope.maybe_shape(layer, place) for place in range(1, len(layer.inputs))]
+    if what in ("batch", "instance") and layer.attributes.get("axis", 1) == 1:
+        require(len(x) > 1, f"{len(x)} dimensions have no channels")
+        for dims in given:
+            fits = dims is None or len(dims) != 1 or _equal(scope, x[1], dims[0])
+            require(fits, f"{int(x[1])} channels, parameters of {dims}")
+    elif what in ("layer", "rms") and "axis" in layer.attributes:
+        inner = x[axis_in(layer.attributes["axis"], len(x)) :]
+        for dims in given[:2]:
+            if dims is not None and len(dims) == len(inner):
+                require(broadcast(dims, inner) == inner, f"{plain(inner)} and parameters of {dims}")
+
+
+def _equal(scope: Scope, size: int, wanted: int) -> bool:
+    """Whether two sizes are one; what a free one should be is learnt."""
+    if size != wanted:
+        scope.fit(size, wanted)
+    return size == wanted
+
+
 def _quantize(scope: Scope, layer: Layer) -> list[Dims | None]:
     """A dynamic quantisation gives its scale and zero point as scalars."""
-    return [scope.shape(layer, 0), *[()] * (len(layer.outputs) - 1)]
+    x, scale = scope.shape(layer, 0), scope.maybe_shape(layer, 1)
+    axis = layer.attributes.get("axis")
+    if axis is not None and scale is not None and len(scale) == 1 and scale[0] > 1 and x:
+        size = x[axis_in(axis, len(x))]
+        blocks = layer.attributes.get("block_size")
+        require(bool(blocks) or size == scale[0], f"{int(size)} channels, {scale[0]} scales")
+    return [x, *[()] * (len(layer.outputs) - 1)]
 
 
 def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -186,6 +242,7 @@ def _global_pool(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     layout = layer.attributes.get("layout", "channels_first")
     channels = x[-1] if layout == "channels_last" else x[1]
+    require(len(x) > 2, f"{len(x)} dimensions have no spatial ones")
     return [assemble(x[0], channels, [1] * (len(x) - 2), layout)]
 
 
@@ -204,17 +261,37 @@ def _reduce(scope: Scope, layer: Layer) -> list[Dims | None]:
     axes = scope.ints(layer, "axes", 1)
     first = layer.attributes.get("from_axis")
     if first is not None:
-        axes = list(range(_axis(first, len(x)), len(x)))
+        axes = list(range(axis_in(first, len(x)), len(x)))
     if not axes:
         if layer.attributes.get("noop_with_empty_axes"):
             return [x]
         axes = list(range(len(x)))
-    chosen = {_axis(axis, len(x)) for axis in axes}
+    chosen = {axis_in(axis, len(x)) for axis in axes}
     keep = bool(layer.attributes.get("keep_dims"))
     _reduce_value(scope, layer, chosen, keep)
     if keep:
         return [tuple(1 if axis in chosen else size for axis, size in enumerate(x))]
     return [tuple(size for axis, size in enumerate(x) if axis not in chosen)]
+
+
+def _arg_reduce(scope: Scope, layer: Layer) -> list[Dims | None]:
+    found = _reduce(scope, layer)
+    value = scope.value(layer, 0)
+    axes = scope.ints(layer, "axes", 1)
+    keep = bool(layer.attributes.get("keep_dims"))
+    if value is not None and value.size and axes is not None and len(axes) == 1:
+        numbers = np.array(value.tolist(), dtype=object)
+        best = np.argmax if "max" in layer.attributes.get("function", "") else np.argmin
+        axis = axes[0] % max(numbers.ndim, 1)
+        where = best(numbers, axis=axis)
+        last = bool(layer.attributes.get("last"))
+        if last:
+            where = numbers.shape[axis] - 1 - best(np.flip(numbers, axis), axis=axis)
+        result = np.expand_dims(where, axis) if keep else np.asarray(where)
+        whole_numbers = np.empty(result.shape, dtype=object)
+        whole_numbers.reshape(-1)[:] = [int(number) for number in result.reshape(-1)]
+        scope.set_value(layer, whole_numbers)
+    return found
 
 
 def _reduce_value(scope: Scope, layer: Layer, axes: set[int], keep: bool) -> None:
@@ -230,9 +307,9 @@ def _reduce_value(scope: Scope, layer: Layer, axes: set[int], keep: bool) -> Non
     scope.set_value(layer, result)
 
 
-def _axis(axis: int, rank: int) -> int:
-    if not -rank <= axis < rank:
-        raise CannotTell
+def axis_in(axis: int, rank: int) -> int:
+    """An axis counted from the front. Raises Impossible where it is out of range."""
+    require(-rank <= axis < rank, f"axis {int(axis)} of {rank} dimensions")
     return axis % rank
 
 
@@ -241,11 +318,11 @@ RULES = {
     Kind.BINARY: _binary,
     Kind.WHERE: _where,
     Kind.NORMALISE: _normalise,
-    Kind.SOFTMAX: _same,
+    Kind.SOFTMAX: _softmax,
     Kind.POOL: _pool,
     Kind.GLOBAL_POOL: _global_pool,
     Kind.REDUCE: _reduce,
-    Kind.ARG_REDUCE: _reduce,
+    Kind.ARG_REDUCE: _arg_reduce,
     Kind.CUMULATIVE: _same,
     Kind.QUANTIZE: _quantize,
     Kind.DEQUANTIZE: _quantize,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from edgewise.analysis.rules.arithmetic import broadcast
 from edgewise.analysis.rules.attention import Inputs
 from edgewise.analysis.rules.windows import assemble, per_axis, slide, spatial, spread
-from edgewise.analysis.shapes import CannotTell, Dims, Impossible, Scope, whole
-from edgewise.analysis.symbolic import product
+from edgewise.analysis.shapes import CannotTell, Dims, Impossible, Scope, require, whole
+from edgewise.analysis.symbolic import plain, product
 from edgewise.graph import Kind, Layer
 
 
@@ -16,8 +16,7 @@ def kernel_of(weight: Dims, weight_layout: str) -> tuple[int, int, Dims]:
     For a transposed convolution in `IO*` the two channel counts are swapped in the shape, which
     is what this returns for. A depthwise `1*O` has one input channel per group.
     """
-    if len(weight) < 3:
-        raise CannotTell
+    require(len(weight) > 2, f"weights of {len(weight)} dimensions")
     match weight_layout:
         case "OI*":
             return weight[0], weight[1], weight[2:]
@@ -60,8 +59,7 @@ def _conv(scope: Scope, layer: Layer) -> list[Dims | None]:
     out, _, kernel = kernel_of(weight, layer.attributes["weight_layout"])
     space = spatial(x, layout)
     axes = len(space)
-    if len(kernel) != axes:
-        raise Impossible
+    require(len(kernel) == axes, f"a kernel of {len(kernel)} axes for {axes}")
     _check_channels(scope, layer, x, weight)
     places = slide(
         space,
@@ -81,9 +79,15 @@ def _check_channels(scope: Scope, layer: Layer, x: Dims, weight: Dims) -> None:
     groups = layer.attributes.get("groups")
     expected = per_group * groups if groups else None
     fits = channels % per_group == 0 if expected is None else channels == expected
+    out = kernel_of(weight, layer.attributes["weight_layout"])[0]
+    spread = groups or (channels // per_group if fits else 1)
+    require(spread > 0 and out % spread == 0, f"{int(out)} filters in {int(spread)} groups")
     if not fits:
         scope.fit(channels, expected or per_group)
-        scope.note(f"{layer.op} {layer.name}: input has {channels} channels, its weights differ")
+        why = f"input has {int(channels)} channels, its weights differ"
+        # Weights win over what the file states of its input: some exporters state any number.
+        require(layer.inputs[0] in scope.as_the_file_says, why)
+        scope.note(f"{layer.op} {layer.name}: {why}")
 
 
 def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -93,10 +97,12 @@ def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
     layout = attributes.get("layout", "channels_first")
     stated_whole = scope.value(layer, 3)
     if stated_whole is not None and len(stated_whole) == len(x):
-        return [(x[0], *(whole(size) for size in stated_whole[1:]))]
+        return [_to_stated(layer, x, weight, tuple(whole(size) for size in stated_whole))]
     out, _, kernel = kernel_of(weight, attributes["weight_layout"])
+    groups = attributes.get("groups") or 1
     if attributes["weight_layout"] == "IO*":
-        out = out * (attributes.get("groups") or 1)
+        out = out * groups
+    _check_transposed(scope, layer, x, weight)
     space = spatial(x, layout)
     axes = len(space)
     stated = attributes.get("output_shape")
@@ -113,6 +119,34 @@ def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
     return [assemble(x[0], out, places, layout)]
 
 
+def _check_transposed(scope: Scope, layer: Layer, x: Dims, weight: Dims) -> None:
+    layout = layer.attributes.get("layout", "channels_first")
+    _, deep, kernel = kernel_of(weight, layer.attributes["weight_layout"])
+    channels = x[-1] if layout == "channels_last" else x[1]
+    require(len(kernel) == len(x) - 2, f"a kernel of {len(kernel)} axes for {len(x) - 2}")
+    if channels != deep:
+        scope.fit(channels, deep)
+    require(channels == deep, f"input has {int(channels)} channels, its weights {int(deep)}")
+    groups = layer.attributes.get("groups") or 1
+    require(channels % groups == 0, f"{int(channels)} channels in {groups} groups")
+
+
+def _to_stated(layer: Layer, x: Dims, weight: Dims, wanted: Dims) -> Dims:
+    """TFLite states the whole shape: the window must lead from it back to the input."""
+    attributes = layer.attributes
+    out, deep, kernel = kernel_of(weight, attributes["weight_layout"])
+    layout = attributes.get("layout", "channels_first")
+    ones = [1] * len(kernel)
+    back = slide(
+        spatial(wanted, layout), kernel, attributes.get("strides") or ones,
+        attributes.get("dilations") or ones, attributes.get("pads"),
+    )  # fmt: skip
+    require(x[-1] == deep, f"input has {int(x[-1])} channels, its weights {int(deep)}")
+    fits = wanted[0] == x[0] and wanted[-1] == out and tuple(back) == spatial(x, layout)
+    require(fits, f"{plain(x)} does not spread to {plain(wanted)}")
+    return (x[0], *wanted[1:])
+
+
 def _dense(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     flipped = layer.attributes.get("weight_layout", "OI") == "IO"
@@ -127,8 +161,11 @@ def _dense(scope: Scope, layer: Layer) -> list[Dims | None]:
         keep = len(x) == 3 and x[-1] == depth
     if keep or len(x) == 2:
         scope.fit(x[-1], depth)
+    why = f"{plain(x)} for weights of {plain(weight)}"
     if keep:
+        require(x[-1:] == (depth,), why)
         return [(*x[:-1], units)]
+    require(depth > 0 and product(x) % depth == 0, why)
     return [(product(x) // depth, units)]
 
 
@@ -146,18 +183,26 @@ def operands(a: Dims, b: Dims, layer: Layer) -> tuple[Dims, Dims]:
 def _matmul(scope: Scope, layer: Layer) -> list[Dims | None]:
     first = scope.shape(layer, 0)
     columns = layer.attributes.get("n")
+    require(bool(first), "a product of a scalar")
     if columns is not None:  # a packed weight: its shape says nothing, its attributes do
+        deep = layer.attributes.get("k")
+        require(deep is None or first[-1] == deep, f"{plain(first)} times {deep} rows")
         return [(*first[:-1], columns)]
     second = scope.shape(layer, 1)
     a, b = operands(first, second, layer)
     if a[-1] != b[-2]:
         scope.fit(a[-1], b[-2])
         scope.fit(b[-2], a[-1])
-        raise Impossible
+        raise Impossible(f"{plain(first)} times {plain(second)}")
     lead = broadcast(a[:-2], b[:-2])
     rows = () if len(first) == 1 else (a[-2],)
     cols = () if len(second) == 1 else (b[-1],)
-    return [(*lead, *rows, *cols)]
+    dims = (*lead, *rows, *cols)
+    bias = scope.maybe_shape(layer, 2)
+    if bias is not None and layer.attributes.get("unidirectional"):
+        require(len(first) == len(second) == 2, f"{plain(first)} times {plain(second)}")
+        require(broadcast(bias, dims) == dims, f"{plain(bias)} added to {plain(dims)}")
+    return [dims]
 
 
 def einsum_terms(equation: str, shapes: list[Dims]) -> tuple[list[list[str]], list[str]]:
@@ -168,8 +213,7 @@ def einsum_terms(equation: str, shapes: list[Dims]) -> tuple[list[list[str]], li
     """
     left, arrow, right = equation.replace(" ", "").partition("->")
     parts = left.split(",")
-    if len(parts) != len(shapes):
-        raise CannotTell
+    require(len(parts) == len(shapes), f"{len(shapes)} operands for {equation}")
     longest = 0
     terms = []
     for part, dims in zip(parts, shapes, strict=True):
@@ -179,8 +223,7 @@ def einsum_terms(equation: str, shapes: list[Dims]) -> tuple[list[list[str]], li
             hidden = len(dims) - (len(labels) - 1)
             longest = max(longest, hidden)
             labels[at : at + 1] = [f".{hidden - 1 - i}" for i in range(hidden)]
-        if len(labels) != len(dims):
-            raise CannotTell
+        require(len(labels) == len(dims), f"{part} for {len(dims)} dimensions")
         terms.append(labels)
     ellipsis = [f".{longest - 1 - i}" for i in range(longest)]
     if arrow:
@@ -199,7 +242,9 @@ def einsum_sizes(terms: list[list[str]], shapes: list[Dims]) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for labels, dims in zip(terms, shapes, strict=True):
         for label, size in zip(labels, dims, strict=True):
-            if sizes.get(label, 1) == 1:
+            known = sizes.get(label, 1)
+            require(1 in (known, size) or known == size, f"{label} is {int(known)} and {int(size)}")
+            if known == 1:
                 sizes[label] = size
     return sizes
 
@@ -231,10 +276,12 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
     hidden = hidden_units(scope, layer)
     state = attributes.get("projection") or hidden
     directions = attributes.get("directions", 1)
-    if attributes.get("time_axis") is not None and len(x) != 3:
-        raise Impossible
+    require(attributes.get("time_axis") is None or len(x) == 3, f"{len(x)} dimensions")
     if attributes.get("input_size"):
         scope.fit(x[-1], attributes["input_size"])
+        wanted = attributes["input_size"]
+        require(x[-1] == wanted, f"{int(x[-1])} features, its weights are for {int(wanted)}")
+    _check_gates(scope, layer, int(hidden), int(directions))
     steps, batch = recurrent_steps(x, layer)
     forms: dict[str | None, Dims] = {
         "sequence": (*x[:-1], state * directions),
@@ -254,9 +301,28 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
     return [forms.get(form) for form in attributes.get("outputs", ("sequence",))]
 
 
+_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+
+
+def _check_gates(scope: Scope, layer: Layer, hidden: int, directions: int) -> None:
+    """Kernels of (directions, gates · hidden, …) must be those of the hidden size."""
+    if not layer.attributes.get("stacked"):
+        return
+    gates = _GATES[layer.attributes["cell"]]
+    kernel, recurrent = scope.maybe_shape(layer, 1), scope.maybe_shape(layer, 2)
+    for dims in (kernel, recurrent):
+        require(dims is None or dims[:2] == (directions, gates * hidden), f"weights of {dims}")
+    require(recurrent is None or recurrent[2:] == (hidden,), f"weights of {recurrent}")
+    bias = scope.maybe_shape(layer, 3)
+    require(bias in (None, (directions, 2 * gates * hidden)), f"a bias of {bias}")
+
+
 def _svdf(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, feature = scope.shape(layer, 0), scope.shape(layer, 1)
-    units = feature[0] // layer.attributes["rank"]
+    rank = layer.attributes["rank"]
+    fits = len(x) == 2 and x[1] == feature[1] and feature[0] % rank == 0
+    require(fits, f"{plain(x)} for weights of {plain(feature)}, rank {rank}")
+    units = feature[0] // rank
     # The file may list the state as an output too; its shape is the state input's.
     return [(x[0], units)]
 

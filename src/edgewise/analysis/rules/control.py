@@ -29,7 +29,6 @@ def _call(scope: Scope, layer: Layer) -> list[Dims | None]:
     inner = scope.enter(body)
     _bind(inner, body, scope, layer, range(len(layer.inputs)))
     shapes = inner.run()
-    scope.impossible |= shapes.impossible
     scope.keep([shapes])
     for place, index in enumerate(body.outputs):
         if index in shapes.values and place < len(layer.outputs):
@@ -48,7 +47,6 @@ def _if(scope: Scope, layer: Layer) -> list[Dims | None]:
         # Exporters write one branch per sample rate or rank: the other cannot run here.
         taken = 1 if found[0].impossible else 0
         scope.note(f"{layer.op}: a branch that cannot run with these sizes is left out")
-    scope.impossible |= found[taken].impossible if taken is not None else found[0].impossible
     scope.keep(found, taken=taken)
     branches = [_outputs(s, b) for s, b in zip(found, layer.bodies, strict=True)]
     if taken is not None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgewise.analysis.rules.movement import axis_in, strided_length
+from edgewise.analysis.rules.arithmetic import axis_in
+from edgewise.analysis.rules.movement import strided_length
 from edgewise.analysis.rules.windows import assemble, spatial
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, whole
-from edgewise.analysis.symbolic import Dim, product
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, require, whole
+from edgewise.analysis.symbolic import Dim, plain, product
 from edgewise.graph import Kind, Layer
 
 
@@ -15,7 +16,11 @@ def _space_to_depth(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     block, layout = layer.attributes["block"], layer.attributes.get("layout", "channels_first")
     channels = x[-1] if layout == "channels_last" else x[1]
-    places = [size // block for size in spatial(x, layout)]
+    space = spatial(x, layout)
+    require(len(x) == 4, f"{len(x)} dimensions")
+    fits = all(size % block == 0 for size in space)
+    require(fits, f"{plain(space)} is not divided by {block}")
+    places = [size // block for size in space]
     return [assemble(x[0], channels * block ** len(places), places, layout)]
 
 
@@ -23,7 +28,10 @@ def _depth_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     block, layout = layer.attributes["block"], layer.attributes.get("layout", "channels_first")
     channels = x[-1] if layout == "channels_last" else x[1]
+    require(len(x) == 4, f"{len(x)} dimensions")
     places = [size * block for size in spatial(x, layout)]
+    deep = block ** len(places)
+    require(channels % deep == 0, f"{int(channels)} channels in blocks of {deep}")
     return [assemble(x[0], channels // block ** len(places), places, layout)]
 
 
@@ -37,9 +45,11 @@ def _block_and_edges(scope: Scope, layer: Layer) -> tuple[list[int], list[tuple[
 def _space_to_batch(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     block, pads = _block_and_edges(scope, layer)
-    space = [
-        (size + low + high) // by for size, by, (low, high) in zip(x[1:], block, pads, strict=False)
-    ]
+    require(len(x) > len(block), f"{len(block)} blocks of {len(x)} dimensions")
+    padded = [size + low + high for size, (low, high) in zip(x[1:], pads, strict=False)]
+    fits = all(by > 0 and size % by == 0 for size, by in zip(padded, block, strict=True))
+    require(fits, f"{plain(tuple(padded))} is not divided by {block}")
+    space = [size // by for size, by in zip(padded, block, strict=True)]
     return [(x[0] * product(block), *space, *x[1 + len(block) :])]
 
 
@@ -49,6 +59,9 @@ def _batch_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
     space = [
         size * by - low - high for size, by, (low, high) in zip(x[1:], block, crops, strict=False)
     ]
+    fits = len(x) > len(block) and product(block) > 0 and x[0] % product(block) == 0
+    require(fits, f"a batch of {int(x[0])} in blocks of {block}")
+    require(min(space, default=0) >= 0, f"crops of {crops} leave {plain(tuple(space))}")
     return [(x[0] // product(block), *space, *x[1 + len(block) :])]
 
 
@@ -69,15 +82,21 @@ def _resize(scope: Scope, layer: Layer) -> list[Dims | None]:
         if sizes is None:
             return [_scaled_space(scope, layer, x, layout)]
         channels = x[-1] if layout == "channels_last" else x[1]
+        fits = len(sizes) == len(x) - 2 and min(sizes) > 0
+        require(fits, f"sizes of {plain(tuple(sizes))} for {len(x)} dimensions")
         return [assemble(x[0], channels, sizes, layout)]
     axes = layer.attributes.get("axes") or list(range(len(x)))
     axes = [axis_in(axis, len(x)) for axis in axes]
     dims = list(x)
     if sizes:
+        require(len(sizes) == len(axes), f"{len(sizes)} sizes for {len(axes)} axes")
+        require(min(sizes) > 0, f"sizes of {plain(tuple(sizes))}")
         for axis, size in zip(axes, _boxed(layer, [x[a] for a in axes], sizes), strict=True):
             dims[axis] = size
         return [tuple(dims)]
-    for axis, scale in zip(axes, _scales(scope, layer), strict=True):
+    scales = _scales(scope, layer)
+    require(len(scales) == len(axes), f"{len(scales)} scales for {len(axes)} axes")
+    for axis, scale in zip(axes, scales, strict=True):
         dims[axis] = _scaled(dims[axis], scale)
     return [tuple(dims)]
 
@@ -87,13 +106,17 @@ def _boxed(layer: Layer, have: list[int], box: list[int]) -> list[int]:
     keep = layer.attributes.get("keep_aspect")
     if keep is None:
         return box
-    ratios = [float(want) / float(size) for want, size in zip(box, have, strict=True)]
+    require(len(box) == len(have), f"{len(box)} sizes for {len(have)} axes")
+    ratios = [np.float32(want) / np.float32(size) for want, size in zip(box, have, strict=True)]
     scale = min(ratios) if keep == "not_larger" else max(ratios)
-    return [round(scale * float(size)) for size in have]
+    # Half a pixel is rounded up, as C's `round` does.
+    return [int(np.floor(scale * np.float32(size) + np.float32(0.5))) for size in have]
 
 
 def _grid_sample(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, grid = scope.shape(layer, 0), scope.shape(layer, 1)
+    fits = len(x) == len(grid) and grid[-1] == len(x) - 2 and x[0] == grid[0]
+    require(fits, f"a grid of {plain(grid)} for {plain(x)}")
     return [(*x[:2], *grid[1:-1])]
 
 
@@ -122,13 +145,19 @@ def _scaled_space(scope: Scope, layer: Layer, x: Dims, layout: str) -> Dims:
 
 def _scaled(size: int, scale: float) -> int:
     """⌊size · scale⌋; a whole scale keeps the formula."""
+    require(scale > 0, f"a scale of {scale}")
     if scale == int(scale):
         return size * int(scale)
-    inverse = 1 / scale
-    if isinstance(size, Dim) and inverse == int(inverse):
-        return whole(size // int(inverse))
-    # 0.1 · 30 must be 3: file scales are 32-bit floats.
-    return whole(np.floor(np.float32(float(size)) * np.float32(scale) + 1e-5))
+    # Runtimes multiply 32-bit floats and cut.
+    result = int(np.float32(int(size)) * np.float32(scale))
+    inverse = round(1 / scale)
+    if isinstance(size, Dim) and inverse and int(size) // inverse == result:
+        near = abs(1 / scale - inverse) < 1e-6
+        if near:
+            return whole(size // inverse)
+    if isinstance(size, Dim):
+        float(size)  # tells that the formula is lost
+    return result
 
 
 def _strided_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -141,6 +170,8 @@ def _strided_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
     if layer.attributes.get("offset"):
         end = [start + length for start, length in zip(begin, end, strict=True)]
     steps = scope.ints(layer, "steps", 3) or [1] * len(begin)
+    require(len(begin) == len(end) == len(steps), "places of different lengths")
+    require(0 not in steps, "a step of 0")
     dims, cuts = _masked(layer, x, begin, end, steps)
     value = scope.value(layer, 0)
     if value is not None:
@@ -171,6 +202,9 @@ def _masked(
             dims.append(1)
             cuts.append(None)
         elif mask["shrink_axis"] & bit:
+            require(
+                -x[axis] <= begin[place] < x[axis], f"place {int(begin[place])} of {int(x[axis])}"
+            )
             cuts.append(int(begin[place]))
             axis += 1
         else:
@@ -194,6 +228,8 @@ def _onnx_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
     axes = scope.ints(layer, "axes", 3)
     axes = list(range(len(begin))) if axes is None else [axis_in(a, len(x)) for a in axes]
     steps = scope.ints(layer, "steps", 4) or [1] * len(begin)
+    fits = len(begin) == len(end) == len(axes) == len(steps) and 0 not in steps
+    require(fits and len(set(axes)) == len(axes), f"starts {begin}, ends {end} along axes {axes}")
     dims = list(x)
     cuts: list[slice] = [slice(None)] * len(x)
     for axis, start, stop, step in zip(axes, begin, end, steps, strict=True):

@@ -7,17 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.analysis.rules.arithmetic import broadcast
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, Value, whole
-from edgewise.analysis.symbolic import ceil_div, product
+from edgewise.analysis.rules.arithmetic import axis_in, broadcast
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, require
+from edgewise.analysis.symbolic import ceil_div, plain, product
+from edgewise.analysis.typed import Value, as_type
 from edgewise.graph import Kind, Layer
-
-
-def axis_in(axis: int, rank: int) -> int:
-    """An axis counted from the front. Raises CannotTell where it is out of range."""
-    if not -rank <= axis < rank:
-        raise CannotTell
-    return axis % rank
 
 
 def _identity(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -30,15 +24,8 @@ def _identity(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _cast(scope: Scope, layer: Layer) -> list[Dims | None]:
     value = scope.value(layer, 0)
     if value is not None:
-        integral = "int" in str(layer.attributes.get("dtype", ""))
-        scope.set_value(layer, _each_whole(value) if integral else value)
+        scope.set_value(layer, as_type(value, str(layer.attributes.get("dtype", ""))))
     return [scope.shape(layer, 0)]
-
-
-def _each_whole(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    result = np.empty(value.shape, dtype=object)
-    result.reshape(-1)[:] = [whole(number) for number in value.reshape(-1)]
-    return result
 
 
 def _reshape(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -52,14 +39,14 @@ def _reshape(scope: Scope, layer: Layer) -> list[Dims | None]:
         return [(*x[:at], *_filled_in(wanted, x[at]), *x[at + 1 :])]
     if layer.attributes.get("zero_copies"):
         wanted = [x[i] if size == 0 else size for i, size in enumerate(wanted)]
+    require(min(wanted, default=0) >= -1, f"a target shape of {plain(tuple(wanted))}")
     known = product(size for size in wanted if size != -1)
     total = product(x)
+    why = f"{int(total):,} elements do not fill {plain(tuple(wanted))}"
     if -1 in wanted:
-        if known == 0 or int(total) % int(known):
-            raise CannotTell
+        require(wanted.count(-1) == 1 and known > 0 and int(total) % int(known) == 0, why)
         wanted[wanted.index(-1)] = total // known
-    elif int(known) != int(total):
-        wanted = _stale_batch(x, wanted, int(total), int(known))
+    require(int(total) == int(product(wanted)), why)
     dims = tuple(wanted)
     _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
     return [dims]
@@ -71,16 +58,6 @@ def _filled_in(wanted: list[int], total: int) -> list[int]:
     if known == 0 or int(total) % int(known):
         raise CannotTell
     return [total // known if size == -1 else size for size in wanted]
-
-
-def _stale_batch(x: Dims, wanted: list[int], total: int, known: int) -> list[int]:
-    """A stored target shape with a batch that is not the input's: the input's batch wins."""
-    if not wanted or known == 0 or wanted[0] == 0 or total * wanted[0] % known:
-        raise CannotTell
-    batch = total * wanted[0] // known
-    if batch != int(x[0]):
-        raise CannotTell
-    return [x[0], *wanted[1:]]
 
 
 def _moved(scope: Scope, layer: Layer, move: Any) -> None:
@@ -102,6 +79,7 @@ def _flatten(scope: Scope, layer: Layer) -> list[Dims | None]:
         dims = (*x[:axis], product(x[axis : last + 1]), *x[last + 1 :])
         _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
         return [dims]
+    require(0 <= axis <= len(x), f"axis {axis} of {len(x)} dimensions")
     return [(product(x[:axis]), product(x[axis:]))]
 
 
@@ -111,6 +89,7 @@ def _squeeze(scope: Scope, layer: Layer) -> list[Dims | None]:
     gone = {axis_in(a, len(x)) for a in axes} if axes else {i for i, d in enumerate(x) if d == 1}
     if layer.attributes.get("only_ones"):
         gone = {axis for axis in gone if x[axis] == 1}
+    require(all(x[axis] == 1 for axis in gone), f"axes {sorted(gone)} of {plain(x)} are not all 1")
     dims = tuple(size for axis, size in enumerate(x) if axis not in gone)
     _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
     return [dims]
@@ -123,6 +102,7 @@ def _expand_dims(scope: Scope, layer: Layer) -> list[Dims | None]:
         raise CannotTell
     rank = len(x) + len(axes)
     new = {axis_in(axis, rank) for axis in axes}
+    require(len(new) == len(axes), f"axes {axes} name one twice")
     rest = iter(x)
     dims = tuple(1 if axis in new else next(rest) for axis in range(rank))
     _moved(scope, layer, lambda value: value.reshape([int(size) for size in dims]))
@@ -135,8 +115,8 @@ def _transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
     order = _exchanged(layer, len(x)) if by_rank is None else list(by_rank[len(x)])
     if order is None:
         order = scope.ints(layer, "permutation", 1) or list(range(len(x)))[::-1]
-    if sorted(axis_in(a, len(x)) for a in order) != list(range(len(x))):
-        raise CannotTell
+    fits = sorted(axis_in(a, len(x)) for a in order) == list(range(len(x)))
+    require(fits, f"{order} is no order of {len(x)} axes")
     _moved(scope, layer, lambda value: value.transpose(order))
     return [tuple(x[axis] for axis in order)]
 
@@ -164,6 +144,10 @@ def _concat(scope: Scope, layer: Layer) -> list[Dims | None]:
     axis = axis_in(layer.attributes.get("axis", 0), len(first))
     total: int = 0
     for part in shapes:
+        fits = len(part) == len(first) and all(
+            axis == at or a == b for at, (a, b) in enumerate(zip(first, part, strict=False))
+        )
+        require(fits, f"{plain(first)} and {plain(part)} do not fit beside axis {axis}")
         total = part[axis] + total
     dims = (*first[:axis], total, *first[axis + 1 :])
     _joined(scope, layer, dims, lambda values: np.concatenate(values, axis))
@@ -173,6 +157,9 @@ def _concat(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _stack(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     axis = axis_in(layer.attributes.get("axis", 0), len(x) + 1)
+    for place in range(1, len(layer.inputs)):
+        part = scope.shape(layer, place)
+        require(part == x, f"parts of {plain(x)} and {plain(part)}")
     dims = (*x[:axis], len(layer.inputs), *x[axis:])
     _joined(scope, layer, dims, lambda values: np.stack(values, axis))
     return [dims]
@@ -191,6 +178,7 @@ def _joined(scope: Scope, layer: Layer, dims: Dims, join: Callable[[list[Value]]
 def _unstack(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     axis = axis_in(layer.attributes.get("axis", 0), len(x))
+    require(x[axis] == len(layer.outputs), f"{int(x[axis])} parts for {len(layer.outputs)} outputs")
     value = scope.value(layer, 0)
     if value is not None:
         for place in range(len(layer.outputs)):
@@ -207,11 +195,16 @@ def _split(scope: Scope, layer: Layer) -> list[Dims | None]:
     if part:  # as many of this size as there are, the last one smaller
         sizes = [part] * (parts - 1) + [x[axis] - part * (parts - 1)]
     if not sizes:
+        if layer.attributes.get("even"):
+            require(x[axis] % parts == 0, f"{int(x[axis])} elements in {parts} even parts")
         each = ceil_div(x[axis], parts)
         sizes = [each] * (parts - 1) + [x[axis] - each * (parts - 1)]
     if -1 in sizes:
         rest = x[axis] - sum(size for size in sizes if size != -1)
+        require(sizes.count(-1) == 1, f"sizes {sizes}")
         sizes = [rest if size == -1 else size for size in sizes]
+    sums = min(sizes) >= 0 and sum(map(int, sizes)) == int(x[axis])
+    require(sums and len(sizes) == parts, f"sizes {[int(s) for s in sizes]} of {int(x[axis])}")
     value = scope.value(layer, 0)
     if value is not None:
         edges = np.cumsum([int(size) for size in sizes])[:-1]
@@ -230,9 +223,14 @@ def _slice(scope: Scope, layer: Layer) -> list[Dims | None]:
         if any(count < 0 for count in size):
             raise CannotTell
         return [tuple(size)]
+    require(len(x) == len(begin) == len(size), f"{len(begin)} places in {len(x)} dimensions")
     dims = tuple(
-        have - at if count < 0 else count for have, at, count in zip(x, begin, size, strict=True)
+        have - at if count == -1 else count for have, at, count in zip(x, begin, size, strict=True)
     )
+    fits = all(
+        at >= 0 and n >= 0 and at + n <= have for have, at, n in zip(x, begin, dims, strict=True)
+    )
+    require(fits, f"{plain(dims)} from {begin} do not lie in {plain(x)}")
     cuts = tuple(slice(int(a), int(a) + int(n)) for a, n in zip(begin, dims, strict=True))
     _moved(scope, layer, lambda value: value[cuts])
     return [dims]
@@ -250,7 +248,11 @@ def _gather(scope: Scope, layer: Layer) -> list[Dims | None]:
     axis = axis_in((scope.ints(layer, "axis", 2) or [0])[0], len(x))
     batch = layer.attributes.get("batch_dims", 0)
     taken = layer.attributes.get("joined", 1)  # axes that the indices go over together
+    batch = axis_in(batch, len(indices) + 1)
+    require(x[:batch] == indices[:batch], f"batches of {plain(x)} and {plain(indices)}")
     dims = (*x[:axis], *indices[batch:], *x[axis + taken :])
+    size = product(x[axis : axis + taken])
+    _check_indices(scope, layer, size, layer.attributes.get("negative", True))
     value = scope.value(layer, 0) if scope.small(dims) and not batch else None
     where = None if value is None else scope.value(layer, 1)
     if value is not None and where is not None:
@@ -259,25 +261,63 @@ def _gather(scope: Scope, layer: Layer) -> list[Dims | None]:
     return [dims]
 
 
+def _check_indices(scope: Scope, layer: Layer, size: int, negative: bool) -> None:
+    """Indices that are known must lie inside."""
+    index = layer.inputs[1]
+    if index is None or (where := scope.value_of(index)) is None:
+        return
+    low = -int(size) if negative else 0
+    require(all(low <= int(i) < size for i in where.reshape(-1)), f"an index beyond {int(size)}")
+
+
 def _gather_nd(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
     batch = layer.attributes.get("batch_dims", 0)
-    return [(*indices[:-1], *x[batch + int(indices[-1]) :])]
+    depth = batch + int(indices[-1])
+    fits = depth <= len(x) and batch < len(indices) and x[:batch] == indices[:batch]
+    require(fits, f"indices of {plain(indices)} into {plain(x)}")
+    return [(*indices[:-1], *x[depth:])]
 
 
-def _as_indices(scope: Scope, layer: Layer) -> list[Dims | None]:
+def _gather_elements(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
+    if "axis" in layer.attributes:
+        _check_elements(x, indices, layer.attributes["axis"])
     axis = layer.attributes.get("from_axis", 0)
-    return [(*scope.shape(layer, 0)[:axis], *scope.shape(layer, 1)[axis:])]
+    return [(*x[:axis], *indices[axis:])]
 
 
-def _as_input(scope: Scope, layer: Layer) -> list[Dims | None]:
-    return [scope.shape(layer, 0)]
+def _check_elements(x: Dims, indices: Dims, axis: int) -> None:
+    beside = axis_in(axis, max(len(x), 1))
+    fits = len(x) == len(indices) and all(
+        at == beside or have >= want for at, (have, want) in enumerate(zip(x, indices, strict=True))
+    )
+    require(fits, f"indices of {plain(indices)} into {plain(x)}")
+
+
+def _scatter(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x, style = scope.shape(layer, 0), layer.attributes.get("style")
+    if style == "elements":
+        indices, updates = scope.shape(layer, 1), scope.shape(layer, 2)
+        require(indices == updates, f"indices of {plain(indices)}, updates of {plain(updates)}")
+        _check_elements(x, indices, layer.attributes.get("axis", 0))
+    elif style == "nd":
+        indices, updates = scope.shape(layer, 1), scope.shape(layer, 2)
+        depth = int(indices[-1])
+        fits = depth <= len(x) and updates == (*indices[:-1], *x[depth:])
+        require(fits, f"updates of {plain(updates)} at indices of {plain(indices)} in {plain(x)}")
+    return [x]
 
 
 def _scatter_nd(scope: Scope, layer: Layer) -> list[Dims | None]:
     wanted = scope.ints(layer, "shape", 2)
     if wanted is None:
         raise CannotTell
+    indices, updates = scope.maybe_shape(layer, 0), scope.maybe_shape(layer, 1)
+    if indices and updates is not None and layer.attributes.get("checked"):
+        depth = int(indices[-1])
+        fits = depth <= len(wanted) and updates == (*indices[:-1], *wanted[depth:])
+        require(fits, f"updates of {plain(updates)} at indices of {plain(indices)}")
     return [tuple(wanted)]
 
 
@@ -288,14 +328,17 @@ def _pad(scope: Scope, layer: Layer) -> list[Dims | None]:
         raise CannotTell
     axes = scope.ints(layer, "axes", 3)
     axes = list(range(len(x))) if axes is None else [axis_in(a, len(x)) for a in axes]
-    if len(pads) != 2 * len(axes):
-        raise CannotTell
+    require(len(pads) == 2 * len(axes), f"{len(pads)} pads for {len(axes)} axes")
     if layer.attributes.get("order") == "pairs":
         before, after = pads[0::2], pads[1::2]
     else:
         before, after = pads[: len(axes)], pads[len(axes) :]
     dims = list(x)
     for axis, low, high in zip(axes, before, after, strict=True):
+        most = layer.attributes.get("most")
+        if most is not None:
+            reach = x[axis] - 1 if most == "reflect" else x[axis]
+            require(0 <= low <= reach and 0 <= high <= reach, f"pads beyond {int(x[axis])}")
         dims[axis] = dims[axis] + low + high
     return [tuple(dims)]
 
@@ -305,6 +348,8 @@ def _tile(scope: Scope, layer: Layer) -> list[Dims | None]:
     repeats = scope.ints(layer, "repeats", 1)
     if repeats is None:
         raise CannotTell
+    fits = not layer.attributes.get("strict") or len(repeats) == len(x)
+    require(fits and min(repeats, default=0) >= 0, f"repeats of {repeats} for {len(x)} dimensions")
     repeats = [1] * (len(x) - len(repeats)) + repeats
     x = (1,) * (len(repeats) - len(x)) + x
     dims = tuple(size * times for size, times in zip(x, repeats, strict=True))
@@ -322,9 +367,10 @@ def _broadcast_to(scope: Scope, layer: Layer) -> list[Dims | None]:
         new = len(wanted) - len(x)
         wanted = [x[at - new] if size == -1 and at >= new else size
                   for at, size in enumerate(wanted)]  # fmt: skip
-    dims = tuple(wanted)
-    if layer.attributes.get("two_way"):
-        dims = broadcast(scope.shape(layer, 0), dims)
+    dims, x = tuple(wanted), scope.shape(layer, 0)
+    joined = broadcast(x, dims)
+    require(bool(layer.attributes.get("two_way")) or joined == dims, f"{plain(x)} to {plain(dims)}")
+    dims = joined
     if scope.small(dims):
         _moved(scope, layer, lambda value: np.broadcast_to(value, [int(size) for size in dims]))
     return [dims]
@@ -362,9 +408,9 @@ RULES = {
     Kind.SPLIT: _split,
     Kind.SLICE: _slice,
     Kind.GATHER: _gather,
-    Kind.GATHER_ELEMENTS: _as_indices,
+    Kind.GATHER_ELEMENTS: _gather_elements,
     Kind.GATHER_ND: _gather_nd,
-    Kind.SCATTER: _as_input,
+    Kind.SCATTER: _scatter,
     Kind.SCATTER_ND: _scatter_nd,
     Kind.PAD: _pad,
     Kind.TILE: _tile,

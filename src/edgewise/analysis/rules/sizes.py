@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.analysis.rules.arithmetic import broadcast
-from edgewise.analysis.rules.movement import axis_in
-from edgewise.analysis.shapes import SMALL_ELEMENTS, CannotTell, Dims, Scope, whole
+from edgewise.analysis.rules.arithmetic import axis_in, broadcast
+from edgewise.analysis.shapes import SMALL_ELEMENTS, CannotTell, Dims, Scope, require, whole
 from edgewise.analysis.symbolic import Dim, ceil_div, product
 from edgewise.graph import Kind, Layer
 
@@ -70,6 +69,7 @@ def _range(scope: Scope, layer: Layer) -> list[Dims | None]:
     if len(known) != 3:
         raise CannotTell
     start, limit, step = known
+    require(step != 0, "a step of 0")
     if all(isinstance(number, int) for number in known) and step > 0:
         length = ceil_div(limit - start, step) if limit > start else 0
     else:
@@ -94,6 +94,7 @@ def _top_k(scope: Scope, layer: Layer) -> list[Dims | None]:
     if not k:
         raise CannotTell
     axis = axis_in(layer.attributes.get("axis", -1), len(x))
+    require(0 <= k[0] <= x[axis], f"the {int(k[0])} largest of {int(x[axis])}")
     return [(*x[:axis], whole(k[0]), *x[axis + 1 :])] * len(layer.outputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgewise.analysis.shapes import CannotTell, Dims, Impossible
+from edgewise.analysis.shapes import Dims, require
 from edgewise.analysis.symbolic import ceil_div
 
 
@@ -28,8 +28,7 @@ def per_axis(attribute: Any, axes: int, default: int = 1) -> list[int]:
     values = [attribute] if isinstance(attribute, int) else list(attribute)
     if len(values) == 1:
         values *= axes
-    if len(values) != axes:
-        raise CannotTell
+    require(len(values) == axes, f"{values} for {axes} spatial axes")
     return values
 
 
@@ -51,8 +50,13 @@ def slide(
         space, kernel, strides, dilations, before, after, strict=True
     ):
         room = size + low + high - ((taps - 1) * gap + 1)
+        require(step > 0 and gap > 0, f"a step of {step}, a dilation of {gap}")
         if room < 0:
-            raise Impossible
+            # Runtimes divide towards zero: windows larger than their input take none or one place.
+            places = 1 - (-int(room) // step)
+            require(places >= 0, f"a window of {taps} does not fit into {int(size)}")
+            result.append(places)
+            continue
         if not ceil_mode:
             result.append(room // step + 1)
             continue
@@ -89,6 +93,5 @@ def both_sides(pads: Any, axes: int) -> tuple[list[int], list[int]]:
     """Explicit pads, (begin…, end…), as two lists."""
     if pads is None or pads == "valid":
         return [0] * axes, [0] * axes
-    if len(pads) != 2 * axes:
-        raise CannotTell
+    require(len(pads) == 2 * axes, f"{len(pads)} pads for {axes} axes")
     return list(pads[:axes]), list(pads[axes:])

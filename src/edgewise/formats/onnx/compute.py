@@ -95,6 +95,8 @@ def matmul(*order: int | None) -> Translation:
         for mine, theirs in (("transpose_a", "transA"), ("transpose_b", "transB")):
             if operator.flag(theirs):
                 attributes[mine] = True
+        if operator.op == "Gemm":
+            attributes["unidirectional"] = True
         return Meaning(Kind.MATMUL, attributes, order)
 
     return translate
@@ -126,6 +128,8 @@ def recurrent(cell: str, size_axis: int = 2) -> Translation:
             "directions": _WORD_OF_DIRECTION[word], "time_axis": 1 if batch_first else 0,
             "batch_axis": 0 if batch_first else 1, "outputs": outputs,
         }  # fmt: skip
+        if size_axis == 2:
+            attributes["stacked"] = True
         if cell == "lstm" and operator.flag("input_forget"):
             attributes["coupled_input_gate"] = True
         return Meaning(Kind.RECURRENT, attributes)
@@ -169,6 +173,11 @@ def normalise(kind: str, *same: int) -> Meaning:
     return function(Kind.NORMALISE, kind, **({"same": (0, *same)} if same else {}))
 
 
+def _over_axes(kind: str) -> Translation:
+    """A normalisation over the last axes, from `axis` on."""
+    return lambda operator: function(Kind.NORMALISE, kind, axis=operator.integer("axis", -1))
+
+
 def softmax(log: bool) -> Translation:
     """Softmax; until opset 12 over all axes from `axis`, which costs the same."""
 
@@ -205,10 +214,10 @@ COMPUTE: Mapping[str, Translation] = {
     "GroupNormalization": normalise("group"),
     "InstanceNormalization": normalise("instance"),
     "LRN": normalise("local_response"),
-    "LayerNormalization": normalise("layer"),
+    "LayerNormalization": _over_axes("layer"),
     "LpNormalization": normalise("l2"),
     "MeanVarianceNormalization": normalise("instance"),
-    "RMSNormalization": normalise("rms"),
+    "RMSNormalization": _over_axes("rms"),
     # Kept in the default domain by ONNX Runtime's optimiser.
     "SimplifiedLayerNormalization": normalise("rms"),
     "Softmax": softmax(log=False),

@@ -31,7 +31,7 @@ def _reduce(name: str) -> Translation:
 def _arg_reduce(name: str) -> Translation:
     return lambda operator: Meaning(Kind.ARG_REDUCE, {
         "function": name, "axes": (operator.integer("axis", 0),),
-        "keep_dims": operator.flag("keepdims", True),
+        "keep_dims": operator.flag("keepdims", True), "last": operator.flag("select_last_index"),
     })  # fmt: skip
 
 
@@ -71,6 +71,10 @@ def _gather_nd(operator: Operator) -> Meaning:
     return Meaning(Kind.GATHER_ND, {"batch_dims": operator.integer("batch_dims", 0)})
 
 
+def _scatter(operator: Operator) -> Meaning:
+    return Meaning(Kind.SCATTER, {"style": "elements", "axis": operator.integer("axis", 0)})
+
+
 def _pad(operator: Operator) -> Meaning:
     amounts = operator.integers("pads") or operator.integers("paddings")
     return Meaning(Kind.PAD, {"order": "begin_end", **stated(pads=amounts)})
@@ -78,7 +82,9 @@ def _pad(operator: Operator) -> Meaning:
 
 def _tile(operator: Operator) -> Meaning:
     # Opset 1: the second and third inputs were how often and along which axis.
-    return Meaning(Kind.TILE if operator.opset >= 6 else Kind.DATA_DEPENDENT)
+    if operator.opset < 6:
+        return Meaning(Kind.DATA_DEPENDENT)
+    return Meaning(Kind.TILE, {"strict": True})
 
 
 def _blocks(kind: Kind) -> Translation:
@@ -177,9 +183,9 @@ DATA: Mapping[str, Translation] = {
     "Reshape": _reshape, "Flatten": _axis(Kind.FLATTEN, 1), "Squeeze": _axes(Kind.SQUEEZE),
     "Unsqueeze": _axes(Kind.EXPAND_DIMS), "Transpose": _transpose,
     "Concat": _axis(Kind.CONCAT, 1), "Split": _split, "Slice": _slice,
-    "Gather": _axis(Kind.GATHER, 0), "GatherElements": Meaning(Kind.GATHER_ELEMENTS),
-    "GatherND": _gather_nd, "Scatter": Meaning(Kind.SCATTER),
-    "ScatterElements": Meaning(Kind.SCATTER), "ScatterND": Meaning(Kind.SCATTER),
+    "Gather": _axis(Kind.GATHER, 0), "GatherElements": _axis(Kind.GATHER_ELEMENTS, 0),
+    "GatherND": _gather_nd, "Scatter": _scatter, "ScatterElements": _scatter,
+    "ScatterND": Meaning(Kind.SCATTER, {"style": "nd"}),
     "TensorScatter": Meaning(Kind.SCATTER),
     "Pad": _pad, "Tile": _tile, "Expand": Meaning(Kind.BROADCAST_TO, {"two_way": True}),
     "SpaceToDepth": _blocks(Kind.SPACE_TO_DEPTH), "DepthToSpace": _blocks(Kind.DEPTH_TO_SPACE),

@@ -26,6 +26,21 @@ def _clip(operator: Operator) -> Meaning:
     return function(Kind.UNARY, "clip", **{k: v for k, v in bounds.items() if v is not None})
 
 
+def _mod(operator: Operator) -> Meaning:
+    """The remainder has the sign of the divisor, with `fmod` that of the dividend."""
+    return function(Kind.BINARY, "fmod" if operator.flag("fmod") else "mod")
+
+
+def _quantize(kind: Kind) -> Translation:
+    """Scales along an axis, or for blocks of it."""
+
+    def translate(operator: Operator) -> Meaning:
+        blocks = operator.integer("block_size", 0)
+        return Meaning(kind, {"axis": operator.integer("axis", 1), "block_size": blocks or None})
+
+    return translate
+
+
 def _dft(operator: Operator) -> Meaning:
     """Its axis was an attribute until opset 19."""
     attributes = {name: operator.flag(name.replace("_", "")) for name in ("one_sided", "inverse")}
@@ -67,7 +82,7 @@ _BINARY = {
     "Add": "add", "And": "and", "BitShift": "shift", "BitwiseAnd": "bitwise_and",
     "BitwiseOr": "bitwise_or", "BitwiseXor": "bitwise_xor", "Div": "div", "Equal": "equal",
     "Greater": "greater", "GreaterOrEqual": "greater_equal", "Less": "less",
-    "LessOrEqual": "less_equal", "Max": "max", "Mean": "mean", "Min": "min", "Mod": "mod",
+    "LessOrEqual": "less_equal", "Max": "max", "Mean": "mean", "Min": "min",
     "Mul": "mul", "Or": "or", "PRelu": "prelu", "Pow": "pow", "Sub": "sub", "Sum": "add",
     "SwiGLU": "swiglu", "Xor": "xor",
 }  # fmt: skip
@@ -96,14 +111,15 @@ DEFAULT: Mapping[str, Translation] = {
     **dict.fromkeys(_NO_MACS, AS_STATED),
     **dict.fromkeys(_UNDERSTOOD_BY_NAME_ONLY, UNKNOWN),
     "Clip": _clip,
+    "Mod": _mod,
     "DFT": _dft,
     "STFT": _stft,
     "RoiAlign": _roi_align,
     "MaxRoiPool": _max_roi_pool,
     "Where": Meaning(Kind.WHERE),
-    "QuantizeLinear": Meaning(Kind.QUANTIZE),
+    "QuantizeLinear": _quantize(Kind.QUANTIZE),
     "DynamicQuantizeLinear": Meaning(Kind.QUANTIZE),
-    "DequantizeLinear": Meaning(Kind.DEQUANTIZE),
+    "DequantizeLinear": _quantize(Kind.DEQUANTIZE),
     **COMPUTE,
     **DATA,
 }

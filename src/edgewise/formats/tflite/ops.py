@@ -82,6 +82,11 @@ def output_dtype(op: Operator) -> str | None:
     return op.output_dtype()
 
 
+def mirror(op: Operator) -> str:
+    """Whether a mirrored pad leaves the edge out (0: REFLECT) or repeats it."""
+    return "symmetric" if op.options.int8(0) else "reflect"
+
+
 LAST = "channels_last"
 
 _UNARY = {
@@ -188,23 +193,23 @@ RULES: dict[str, Translator] = {
     "CONCATENATION": rule(Kind.CONCAT, axis=integer(0), activation=activation(1)),
     "PACK": rule(Kind.STACK, axis=integer(1)),
     "UNPACK": rule(Kind.UNSTACK, axis=integer(1)),
-    "SPLIT": rule(Kind.SPLIT, inputs=(1, None, 0)),
+    "SPLIT": rule(Kind.SPLIT, inputs=(1, None, 0), even=True),
     "SPLIT_V": rule(Kind.SPLIT),
     "SLICE": rule(Kind.SLICE),
     "STRIDED_SLICE": rule(
         Kind.STRIDED_SLICE, begin_mask=integer(0), end_mask=integer(1), ellipsis_mask=integer(2),
         new_axis_mask=integer(3), shrink_axis_mask=integer(4), offset=flag(5)),
-    "GATHER": rule(Kind.GATHER, axis=integer(0), batch_dims=integer(1)),
-    "EMBEDDING_LOOKUP": rule(Kind.GATHER, inputs=(1, 0), axis=0),
+    "GATHER": rule(Kind.GATHER, axis=integer(0), batch_dims=integer(1), negative=False),
+    "EMBEDDING_LOOKUP": rule(Kind.GATHER, inputs=(1, 0), axis=0, negative=False),
     "HASHTABLE_LOOKUP": rule(Kind.GATHER, inputs=(2, 0), axis=0),
     "HASHTABLE_FIND": rule(Kind.GATHER_ELEMENTS),
     "GATHER_ND": rule(Kind.GATHER_ND),
-    "SCATTER_ND": rule(Kind.SCATTER_ND),
+    "SCATTER_ND": rule(Kind.SCATTER_ND, checked=True),
     "SPARSE_TO_DENSE": rule(Kind.SCATTER_ND, inputs=(0, 2, 1)),
     "PAD": rule(Kind.PAD, order="pairs"),
     "PADV2": rule(Kind.PAD, order="pairs"),
-    "MIRROR_PAD": rule(Kind.PAD, order="pairs"),
-    "TILE": rule(Kind.TILE),
+    "MIRROR_PAD": rule(Kind.PAD, order="pairs", most=mirror),
+    "TILE": rule(Kind.TILE, strict=True),
     "BROADCAST_TO": rule(Kind.BROADCAST_TO),
     "SPACE_TO_DEPTH": rule(Kind.SPACE_TO_DEPTH, block=size(0), layout=LAST),
     "DEPTH_TO_SPACE": rule(Kind.DEPTH_TO_SPACE, block=size(0), layout=LAST),

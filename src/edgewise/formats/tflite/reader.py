@@ -97,6 +97,7 @@ class _Model:
         stored = self._metadata()
         about = read_about(self._model.text(ModelSlot.DESCRIPTION), stored, self._file)
         graph.format = tflite.NAME
+        graph.resizable = True
         graph.name = about.texts.get("name") or graph.name or PurePosixPath(self._file.name).stem
         graph.producer = about.producer
         graph.metadata = about.texts
