@@ -81,6 +81,21 @@ def test_a_refusal_says_why(name: str, because: str) -> None:
     assert re.search(because, found.reason or "")
 
 
+@pytest.mark.corpus
+def test_the_verb_gives_joules_and_refusals(capfd: pytest.CaptureFixture[str]) -> None:
+    from edgewise.cli.main import run
+
+    arguments = ["--active", "20:40", "--inferences", "2000", "--json"]
+    assert run(["energy", str(SHARED / "rapl-plain"), *arguments]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["valid"] and found["gross_j"] == pytest.approx(841.3, rel=0.01)
+    assert run(["energy", str(SHARED / "rapl-reset"), "nothing.csv", *arguments]) == 1
+    refused, missing = map(json.loads, capfd.readouterr().out.splitlines())
+    assert not refused["valid"] and refused["gross_j"] is None and refused["reason"]
+    assert "no such file" in missing["error"]
+    assert run(["energy", str(SHARED / "rapl-plain"), "--active", "40:20"]) == 2
+
+
 # -- recordings made here ---------------------------------------------------------------------
 
 

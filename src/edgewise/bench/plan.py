@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgewise.bench import metering
 from edgewise.devices import registry as known_devices
 from edgewise.devices.contract import Offer, Options
 from edgewise.errors import UsageError
@@ -31,7 +32,10 @@ class Settings:
     are measured with the file in the page cache (those that also time runs count),
     `evicted_processes` with it evicted. `warmup_runs` None: until steady. `timeout_s` is what a
     worker may need beyond its runs, `memory_bytes` what private memory it may have (None: as much
-    as the machine has, so that a broken model cannot take the machine with it).
+    as the machine has, so that a broken model cannot take the machine with it). `rate_hz`: so many
+    inferences a second at most, None: back to back. `meter` names what measures energy (None:
+    nothing), with its files below `meter_root`, in so many processes, each of which idles, infers
+    and idles for `energy_s`.
     """
 
     processes: int = 5
@@ -45,6 +49,11 @@ class Settings:
     memory_bytes: int | None = None
     seed: int = 0
     profile: bool = False
+    rate_hz: float | None = None
+    meter: str | None = None
+    meter_root: Path = Path("/")
+    energy_processes: int = 3
+    energy_s: float = 10.0
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -61,6 +70,13 @@ class Settings:
         for name in ("max_time_s", "timeout_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+        for name in ("rate_hz", "energy_s"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise UsageError(f"{name} must be above 0, not {value}")
+        _at_least("energy_processes", self.energy_processes, 1)
+        if self.meter is not None:
+            metering.check(self.meter, self.meter_root)
         if self.memory_bytes is not None:
             _at_least("memory_bytes", self.memory_bytes, 1)
 
@@ -77,7 +93,8 @@ class Plan:
 
     `devices` are names as `devices.registry` knows them. `paths` are files, folders or files inside
     packages. `delegates` empty: the default of each runtime. `shapes` by name of the input.
-    `input_path`: an .npy or .npz file with the inputs. `done`: files by their hash and targets that
+    `input_path`: an .npy or .npz file with the inputs. `runtime_options`: each runtime is set those
+    that it has. `done`: files by their hash and targets that
     an earlier run measured: they are left out.
     """
 
@@ -90,6 +107,7 @@ class Plan:
     affinity: tuple[int, ...] | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     input_path: Path | None = None
+    runtime_options: tuple[tuple[str, str], ...] = ()
     settings: Settings = Settings()
     options: Options = known_devices.DEFAULT
     done: frozenset[tuple[str, Target]] = frozenset()
@@ -113,6 +131,19 @@ class Plan:
             if self.affinity is not None:
                 known_devices.kind_of(device).check_affinity(device, self.affinity)
         _check_input(self.input_path)
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """Refuse an option that none of the wanted runtimes has."""
+        wanted = [
+            each
+            for each in own_runtimes.runtimes()
+            if AUTO in self.runtimes or each.NAME in self.runtimes
+        ]
+        known = sorted({option.name for each in wanted for option in each.OPTIONS})
+        for name, _ in self.runtime_options:
+            if name not in known:
+                raise UsageError(f"no option {name!r}", hint=f"known: {', '.join(known) or 'none'}")
 
     def with_settings(self, **changes: object) -> Plan:
         """The same plan, some settings changed."""
@@ -132,12 +163,23 @@ class Plan:
             Target(
                 device=device, runtime=runtime.name, delegate=delegate,
                 threads=threads, batch=batch, affinity=self.affinity,
+                options=self._options_of(runtime.name),
             )
             for runtime in dict.fromkeys(wanted)
             for delegate in self.delegates or (runtime.default_delegate,)
             for threads in self.threads
             for batch in self.batches
         )  # fmt: skip
+
+    def _options_of(self, name: str) -> tuple[str, ...]:
+        """Those of `runtime_options` that a runtime has, as targets name them."""
+        has = {
+            option.name
+            for runtime in own_runtimes.runtimes()
+            if name == runtime.NAME
+            for option in runtime.OPTIONS
+        }
+        return tuple(sorted(f"{key}={value}" for key, value in self.runtime_options if key in has))
 
 
 def own_offers() -> tuple[Offer, ...]:

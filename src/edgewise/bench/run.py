@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from edgewise.archive import File
-from edgewise.bench import assemble, imported, sources
+from edgewise.bench import assemble, imported, metering, sources
 from edgewise.bench.plan import Plan, Settings
 from edgewise.bench.sources import ModelFile
 from edgewise.devices import registry
@@ -21,7 +21,7 @@ from edgewise.devices.contract import Device
 from edgewise.devices.job import Job, Purpose, Report
 from edgewise.errors import DeviceError, DeviceGone, EdgewiseError, WorkerFailed
 from edgewise.formats.candidates import is_readable, model_files
-from edgewise.records import Context, DeviceState, Measurement, Target
+from edgewise.records import Context, DeviceState, Energy, Measurement, Target
 from edgewise.sandbox import Limits
 
 #: Runtime and delegate in the target of a failure that came before any target was tried.
@@ -48,6 +48,7 @@ class _Case:
     before: DeviceState | None = None
     reports: list[Report] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    energies: list[Energy] = field(default_factory=list)
     spent_s: float = 0.0
     timed: int = 0
     failed: str | None = None
@@ -202,12 +203,15 @@ def _rounds(settings: Settings, device: Device) -> list[_Round]:
     warm = [_Round("load")] * max(0, settings.load_processes - settings.processes)
     evicted = [_Round("load", evicted=True)] * settings.evicted_processes
     profile = [_Round("profile")] if settings.profile and "profile" in device.phases else []
+    metered = settings.meter is not None and not metering.is_model(settings.meter)
+    energy = [_Round("energy")] * settings.energy_processes if metered else []
     return [
         *timed,
         *_alternate(
             warm if "load" in device.phases else [], evicted if "evicted" in device.phases else []
         ),
         *profile,
+        *(energy if "energy" in device.phases else []),
     ]
 
 
@@ -269,17 +273,19 @@ def _run_all(
                 gone = _run_one(case, each, plan)
                 if case.failed is not None or number == case.rounds - 1:
                     case.ended = True
-                    finished(_complete(case))
+                    finished(_complete(case, plan.settings))
                 if gone is not None:
-                    _give_up(case.device, gone, cases, finished)
+                    _give_up(case.device, gone, cases, finished, plan.settings)
 
 
-def _give_up(device: Device, reason: str, cases: list[_Case], finished: OnResult) -> None:
+def _give_up(
+    device: Device, reason: str, cases: list[_Case], finished: OnResult, settings: Settings
+) -> None:
     """Nothing more is tried on a device that went away and did not come back."""
     for case in cases:
         if case.device is device and not case.ended:
             case.ended, case.failed = True, reason
-            finished(_complete(case))
+            finished(_complete(case, settings))
 
 
 def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
@@ -288,14 +294,19 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
     share_s = (settings.max_time_s - case.spent_s) / max(1, settings.processes - case.timed)
     if each.purpose == "timed" and share_s <= 0:
         return None
+    needs_s = {"timed": share_s, "energy": 3 * settings.energy_s}
     limits = Limits(
-        seconds=settings.timeout_s + (share_s if each.purpose == "timed" else 0.0),
+        seconds=settings.timeout_s + needs_s.get(each.purpose, 0.0),
         memory_bytes=settings.memory_bytes or case.context.memory_bytes,
     )
     try:
         if case.before is None:
             case.before = case.device.state()
-        report = case.device.measure(_job(case, each, plan, share_s), limits)
+        job = _job(case, each, plan, share_s)
+        if each.purpose == "energy":
+            report = _metered(case, job, limits, settings)
+        else:
+            report = case.device.measure(job, limits)
     except WorkerFailed as error:
         case.failed = _which(case, error.message)
     except EdgewiseError as error:
@@ -304,6 +315,15 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
     else:
         _take(case, each, report)
     return None
+
+
+def _metered(case: _Case, job: Job, limits: Limits, settings: Settings) -> Report:
+    """One process beside a running meter."""
+    assert settings.meter is not None
+    with metering.running(settings.meter, settings.meter_root) as meter:
+        report = case.device.measure(job, limits)
+    case.energies.append(metering.of_process(meter.samples(), report))
+    return report
 
 
 def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
@@ -323,6 +343,8 @@ def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
         min_time_s=settings.min_time_s,
         max_time_s=share_s,
         warmup_runs=settings.warmup_runs,
+        rate_hz=settings.rate_hz,
+        phase_s=settings.energy_s,
     )
 
 
@@ -346,7 +368,7 @@ def _which(case: _Case, reason: str) -> str:
     return f"process {len(case.reports) + 1} of {case.rounds}: {reason}"
 
 
-def _complete(case: _Case) -> Measurement:
+def _complete(case: _Case, settings: Settings) -> Measurement:
     """The record of a case whose processes have all run, or which failed."""
     if case.failed is not None:
         failed = assemble.failure(
@@ -361,10 +383,13 @@ def _complete(case: _Case) -> Measurement:
         case.target,
         msgspec.structs.replace(case.context, versions=versions),
         case.reports,
-        [*case.notes, *_energy_note(case.device)],
+        [*case.notes, *_energy_notes(case, settings)],
     )
     return msgspec.structs.replace(
-        found, state_before=case.before, state_after=_state_now(case.device)
+        found,
+        energy=_energy(case, settings, found) or found.energy,
+        state_before=case.before,
+        state_after=_state_now(case.device),
     )
 
 
@@ -378,11 +403,25 @@ def _state_now(device: Device) -> DeviceState | None:
 
 def _interrupted(case: _Case, settings: Settings) -> Measurement:
     case.notes.append(f"interrupted: {case.timed} of {settings.processes} processes")
-    return _complete(case)
+    return _complete(case, settings)
 
 
-def _energy_note(device: Device) -> list[str]:
-    found = device.describe().meters
+def _energy(case: _Case, settings: Settings, found: Measurement) -> Energy | None:
+    if settings.meter is not None and metering.is_model(settings.meter):
+        return metering.modelled(settings.meter, found)
+    return metering.together(case.energies)
+
+
+def _energy_notes(case: _Case, settings: Settings) -> list[str]:
+    """Why there are no joules."""
+    if case.energies:
+        return [f"no energy: {reason}" for reason in metering.reasons(case.energies)]
+    if settings.meter is not None and metering.is_model(settings.meter):
+        return []
+    if settings.meter is not None:
+        return [f"no energy: {settings.meter} cannot be read beside a {case.device.kind} device"]
+    found = case.device.describe().meters
     if not found:
-        return [f"no energy: no meter on this {device.kind}"]
-    return [f"no energy: nothing reads {', '.join(found)} yet"]
+        return [f"no energy: no meter on this {case.device.kind}"]
+    names = ", ".join(dict.fromkeys(each.partition(":")[0] for each in found))
+    return [f"no energy: not asked for (--meter {names})"]

@@ -6,7 +6,7 @@ import math
 import statistics
 from array import array
 from collections.abc import Callable
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns, sleep
 
 #: Samples kept per process. A model of microseconds makes millions of calls in a second; then
 #: every so-manieth call is timed, the others run untimed between them.
@@ -62,16 +62,56 @@ def _window(invoke: Callable[[], object], stop: int) -> list[int]:
     return times
 
 
+class Pace:
+    """Waits before each call, so that so many begin every second; late ones are not caught up."""
+
+    def __init__(self, rate_hz: float) -> None:
+        self._period = 1 / rate_hz
+        self._next = 0.0
+
+    def __call__(self) -> None:
+        """Wait until the next call may begin."""
+        now = perf_counter()
+        if now < self._next:
+            sleep(self._next - now)
+        self._next = max(self._next, now - self._period) + self._period
+
+
+def repeat(
+    invoke: Callable[[], object],
+    *,
+    seconds: float,
+    typical_ns: float,
+    wait: Callable[[], None] | None = None,
+) -> int:
+    """Call for so long, at least once, and say how often. The clock is read about every ms."""
+    count, end = 0, perf_counter() + seconds
+    between = range(1 if wait else max(1, int(1e6 / max(typical_ns, 1.0))))
+    while count == 0 or perf_counter() < end:
+        for _ in between:
+            if wait is not None:
+                wait()
+            invoke()
+        count += len(between)
+    return count
+
+
 def timed_runs(
-    invoke: Callable[[], object], *, runs: int, min_ns: int, max_ns: int, typical_ns: float
+    invoke: Callable[[], object],
+    *,
+    runs: int,
+    min_ns: int,
+    max_ns: int,
+    typical_ns: float,
+    wait: Callable[[], None] | None = None,
 ) -> tuple[array[int], int]:
     """Time calls until there are `runs` of them and `min_ns` have passed; `max_ns` wins.
 
-    `typical_ns` is about how long a call takes. Returns the times in ns, and of how many calls
-    each stands for one (1: all were timed). At least one call is made.
+    `typical_ns` is about how long a call takes; `wait` comes before each call. Returns the times in
+    ns, and of how many calls each stands for one (1: all were timed). At least one call is made.
     """
     every = max(1, math.ceil(min(min_ns, max_ns) / max(typical_ns, 1.0) / CAPACITY))
-    untimed = range(every - 1)
+    untimed = range(every - 1 if wait is None else 0)
     capacity = max(runs, CAPACITY)
     times = array("q", bytes(8 * capacity))
     clock = perf_counter_ns  # a local name: one look-up less between the two readings
@@ -81,10 +121,12 @@ def timed_runs(
     while True:
         for _ in untimed:
             invoke()
+        if wait is not None:
+            wait()
         start = clock()
         invoke()
         now = clock()
         times[count] = now - start
         count += 1
         if now >= latest or count == capacity or (count >= runs and now >= earliest):
-            return times[:count], every
+            return times[:count], len(untimed) + 1

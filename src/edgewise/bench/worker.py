@@ -8,7 +8,7 @@ import statistics
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns, sleep
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -132,6 +132,8 @@ def _repeat(job: Job, session: Session) -> dict[str, Any]:
             return {"layer_times": _profile(session)}
         case "timed":
             return _time(job, session)
+        case "energy":
+            return _idle_and_work(job, session)
 
 
 def _time(job: Job, session: Session) -> dict[str, Any]:
@@ -143,6 +145,7 @@ def _time(job: Job, session: Session) -> dict[str, Any]:
         max_ns=int(min(max_ns * _WARM_UP_SHARE, _WARM_UP_MOST_S * 1e9)),
     )
     typical_ns = statistics.median(warmup_ns) if warmup_ns else timing.once(session.invoke)
+    wait = None if job.rate_hz is None else timing.Pace(job.rate_hz)
     waited, timed_from = memory.cpu_wait_ns(), perf_counter_ns()
     timed_ns, every = timing.timed_runs(
         session.invoke,
@@ -150,6 +153,7 @@ def _time(job: Job, session: Session) -> dict[str, Any]:
         min_ns=int(job.min_time_s * 1e9),
         max_ns=max(0, max_ns - (timed_from - begin)),
         typical_ns=typical_ns,
+        wait=wait,
     )
     now, waited_now = perf_counter_ns(), memory.cpu_wait_ns()
     share = None
@@ -163,6 +167,24 @@ def _time(job: Job, session: Session) -> dict[str, Any]:
         "spent_s": (now - begin) / 1e9,
         "cpu_wait_share": share,
     }
+
+
+def _idle_and_work(job: Job, session: Session) -> dict[str, Any]:
+    """Idle, infer, idle again, each for as long; when each began, for whoever reads a meter."""
+    max_ns = int(_WARM_UP_MOST_S * 1e9)
+    warmup_ns, _ = timing.warm_up(session.invoke, runs=job.warmup_runs, max_ns=max_ns)
+    typical_ns = statistics.median(warmup_ns) if warmup_ns else timing.once(session.invoke)
+    wait = None if job.rate_hz is None else timing.Pace(job.rate_hz)
+    moments = [monotonic()]
+    sleep(job.phase_s)
+    moments.append(monotonic())
+    inferences = timing.repeat(
+        session.invoke, seconds=job.phase_s, typical_ns=typical_ns, wait=wait
+    )
+    moments.append(monotonic())
+    sleep(job.phase_s)
+    moments.append(monotonic())
+    return {"moments_s": moments, "inferences": inferences}
 
 
 def _profile(session: Session) -> Any:

@@ -83,3 +83,15 @@ def parse_numbers(option: str, text: str) -> tuple[int, ...]:
 def parse_words(text: str) -> tuple[str, ...]:
     """`a,b` → the words; none for an empty text."""
     return tuple(word for word in text.split(",") if word)
+
+
+def parse_option(text: str) -> tuple[str, str]:
+    """`NAME=VALUE` as a pair.
+
+    Raises:
+        UsageError: it is none.
+    """
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip() or not value.strip():
+        raise UsageError(f"--option {text}: NAME=VALUE is wanted")
+    return name.strip(), value.strip()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgewise.cli import output
-from edgewise.cli.arguments import parse_numbers, parse_shape, parse_words
+from edgewise.cli.arguments import parse_numbers, parse_option, parse_shape, parse_words
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ def bench(
     device: str = typer.Option(
         "host", help="Where to measure (see `edgewise devices`); several with commas."
     ),
-    runtime: str = typer.Option("auto", help="auto, litert, onnxruntime; several with commas."),
+    runtime: str = typer.Option(
+        "auto", help="auto, or names (see `edgewise devices`); several are compared: a,b."
+    ),
     delegate: str | None = typer.Option(
         None, help="How a runtime computes (see `edgewise devices`); several with commas."
     ),
@@ -92,6 +94,19 @@ def bench(
     reconnect: float = typer.Option(
         60.0, help="Seconds that a phone may stay away before it is given up."
     ),
+    rate: float | None = typer.Option(
+        None, help="Inferences a second at most, with pauses between them.  [back to back]"
+    ),
+    option: list[str] = typer.Option(
+        [], "--option", metavar="NAME=VALUE", help="A runtime's own (see `edgewise devices`)."
+    ),
+    meter: str | None = typer.Option(
+        None, help="Energy too: rapl, battery, jetson, odpm; or model:NAME, a declared power."
+    ),
+    meter_root: Path = typer.Option(Path("/"), help="Where the meter's sysfs is."),
+    energy_time: float = typer.Option(
+        10.0, help="With --meter: seconds of idling, of inference, of idling again, each."
+    ),
     resume: bool = typer.Option(
         False, "--resume", help="Leave out what the store has from an earlier run."
     ),
@@ -112,6 +127,7 @@ def bench(
         affinity=None if affinity is None else parse_numbers("--affinity", affinity),
         shapes={name: tuple(dims) for name, dims in map(parse_shape, shape)},
         input_path=input_path,
+        runtime_options=tuple(map(parse_option, option)),
         settings=QUICK if quick else Settings(),
         options=_options(
             binary=binary, screen=screen, cool_to_c=cool_to, pause_s=pause, detached=detached,
@@ -123,6 +139,7 @@ def bench(
         "evicted_processes": evicted_processes, "runs": runs, "min_time_s": min_time,
         "max_time_s": max_time, "warmup_runs": warmup, "timeout_s": timeout,
         "memory_bytes": None if memory_mb is None else memory_mb * 1_000_000,
+        "rate_hz": rate, "meter": meter, "meter_root": meter_root, "energy_s": energy_time,
     }  # fmt: skip
     given = {name: value for name, value in changed.items() if value is not None}
     plan = plan.with_settings(**given, seed=seed, profile=profile)
@@ -213,6 +230,8 @@ def _as_json(measurement: Measurement, samples: bool) -> dict[str, object]:
     del fields["samples"]
     if fields["layer_times"] is None:
         del fields["layer_times"]
+    if not measurement.target.options:
+        del fields["target"]["options"]  # type: ignore[attr-defined]
     if samples:
         timed = (sample for sample in measurement.samples if sample.phase == "timed")
         fields["samples_ms"] = [sample.ms for sample in timed]

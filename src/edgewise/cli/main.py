@@ -23,6 +23,7 @@ VERBS = {
     "bench": "bench",
     "devices": "bench",
     "import": "imports",
+    "energy": "energy",
     "simulate": "selection",
     "links": "selection",
     "recommend": "recommend",

@@ -57,7 +57,7 @@ class Options:
 
 
 #: What a process of a job can be for beside timing runs.
-EVERY_PHASE = frozenset({"load", "evicted", "profile"})
+EVERY_PHASE = frozenset({"load", "evicted", "profile", "energy"})
 
 
 class Device(Protocol):

@@ -8,14 +8,16 @@ import msgspec
 
 from edgewise.records import Delegation, LayerTime, Reported, Target
 
-Purpose = Literal["timed", "load", "profile"]
+Purpose = Literal["timed", "load", "profile", "energy"]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """One process: load a model, run it once, and then as often as the purpose needs.
 
     `max_time_s` is this process's share of its target's cap, for warm-up and timed runs. `evicted`:
-    drop `files` from the page cache before loading; otherwise they are read into it.
+    drop `files` from the page cache before loading; otherwise they are read into it. `rate_hz`: at
+    most so many inferences a second, with pauses between them; None: back to back. `phase_s`: of
+    purpose "energy", how long it idles, infers and idles again, each.
     """
 
     path: str
@@ -30,6 +32,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     min_time_s: float
     max_time_s: float
     warmup_runs: int | None
+    rate_hz: float | None = None
+    phase_s: float = 0.0
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     phase that the main thread was ready to run and had no CPU. Memory is above the baseline taken
     after the runtime's import. `used` are settings as the runtime and the system say that they
     were, read back. `reported`: of a tool that gives no samples, only its summary.
+    `moments_s`, of purpose "energy": when idling, inferring, idling again began and when that
+    ended, on the system's monotonic clock; with so many `inferences` in between.
     """
 
     versions: dict[str, str]
@@ -58,4 +64,6 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     coverage: Delegation | None = None
     used: dict[str, str] = {}
     reported: Reported | None = None
+    moments_s: list[float] = []
+    inferences: int = 0
     notes: list[str] = []

@@ -30,10 +30,12 @@ def metered(energy: Energy | None, inference_ms: float) -> Metered | None:
 
     None: nobody measured it, or idle power would have taken more, so that it is lost in the noise.
     """
-    if energy is None or energy.inference_j is None:
+    if energy is None or energy.inference_j is None:  # a power model's joules are not metered
         return None
     joules = energy.inference_j
-    if energy.idle_w is not None:
+    if energy.net_inference_j is not None:
+        joules = energy.net_inference_j
+    elif energy.idle_w is not None:
         joules -= energy.idle_w * inference_ms / 1e3
     if not 0 < joules < math.inf:
         return None
