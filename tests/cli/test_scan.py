@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
@@ -79,19 +80,16 @@ def test_a_folder_inside_that_cannot_be_read_does_not_end_the_scan(
 def test_what_is_finished_is_kept_when_interrupted(
     tmp_path: Path, broken: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from edgewise.apps import scan
-    from edgewise.apps.scan import Target
-    from edgewise.records import App
+    from edgewise.apps import corpus
+    from edgewise.apps.corpus import Done
+    from edgewise.apps.scan import Target, scan_package
     from edgewise.store import Store
 
-    real = scan.scan_target
+    def interrupted(work: list[Target], **_: object) -> Iterator[Done]:
+        yield Done(0, scan_package(DEMO), new=True)
+        raise KeyboardInterrupt
 
-    def interrupted(target: Target) -> App:
-        if target.path == broken:
-            raise KeyboardInterrupt
-        return real(target)
-
-    monkeypatch.setattr(scan, "scan_target", interrupted)
+    monkeypatch.setattr(corpus, "run", interrupted)
     store = str(tmp_path / "store")
     assert run(["scan", "--json", "--store", store, DEMO, broken, DEMO]) == 130
     assert len(lines(capsys.readouterr().out)) == 1

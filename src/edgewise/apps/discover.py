@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 
 import msgspec
 
+from edgewise.apps.summaries import InMemory, Summaries
 from edgewise.archive import (
     Archive,
     Budget,
@@ -43,13 +44,15 @@ class Search:
         budget: Budget,
         on_archive: Callable[[Archive | Bundle], None] = lambda archive: None,
         on_entry: Callable[[Source, str, bytes], None] = lambda file, inside, head: None,
+        summaries: Summaries | None = None,
     ) -> None:
         """`on_archive` is shown every archive inside the app when it is opened, `on_entry` every
-        entry with its path in its container and its first bytes."""
+        entry with its path in its container and its first bytes. `summaries` has models read
+        before."""
         self._budget = budget
         self._on_archive = on_archive
         self._on_entry = on_entry
-        self._summaries: dict[tuple[str, str], Model] = {}
+        self._summaries = summaries or InMemory()
         self.entries = self.examined = 0
         self._unreadable: defaultdict[str, list[str]] = defaultdict(list)
         self._oddities: list[str] = []
@@ -108,15 +111,15 @@ class Search:
 
         try:
             key = (file.sha256(), fmt.NAME)
-            if key in self._summaries:
-                return msgspec.structs.replace(self._summaries[key], path=file.path)
+            if (before := self._summaries.get(*key)) is not None:
+                return msgspec.structs.replace(before, path=file.path)
             model = summarise(file, fmt, layers=True)
         except LimitExceeded as error:
             return _without_summary(file, fmt.NAME, "not_examined", _reason(file, error))
         except EdgewiseError as error:
             return _without_summary(file, fmt.NAME, "rejected", _reason(file, error))
         if not model.companions:  # with them, the outcome depends on what is beside the file
-            self._summaries[key] = model
+            self._summaries.put(*key, model)
         return model
 
     def _open(self, file: Source, depth: int) -> None:

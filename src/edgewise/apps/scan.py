@@ -10,10 +10,14 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import msgspec
+
 from edgewise.apps import package
 from edgewise.apps.discover import Search, coverage
+from edgewise.apps.evidence import signatures
 from edgewise.apps.evidence.collect import Collector, Findings
 from edgewise.apps.manifest import Identity, identify
+from edgewise.apps.summaries import Summaries
 from edgewise.archive import (
     Archive,
     Budget,
@@ -34,6 +38,9 @@ from edgewise.records import App, Model, PackageKind
 
 #: Manifests of a bundle's modules.
 _MODULE = re.compile(r"[^/]+/manifest/AndroidManifest\.xml")
+#: How the file is called that says where a package came from.
+LISTING = ".listing.json"
+_LISTING_BYTES = 1 << 20
 _WORTH_A_THREAD = 1 << 18
 
 
@@ -85,21 +92,26 @@ def scan_package(path: str, limits: Limits | None = None) -> App:
     return scan_target(Target(path, files), limits)
 
 
-def scan_target(target: Target, limits: Limits | None = None) -> App:
-    """Scan one target. `error` is set where it cannot be opened."""
+def scan_target(
+    target: Target, limits: Limits | None = None, summaries: Summaries | None = None
+) -> App:
+    """Scan one target. `error` is set where it cannot be opened. `summaries` has models that were
+    read before."""
     budget = Budget(limits)
     if target.error is not None:
         return App(path=target.path, error=target.error)
     try:
         if target.files is not None:
-            return _scan_files(target.path, target.files, budget)
-        return _scan_file(open_file(target.path, limits), budget)
+            return _scan_files(target.path, target.files, budget, summaries)
+        return _scan_file(open_file(target.path, limits), budget, summaries)
     except EdgewiseError as error:
         return App(path=target.path, error=str(error))
 
 
-def _scan_file(file: Source, budget: Budget) -> App:
-    known: dict[str, Any] = {"path": file.path, "size_bytes": file.size}
+def _scan_file(file: Source, budget: Budget, summaries: Summaries | None) -> App:
+    known: dict[str, Any] = {
+        "path": file.path, "size_bytes": file.size, "listing": _listing(file),
+    }  # fmt: skip
     try:
         _refuse_model(file)
         archive = open_archive(file, budget)
@@ -118,12 +130,13 @@ def _scan_file(file: Source, budget: Budget) -> App:
     parts: list[Identity] = []
     if kind in package.SPLIT:
         search = Search(
-            budget, lambda inner: parts.extend(_identity_of_part(inner)), collector.entry
-        )
+            budget, lambda inner: parts.extend(_identity_of_part(inner)), collector.entry,
+            summaries,
+        )  # fmt: skip
         search.archive(archive)
         identity = _base(parts)
     else:
-        search = Search(budget, on_entry=collector.entry)
+        search = Search(budget, on_entry=collector.entry, summaries=summaries)
         search.archive(archive)
         identity = identify(kind, names, archive.get)
         parts = [identity, *_modules(kind, names, archive)]
@@ -140,6 +153,17 @@ def _modules(
         for name in sorted(names):
             if _MODULE.fullmatch(name) and not name.startswith("base/"):
                 yield identify(kind, (name,), archive.get)
+
+
+def _listing(file: Source) -> dict[str, str]:
+    """What the place that a package was fetched from says of it, which `fetch` writes beside it."""
+    beside = file.sibling(f"{file.name}{LISTING}") if isinstance(file, DiskFile) else None
+    if beside is None or beside.size > _LISTING_BYTES:
+        return {}
+    try:
+        return msgspec.json.decode(bytes(beside.data()), type=dict[str, str])
+    except (msgspec.DecodeError, EdgewiseError):
+        return {}
 
 
 def _refuse_model(file: Source) -> None:
@@ -174,10 +198,12 @@ def _hashed_meanwhile(file: Source) -> Callable[[], str]:
     return result
 
 
-def _scan_files(path: str, files: Sequence[DiskFile], budget: Budget) -> App:
+def _scan_files(
+    path: str, files: Sequence[DiskFile], budget: Budget, summaries: Summaries | None
+) -> App:
     folder = Path(path)
     collector = Collector()
-    search = Search(budget, on_entry=collector.entry)
+    search = Search(budget, on_entry=collector.entry, summaries=summaries)
     search.files(files, path)
     identity = Identity()
     if package.is_unpacked(folder):
@@ -211,6 +237,7 @@ def _app(
         target_sdk=identity.target_sdk,
         models=findings.models,
         evidence=findings.evidence,
+        signatures=signatures.version(),
         coverage=coverage(findings.models, search),
         notes=(*notes, *findings.notes),
     )

@@ -31,20 +31,60 @@ def scan(
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
     store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
+    jobs: int | None = typer.Option(
+        None, "--jobs", min=1, help="Apps at a time, each in a process of its own. [all cores]"
+    ),
+    timeout: float = typer.Option(600, "--timeout", min=1, help="Seconds that one app may take."),
+    memory: int = typer.Option(2048, "--memory", min=64, help="MiB that one app may take."),
+    again: bool = typer.Option(
+        False, "--again", help="Also apps that the store has with this analysis already."
+    ),
+    ray: str | None = typer.Option(
+        None, "--ray", help="Address of a Ray cluster that does the work; 'local' starts one."
+    ),
 ) -> int:
-    """Which models an app ships, and what they cost."""
-    from edgewise.apps.scan import scan_target, targets
+    """Which models an app ships, what they cost, and what its code uses.
 
-    work = [(path, target) for path in paths for target in targets(path)]
+    With a store, apps that it has already are passed over: a run that was ended goes on with the
+    same command.
+    """
+    from edgewise.apps import corpus
+    from edgewise.apps.workers import Bounds
+    from edgewise.store import Store
+
+    work = corpus.planned(paths)
     failed = 0
     with output.kept_in(store) as keep, output.progress("scan", len(work), quiet=quiet) as advance:
-        for path, target in work:
-            app = scan_target(target)
-            _print(app, as_json)
-            keep(app)
-            failed += app.error is not None and target.path == path
-            advance(target.path)
+        in_order = _InOrder(as_json)
+        done = corpus.run(
+            work,
+            store=Store.open(store) if store else None,
+            jobs=jobs,
+            bounds=Bounds(timeout, memory << 20),
+            again=again,
+            ray=ray,
+        )
+        for each in done:
+            if each.new:
+                keep(each.app)
+            in_order.add(each.number, each.app)
+            failed += each.app.error is not None and each.app.path == work[each.number].named
+            advance(each.app.path)
     return 1 if failed else 0
+
+
+class _InOrder:
+    """Prints apps in the order that they were asked for, as soon as those before are printed."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json, self._next = as_json, 0
+        self._waiting: dict[int, App] = {}
+
+    def add(self, number: int, app: App) -> None:
+        self._waiting[number] = app
+        while (following := self._waiting.pop(self._next, None)) is not None:
+            _print(following, self._as_json)
+            self._next += 1
 
 
 def _print(app: App, as_json: bool) -> None:

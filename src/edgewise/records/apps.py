@@ -151,7 +151,11 @@ PackageKind = Literal["apk", "apks", "xapk", "apkm", "aab", "aar", "obb", "ipa",
 
 
 class App(Record, frozen=True):
-    """A package as found. `error` is set where it could not be processed at all."""
+    """A package as found. `error` is set where it could not be processed at all.
+
+    `signatures` is the version of what evidence was looked for by; `listing` is what the store that
+    it came from says of it (category, installs, rating, date).
+    """
 
     path: str
     sha256: str | None = None
@@ -168,4 +172,6 @@ class App(Record, frozen=True):
     coverage: Coverage = Coverage()
     notes: tuple[str, ...] = ()
     error: str | None = None
+    signatures: str | None = None
+    listing: dict[str, str] = msgspec.field(default_factory=dict)
     analysis_version: int = ANALYSIS_VERSION

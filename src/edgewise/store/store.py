@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -109,14 +109,19 @@ class Store:
         """All measurements with their samples, in the order they were stored."""
         return self.read(Measurement)
 
-    def read(self, record: type[R]) -> list[R]:
-        """All records of a type that can be appended, equal to what was appended.
+    def read(self, record: type[R], *, without: Container[str] = ()) -> list[R]:
+        """All records of a type that can be appended, equal to what was appended; the rows of
+        tables named in `without` are left out.
 
         Raises:
             NewerStore, StoreError: as `connect`.
         """
         with self.connect() as connection:
-            return assemble(record, lambda table: views.select(connection, table, self.url))
+            return assemble(
+                record,
+                lambda table: [] if table.name in without
+                else views.select(connection, table, self.url),
+            )  # fmt: skip
 
     def connect(self) -> duckdb.DuckDBPyConnection:
         """A connection to an empty database in memory with a view of each table.

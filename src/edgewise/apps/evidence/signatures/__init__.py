@@ -117,6 +117,7 @@ def signatures() -> tuple[Signature, ...]:
     return tuple(found)
 
 
+@cache
 def version() -> str:
     """Stands for what the signatures say: changes whenever one does."""
     import hashlib
