@@ -10,8 +10,6 @@ import pytest
 
 from edgewise.formats.unread import unread_format
 
-NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
-
 
 @pytest.mark.parametrize(
     ("name", "head", "path"),
@@ -20,8 +18,6 @@ NODE = b"\n\x2f\n\x05input\x12\x0bPlaceholder*\x0b"
         ("ort", b"\x1c\x00\x00\x00ORTM", "a/model"),
         ("gguf", b"GGUF\x03", "llm.bin"),
         ("coreml", b"", "Payload/A.app/net.mlmodelc/coremldata.bin"),
-        ("tensorflow", NODE, "frozen.pb"),
-        ("tensorflow", None, "frozen.pb"),  # nothing could be read: the name decides
         (None, b"", "toc.pb"),  # empty
         (None, b"\n\x07bundletool", "BundleConfig.pb"),
         (None, b"1 2 3\n", "physics.param"),

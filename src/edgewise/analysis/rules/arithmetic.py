@@ -297,6 +297,8 @@ def _arg_reduce(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _reduce_value(scope: Scope, layer: Layer, axes: set[int], keep: bool) -> None:
     reducer = _REDUCERS.get(layer.attributes.get("function", ""))
     value = None if reducer is None else scope.value(layer, 0)
+    if reducer is not None and value is not None and not value.ndim:
+        scope.set_value(layer, value)
     if reducer is None or value is None or value.ndim != 1 or axes != {0} or not value.size:
         return
     total = value[0]

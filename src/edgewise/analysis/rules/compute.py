@@ -28,6 +28,8 @@ def kernel_of(weight: Dims, weight_layout: str) -> tuple[int, int, Dims]:
             return weight[-1], 1, weight[1:-1]
         case "*IO":
             return weight[-1], weight[-2], weight[:-2]
+        case "*GO":
+            return weight[-2] * weight[-1], 1, weight[:-2]
         case "*OI":
             return weight[-2], weight[-1], weight[:-2]
         case "GOI*":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgewise.analysis.rules.counted import Loop
 from edgewise.analysis.shapes import CannotTell, Dims, Scope, Shapes, whole
 from edgewise.graph import Graph, Kind, Layer
 
@@ -193,14 +194,44 @@ def _repeated(dims: Dims | None, trips: int | None, axis: int | None) -> Dims | 
 def _while(scope: Scope, layer: Layer) -> list[Dims | None]:
     if len(layer.bodies) != 2:
         raise CannotTell
-    found = []
+    found, scopes = [], []
+    passed = {
+        place
+        for place, (into, out) in enumerate(
+            zip(layer.bodies[1].inputs, layer.bodies[1].outputs, strict=False)
+        )
+        if into == out
+    }
     for body in layer.bodies:
         inner = scope.enter(body)
         _bind(inner, body, scope, layer, range(len(layer.inputs)))
-        _forget_values(inner, body.inputs)
+        changed = [index for place, index in enumerate(body.inputs) if place not in passed]
+        _forget_values(inner, changed)
         found.append(inner.run())
-    scope.keep(found, layer.attributes.get("trip_count"))
-    return [scope.maybe_shape(layer, place) for place in range(len(layer.outputs))]
+        scopes.append(inner)
+    trips = layer.attributes.get("trip_count")
+    if trips is None:
+        trips = Loop(scope, layer, *scopes).trips()
+    scope.keep(found, trips)
+    states = [scope.maybe_shape(layer, place) for place in range(len(layer.outputs))]
+    return [
+        _listed(scopes[1], place, trips) if dims is None else dims
+        for place, dims in enumerate(states)
+    ]
+
+
+def _listed(body: Scope, place: int, trips: int | None) -> Dims | None:
+    """A state that is a list, filled by one item a trip: its items, stacked."""
+    index: int | None = body.graph.outputs[place] if place < len(body.graph.outputs) else None
+    for _ in range(4):
+        maker = next((one for one in body.graph.layers if index in one.outputs), None)
+        if maker is None or not maker.inputs:
+            return None
+        if maker.attributes.get("list"):
+            item = body.maybe_shape(maker, 2)
+            return None if item is None or trips is None else (trips, *item)
+        index = maker.inputs[0]
+    return None
 
 
 RULES = {Kind.IF: _if, Kind.LOOP: _loop, Kind.CALL: _call}

@@ -1,0 +1,455 @@
+"""What each operator of TensorFlow's is in common words.
+
+A rule gives the kind, the positions of the kind's inputs where TensorFlow's order differs, and
+attributes, which may be read off the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from edgewise.errors import RejectedModel
+from edgewise.formats.netlist import Operand
+from edgewise.formats.tensorflow.nodes import Node
+from edgewise.graph import Kind
+
+if TYPE_CHECKING:
+    from edgewise.formats.tensorflow.graphs import Builder
+
+Inputs = list[str]
+Translator = Callable[["Builder", Node, Inputs], None]
+
+
+def add(builder: Builder, node: Node, inputs: Inputs) -> None:
+    """Add a node to the graph as a layer."""
+    rule = RULES.get(node.op)
+    if rule is not None:
+        rule(builder, node, inputs)
+    elif node.op in builder.context.library and builder.call(node, inputs, Kind.CALL, [node.op]):
+        return
+    else:
+        make(builder, node, Kind.UNKNOWN, inputs)
+
+
+def make(
+    builder: Builder, node: Node, kind: Kind, inputs: Sequence[Operand], outputs: int = 1, /,
+    **attributes: Any,
+) -> None:  # fmt: skip
+    """A layer of this kind."""
+    made = [f"{node.name}:{at}" for at in range(outputs)]
+    builder.netlist.layer(node.name, node.op, kind, inputs, made, **attributes)
+
+
+def rule(
+    kind: Kind, *order: int, outputs: int | Callable[[Node], int] = 1, **attributes: Any
+) -> Translator:
+    """A translator from a kind: attributes are constants, or functions of the node."""
+
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        found = {
+            name: value(node) if callable(value) else value for name, value in attributes.items()
+        }
+        reads: list[Operand] = [*inputs]
+        if order:
+            reads = [inputs[at] if 0 <= at < len(inputs) else None for at in order]
+        count = outputs(node) if callable(outputs) else outputs
+        make(builder, node, kind, reads, min(max(count, 1), 4096), **found)
+
+    return build
+
+
+def layout(node: Node) -> str:
+    """The order of the axes."""
+    form = node.text("data_format", "NHWC")
+    return "channels_first" if form.startswith("NC") else "channels_last"
+
+
+def _spatial(values: list[int], node: Node) -> tuple[int, ...]:
+    """Of one number per axis those of the spatial axes; 1 where nothing is said."""
+    if not values:
+        return (1,)
+    picked = values[2:] if layout(node) == "channels_first" else values[1:-1]
+    if not picked or min(picked) < 1:
+        raise RejectedModel(f"{node.op} {node.name}: {values}")
+    return tuple(picked)
+
+
+def _pads(node: Node) -> Any:
+    padding = node.text("padding", "VALID")
+    if padding != "EXPLICIT":
+        return padding.lower()
+    values = node.integers("explicit_paddings")
+    pairs = values[4:] if layout(node) == "channels_first" else values[2:-2]
+    return (*pairs[0::2], *pairs[1::2])
+
+
+def _window(node: Node) -> dict[str, Any]:
+    return {
+        "layout": layout(node),
+        "strides": _spatial(node.integers("strides"), node),
+        "dilations": _spatial(node.integers("dilations"), node),
+        "pads": _pads(node),
+    }
+
+
+def _conv(weight_layout: str, groups: int | None = None) -> Translator:
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        attributes = _window(node) | {"weight_layout": weight_layout, "groups": groups}
+        make(builder, node, Kind.CONV, inputs, **attributes)
+
+    return build
+
+
+def _conv_transpose(builder: Builder, node: Node, inputs: Inputs) -> None:
+    """Sizes of the result, weight, x."""
+    sizes, weight, x, *_ = [*inputs, None, None]
+    attributes = _window(node) | {"weight_layout": "*OI"}
+    make(builder, node, Kind.CONV_TRANSPOSE, [x, weight, None, sizes], **attributes)
+
+
+def _depthwise_transpose(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.UNKNOWN, inputs)
+
+
+def _pool(function: str, outputs: int = 1) -> Translator:
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        attributes = _window(node)
+        attributes["kernel"] = _spatial(node.integers("ksize"), node)
+        make(builder, node, Kind.POOL, inputs[:1], outputs, function=function, **attributes)
+
+    return build
+
+
+def _fused(kind: Kind) -> Translator:
+    """A convolution or matrix product with what grappler joined to it."""
+
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        fused = node.attributes.get("fused_ops")
+        names = [] if fused is None else fused.message("list").texts("s")
+        activation = next((name.lower() for name in names if "elu" in name.lower()), None)
+        if kind is Kind.CONV:
+            depthwise = "Depthwise" in node.op
+            attributes = _window(node) | {
+                "weight_layout": "*GO" if depthwise else "*IO", "groups": None,
+                "activation": activation,
+            }  # fmt: skip
+            make(builder, node, kind, inputs, **attributes)
+        else:
+            make(
+                builder, node, kind, inputs, activation=activation,
+                transpose_a=node.flag("transpose_a"), transpose_b=node.flag("transpose_b"),
+            )  # fmt: skip
+
+    return build
+
+
+def _batch_norm(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.NORMALISE, inputs, 6, function="batch")
+
+
+def _fill(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.FILL, inputs, dtype=node.dtype("T"))
+
+
+def _cast(builder: Builder, node: Node, inputs: Inputs) -> None:
+    dtype = node.dtype("DstT")
+    make(builder, node, Kind.CAST, inputs, dtype=dtype)
+    _typed(builder, node, dtype)
+
+
+def _typed(builder: Builder, node: Node, dtype: str) -> None:
+    index = builder.netlist.value(f"{node.name}:0")
+    builder.netlist.tensor(index).dtype = dtype
+
+
+def _shape(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.SHAPE, inputs)
+    _typed(builder, node, node.dtype("out_type", "int32"))
+
+
+def _strided_slice(builder: Builder, node: Node, inputs: Inputs) -> None:
+    masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    found = {name: node.integer(name) for name in masks}
+    make(builder, node, Kind.STRIDED_SLICE, inputs[:4], **found)
+
+
+def _gather(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.GATHER, inputs[:3], batch_dims=node.integer("batch_dims"))
+
+
+def _resource_gather(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.GATHER, inputs[:2], batch_dims=node.integer("batch_dims"))
+
+
+def _concat(first: bool) -> Translator:
+    """The axis is an input: the first one, or the last one."""
+
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        axis, parts = (inputs[0], inputs[1:]) if first else (inputs[-1], inputs[:-1])
+        make(builder, node, Kind.CONCAT, parts, axis=_constant(builder, axis, node))
+
+    return build
+
+
+def _constant(builder: Builder, name: str, node: Node) -> int:
+    """A stored whole number that an input has to be."""
+    index: int | None = builder.netlist.value(name)
+    layers = builder.netlist.graph.layers
+    for _ in range(8):
+        tensor = builder.netlist.tensor(index) if index is not None else None
+        if tensor is not None and tensor.weights is not None and tensor.weights.nbytes in (4, 8):
+            return int.from_bytes(tensor.weights.load(), "little", signed=True)
+        made = next((one for one in reversed(layers) if index in one.outputs), None)
+        if made is None or made.kind is not Kind.IDENTITY:
+            break
+        index = made.inputs[0]
+    builder.context.notes[f"{node.op} {node.name}: its axis is not stored, taken as the last"] = (
+        None
+    )
+    return -1
+
+
+def _split(builder: Builder, node: Node, inputs: Inputs) -> None:
+    """Split: axis, x. SplitV: x, sizes, axis."""
+    count = min(max(node.integer("num_split", 1), 1), 4096)
+    order: list[Operand] = [inputs[1], None, inputs[0]] if node.op == "Split" else [*inputs]
+    make(builder, node, Kind.SPLIT, order, count)
+
+
+def _reduce(function: str) -> Translator:
+    return rule(Kind.REDUCE, function=function, keep_dims=lambda node: node.flag("keep_dims"))
+
+
+def _arg(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.ARG_REDUCE, inputs, function="arg", keep_dims=False)
+
+
+def _squeeze(builder: Builder, node: Node, inputs: Inputs) -> None:
+    axes = node.integers("squeeze_dims") or node.integers("axis")
+    make(builder, node, Kind.SQUEEZE, inputs, axes=tuple(axes) or None)
+
+
+def _matmul(a: str, b: str) -> Translator:
+    return rule(
+        Kind.MATMUL, transpose_a=lambda node: node.flag(a), transpose_b=lambda node: node.flag(b)
+    )
+
+
+def _bias_add(builder: Builder, node: Node, inputs: Inputs) -> None:
+    axis = 1 if layout(node) == "channels_first" else -1
+    make(builder, node, Kind.BINARY, inputs, function="add", axis=axis)
+
+
+def _one_hot(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.ONE_HOT, inputs[:2], axis=node.integer("axis", -1))
+
+
+def _space_depth(kind: Kind) -> Translator:
+    return rule(kind, block=lambda node: node.integer("block_size", 1), layout=layout)
+
+
+def _call(builder: Builder, node: Node, inputs: Inputs) -> None:
+    if not builder.call(node, inputs, Kind.CALL, [node.function("f")]):
+        make(builder, node, Kind.UNKNOWN, inputs)
+
+
+def _while(builder: Builder, node: Node, inputs: Inputs) -> None:
+    bodies: list[str | None] = [node.function("cond"), node.function("body")]
+    if not builder.call(node, inputs, Kind.LOOP, bodies):
+        make(builder, node, Kind.UNKNOWN, inputs)
+
+
+def _if(builder: Builder, node: Node, inputs: Inputs) -> None:
+    bodies: list[str | None] = [node.function("then_branch"), node.function("else_branch")]
+    if not builder.call(node, inputs, Kind.IF, bodies):
+        make(builder, node, Kind.UNKNOWN, inputs)
+
+
+def _switch(builder: Builder, node: Node, inputs: Inputs) -> None:
+    """A condition of TensorFlow 1: both sides are there, and both are counted."""
+    builder.context.notes[f"{node.op}: both sides of a condition are counted"] = None
+    make(builder, node, Kind.IDENTITY, inputs[:1] * 2, 2)
+
+
+def _merge(builder: Builder, node: Node, inputs: Inputs) -> None:
+    make(builder, node, Kind.IDENTITY, inputs[:1], 1)
+
+
+def _list_reserve(builder: Builder, node: Node, inputs: Inputs) -> None:
+    """A list that a loop fills: its shape is known when the items are."""
+    make(builder, node, Kind.VARIABLE, inputs)
+
+
+def _block_lstm(sequence: bool) -> Translator:
+    """Weights (input and hidden, 4·hidden) are inputs 4 (after the first of a sequence) on."""
+
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        shift = 1 if sequence else 0
+        weight = builder.netlist.tensor(builder.netlist.value(inputs[shift + 3]))
+        shape = weight.shape
+        if not shape or len(shape) != 2 or not all(isinstance(size, int) for size in shape):
+            make(builder, node, Kind.UNKNOWN, inputs)
+            return
+        rows, columns = (int(size) for size in shape if isinstance(size, int))
+        hidden = columns // 4
+        make(
+            builder, node, Kind.RECURRENT,
+            [inputs[shift], inputs[shift + 3], None, *inputs[shift + 4 :]], 7, cell="lstm",
+            hidden=hidden, input_size=rows - hidden, time_axis=0 if sequence else None,
+            batch_axis=1 if sequence else None, outputs=("sequence",) * 7,
+        )  # fmt: skip
+
+    return build
+
+
+_UNARY = {
+    "Abs": "abs", "Acos": "acos", "Acosh": "acosh", "Asin": "asin", "Asinh": "asinh",
+    "Atan": "atan", "Atanh": "atanh", "Ceil": "ceil", "Cos": "cos", "Cosh": "cosh", "Elu": "elu",
+    "Erf": "erf", "Erfc": "erfc", "Exp": "exp", "Expm1": "expm1", "Floor": "floor",
+    "Inv": "reciprocal", "IsFinite": "is_finite", "IsInf": "is_inf", "IsNan": "is_nan",
+    "LeakyRelu": "leaky_relu", "Lgamma": "lgamma", "Log": "log", "Log1p": "log1p",
+    "LogicalNot": "not", "Neg": "neg", "OnesLike": "ones_like", "Reciprocal": "reciprocal",
+    "Relu": "relu", "Relu6": "relu6", "Rint": "round", "Round": "round", "Rsqrt": "rsqrt",
+    "Selu": "selu", "Sigmoid": "sigmoid", "Sign": "sign", "Sin": "sin", "Sinh": "sinh",
+    "Softplus": "softplus", "Softsign": "softsign", "Sqrt": "sqrt", "Square": "square",
+    "Tan": "tan", "Tanh": "tanh", "ClipByValue": "clip", "Gelu": "gelu", "_FusedSwish": "swish",
+    "FakeQuantWithMinMaxVars": "fake_quant", "FakeQuantWithMinMaxArgs": "fake_quant",
+    "FakeQuantWithMinMaxVarsPerChannel": "fake_quant", "Digamma": "digamma", "Invert": "not",
+}  # fmt: skip
+_BINARY = {
+    "Add": "add", "AddV2": "add", "AddN": "add", "AccumulateNV2": "add", "Sub": "sub",
+    "Mul": "mul", "MulNoNan": "mul", "Div": "div", "DivNoNan": "div", "RealDiv": "div",
+    "TruncateDiv": "div", "FloorDiv": "floor_div", "Mod": "mod", "FloorMod": "mod",
+    "TruncateMod": "mod", "Pow": "pow", "Maximum": "max", "Minimum": "min", "Equal": "equal",
+    "NotEqual": "not_equal", "Less": "less", "LessEqual": "less_equal", "Greater": "greater",
+    "GreaterEqual": "greater_equal", "LogicalAnd": "and", "LogicalOr": "or", "Atan2": "atan2",
+    "SquaredDifference": "squared_difference", "Xdivy": "div", "Xlogy": "mul",
+    "ApproximateEqual": "equal", "BitwiseAnd": "and", "BitwiseOr": "or", "BitwiseXor": "xor",
+    "LeftShift": "left_shift", "RightShift": "right_shift",
+}  # fmt: skip
+_SAME = (
+    "Identity", "StopGradient", "PreventGradient", "Snapshot", "CheckNumerics", "ReadVariableOp",
+    "Enter", "LoopCond", "NextIteration", "TensorListFromTensor", "PlaceholderWithDefault",
+    "EnsureShape", "_Arg", "_Retval", "Print", "RefIdentity", "DebugIdentity", "Copy",
+    "OptionalGetValue", "DisableCopyOnRead",
+)  # fmt: skip
+_SAME_SHAPE = (
+    "ReverseV2", "Reverse", "ReverseSequence", "RandomShuffle", "MatrixBandPart", "ZerosLike",
+    "InvertPermutation", "Roll", "Dropout", "MatrixInverse", "Cholesky", "MatrixSetDiag",
+)  # fmt: skip
+_AS_STATED = (
+    "Assert", "NoOp", "NonMaxSuppression", "NonMaxSuppressionV2", "NonMaxSuppressionV3",
+    "NonMaxSuppressionV4", "NonMaxSuppressionV5", "CombinedNonMaxSuppression", "CropAndResize",
+    "DecodeJpeg", "DecodePng", "DecodeRaw", "ParseExample", "ParseExampleV2", "AsString",
+    "RandomUniform", "RandomStandardNormal", "TruncatedNormal", "Multinomial", "RandomUniformInt",
+    "ExtractImagePatches", "LinSpace", "MatrixDiag", "MatrixDiagV3", "SparseToDense", "Bincount",
+    "SegmentSum", "SegmentMean", "UnsortedSegmentSum", "HistogramFixedWidth", "IteratorGetNext",
+    "StringJoin", "ReduceJoin", "RegexReplace", "StringSplit", "StringToHashBucketFast",
+    "LookupTableFindV2", "CTCGreedyDecoder", "CTCBeamSearchDecoder", "Dequantize", "Size_",
+    "EmptyTensorList", "TensorListLength", "TensorListElementShape", "StatelessRandomUniformV2",
+    "Dilation2D", "Where", "Unique", "UniqueV2", "SetDiff1D", "ListDiff", "DynamicPartition",
+    "DynamicStitch", "TensorArrayV3", "TensorArraySizeV3", "TensorArrayReadV3",
+    "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArrayScatterV3", "AudioSpectrogram",
+    "Mfcc", "RFFT", "FFT", "IRFFT", "Complex", "ComplexAbs", "Real", "Imag", "Angle",
+)  # fmt: skip
+_VARIABLES = (
+    "AssignVariableOp", "Assign", "AssignAddVariableOp", "VarIsInitializedOp", "HashTableV2",
+    "MutableHashTableV2", "TensorListReserve", "IsVariableInitialized",
+)  # fmt: skip
+_REDUCE = {
+    "Mean": "mean", "Sum": "sum", "Prod": "prod", "Max": "max", "Min": "min", "All": "all",
+    "Any": "any", "EuclideanNorm": "l2",
+}  # fmt: skip
+
+RULES: dict[str, Translator] = {
+    **{name: rule(Kind.UNARY, 0, function=function) for name, function in _UNARY.items()},
+    **{name: rule(Kind.BINARY, function=function) for name, function in _BINARY.items()},
+    **{name: _reduce(function) for name, function in _REDUCE.items()},
+    **dict.fromkeys(_SAME, rule(Kind.IDENTITY, 0)),
+    **dict.fromkeys(_SAME_SHAPE, rule(Kind.IDENTITY, 0, exact=False)),
+    **dict.fromkeys(_AS_STATED, rule(Kind.POSTPROCESS)),
+    **dict.fromkeys(_VARIABLES, rule(Kind.VARIABLE)),
+    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), _call),
+    **dict.fromkeys(("While", "StatelessWhile"), _while),
+    **dict.fromkeys(("If", "StatelessIf"), _if),
+    **dict.fromkeys(("Switch", "RefSwitch"), _switch),
+    **dict.fromkeys(("Merge", "RefMerge"), _merge),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
+    **dict.fromkeys(("_FusedConv2D", "_FusedDepthwiseConv2dNative"), _fused(Kind.CONV)),
+    **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
+    **dict.fromkeys(("Select", "SelectV2"), rule(Kind.WHERE)),
+    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), rule(Kind.PAD, 0, 1, order="pairs")),
+    **dict.fromkeys(("TopKV2", "TopK"), rule(Kind.TOP_K, outputs=2)),
+    **dict.fromkeys(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3"), _matmul("adj_x", "adj_y")),
+    **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"),
+                    rule(Kind.RESIZE, 0, -1, -1, 1, layout="channels_last")),
+    **dict.fromkeys(("Conv2DBackpropInput", "Conv2DBackpropInputV2", "Conv3DBackpropInputV2",
+                     "Conv3DBackpropInput"), _conv_transpose),
+    "AvgPool": _pool("average"),
+    "AvgPool3D": _pool("average"),
+    "BatchNormWithGlobalNormalization": rule(Kind.NORMALISE, function="batch"),
+    "BatchToSpaceND": rule(Kind.BATCH_TO_SPACE),
+    "BiasAdd": _bias_add,
+    "BlockLSTM": _block_lstm(True),
+    "BlockLSTMV2": _block_lstm(True),
+    "BroadcastArgs": rule(Kind.BROADCAST_SHAPE),
+    "BroadcastTo": rule(Kind.BROADCAST_TO),
+    "Cast": _cast,
+    "Concat": _concat(True),
+    "ConcatV2": _concat(False),
+    "Conv2D": _conv("*IO"),
+    "Conv3D": _conv("*IO"),
+    "Cumsum": rule(Kind.CUMULATIVE),
+    "Cumprod": rule(Kind.CUMULATIVE),
+    "DepthToSpace": _space_depth(Kind.DEPTH_TO_SPACE),
+    "DepthwiseConv2dNative": _conv("*GO"),
+    "DepthwiseConv2dNativeBackpropInput": _depthwise_transpose,
+    "Einsum": rule(Kind.EINSUM, equation=lambda node: node.text("equation")),
+    "ExpandDims": rule(Kind.EXPAND_DIMS),
+    "Fill": _fill,
+    "Gather": _resource_gather,
+    "GatherNd": rule(Kind.GATHER_ND),
+    "GatherV2": _gather,
+    "IdentityN": lambda builder, node, inputs: make(
+        builder, node, Kind.IDENTITY, inputs, len(inputs)
+    ),
+    "L2Loss": rule(Kind.REDUCE, function="l2", keep_dims=False),
+    "LRN": rule(Kind.NORMALISE, function="local_response"),
+    "LSTMBlockCell": _block_lstm(False),
+    "LogSoftmax": rule(Kind.SOFTMAX, axis=-1, log=True),
+    "MatMul": _matmul("transpose_a", "transpose_b"),
+    "MaxPool": _pool("max"),
+    "MaxPool3D": _pool("max"),
+    "MaxPoolWithArgmax": _pool("max", 2),
+    "OneHot": _one_hot,
+    "Pack": rule(Kind.STACK, axis=lambda node: node.integer("axis")),
+    "ParallelConcat": rule(Kind.CONCAT, axis=0),
+    "Range": rule(Kind.RANGE),
+    "Rank": rule(Kind.RANK),
+    "Reshape": rule(Kind.RESHAPE),
+    "ResourceGather": _resource_gather,
+    "ScatterNd": rule(Kind.SCATTER_ND),
+    "Shape": _shape,
+    "ShapeN": lambda builder, node, inputs: make(
+        builder, node, Kind.POSTPROCESS, inputs, len(inputs)
+    ),
+    "Size": rule(Kind.SIZE),
+    "Slice": rule(Kind.SLICE),
+    "Softmax": rule(Kind.SOFTMAX, axis=-1),
+    "SpaceToBatchND": rule(Kind.SPACE_TO_BATCH),
+    "SpaceToDepth": _space_depth(Kind.SPACE_TO_DEPTH),
+    "Split": _split,
+    "SplitV": _split,
+    "Squeeze": _squeeze,
+    "StridedSlice": _strided_slice,
+    "TensorListGetItem": rule(Kind.GATHER, 0, 1, axis=0),
+    "TensorListSetItem": rule(Kind.SCATTER, 0, 1, 2, list=True),
+    "TensorListStack": rule(Kind.IDENTITY, 0),
+    "TensorScatterUpdate": rule(Kind.SCATTER),
+    "Tile": rule(Kind.TILE),
+    "Transpose": rule(Kind.TRANSPOSE),
+    "Unpack": rule(Kind.UNSTACK, outputs=lambda node: node.integer("num", 1),
+                   axis=lambda node: node.integer("axis")),
+    "_FusedMatMul": _fused(Kind.MATMUL),
+}  # fmt: skip
