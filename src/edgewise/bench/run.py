@@ -22,6 +22,7 @@ from edgewise.devices.job import Job, Purpose, Report
 from edgewise.errors import DeviceError, DeviceGone, EdgewiseError, WorkerFailed
 from edgewise.formats.candidates import is_readable, model_files
 from edgewise.records import Context, DeviceState, Energy, Measurement, Target
+from edgewise.runtimes import registry as runtimes
 from edgewise.sandbox import Limits
 
 #: Runtime and delegate in the target of a failure that came before any target was tried.
@@ -296,7 +297,7 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
         return None
     needs_s = {"timed": share_s, "energy": 3 * settings.energy_s}
     limits = Limits(
-        seconds=settings.timeout_s + needs_s.get(each.purpose, 0.0),
+        seconds=settings.timeout_s + needs_s.get(each.purpose, 0.0) + _import_s(case),
         memory_bytes=settings.memory_bytes or case.context.memory_bytes,
     )
     try:
@@ -315,6 +316,11 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
     else:
         _take(case, each, report)
     return None
+
+
+def _import_s(case: _Case) -> float:
+    """What a runtime's import may take, where it is this package's own."""
+    return runtimes.import_s(case.target.runtime) if case.device.offers is None else 0.0
 
 
 def _metered(case: _Case, job: Job, limits: Limits, settings: Settings) -> Report:

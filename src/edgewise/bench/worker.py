@@ -32,6 +32,8 @@ FUNCTION = "edgewise.bench.worker:work"
 #: Warm-up may take this part of the process's time, and no more than so long.
 _WARM_UP_SHARE = 0.25
 _WARM_UP_MOST_S = 10.0
+#: The option of a runtime that takes the file of the weights.
+_WEIGHTS = "weights"
 #: Runs under the runtime's profiler, and how long they may take.
 _PROFILED_RUNS = 50
 _PROFILED_S = 2.0
@@ -107,7 +109,7 @@ def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
         Path(job.path),
         threads=target.threads or 1,
         delegate=target.delegate,
-        options=dict(option.split("=", 1) for option in target.options),
+        options=_options(job),
         profile=folder if job.purpose == "profile" else None,
     )
     session = model.session
@@ -121,6 +123,15 @@ def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
     load_ns = model.load_ns + timing.once(lambda: model.resize(shapes))
     session.feed(values or random_values(session.inputs, session.outputs, shapes, job.seed))
     return session, load_ns, inputs.notes(session.inputs, shapes, given)
+
+
+def _options(job: Job) -> dict[str, str]:
+    """The runtime's options; where it takes the file of the weights, that is one."""
+    options = dict(option.split("=", 1) for option in job.target.options)
+    takes = {option.name for option in registry.by_name(job.target.runtime).OPTIONS}
+    if _WEIGHTS in takes and len(job.files) > 1:
+        options.setdefault(_WEIGHTS, job.files[1])
+    return options
 
 
 def _repeat(job: Job, session: Session) -> dict[str, Any]:

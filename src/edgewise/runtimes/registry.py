@@ -11,7 +11,9 @@ from edgewise.runtimes.contract import Runtime, Session
 __all__ = ["Runtime", "Session", "by_name", "for_format", "names_for", "runtimes"]
 
 #: Modules of this room. Of those that run a format, the first is preferred.
-_OURS = ("litert", "onnxruntime")
+_OURS = (
+    "litert", "onnxruntime", "litert_compiled", "openvino", "ncnn", "mnn", "executorch", "llamacpp"
+)  # fmt: skip
 
 
 def runtimes() -> tuple[Runtime, ...]:
@@ -41,3 +43,9 @@ def for_format(format_name: str) -> Runtime | None:
 def names_for(format_name: str) -> list[str]:
     """Names of all runtimes for a format, the preferred one first."""
     return [each.NAME for each in runtimes() if format_name in each.FORMATS]
+
+
+def import_s(name: str) -> float:
+    """How long a runtime's import may take on a loaded machine, beyond what others take: it is not
+    the model's time. A runtime says it as `IMPORT_S`."""
+    return float(getattr(by_name(name), "IMPORT_S", 0.0))
