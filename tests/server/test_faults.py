@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -81,7 +82,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (folder / "sitecustomize.py").write_text(_MISCHIEF)
     path = family(folder / "family")
     crash = folder / "crash"
-    environment = {"PYTHONPATH": str(folder), "CRASH": str(crash)}
+    path_of_modules = os.pathsep.join([str(folder), *sys.path])
+    environment = {"PYTHONPATH": path_of_modules, "CRASH": str(crash)}
     with serving(path, "--workers", "2", environment=environment) as service:
         yield Running(service, path, crash)
 
@@ -125,15 +127,13 @@ def test_a_clock_that_jumps_disturbs_no_deadline(running: Running) -> None:
     assert all(found.in_time)
 
 
-def test_a_killed_worker_fails_at_most_what_it_was_at(running: Running) -> None:
+def test_a_killed_worker_fails_nothing(running: Running) -> None:
     with others(running) as found:
         victim = running.service.workers()[0]
         os.kill(victim, signal.SIGKILL)
         wait_until(lambda: victim not in running.service.workers())
         wait_until(lambda: len(running.service.workers()) == 2)
-    lost = [status for status in found.statuses if status != 200]
-    assert len(lost) <= 1
-    assert set(lost) <= {500}
+    assert set(found.statuses) == {200}  # what it was at was done by the other
 
 
 def test_a_variant_that_crashes_its_runtime_is_told_and_left_out(running: Running) -> None:

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pool_parts import Pooled, images, png, ran, runnables, values
+from pool_parts import Pooled, Ran, images, png, ran, runnables, values
 
 from edgewise.errors import RuntimeRefused
-from edgewise.protocol.messages import InferenceFailed, Tensor, Unavailable
+from edgewise.protocol.messages import (
+    InferenceFailed,
+    Interrupted,
+    NotBegun,
+    SetAside,
+    Tensor,
+    Unavailable,
+)
 from edgewise.server.pool.quarantine import DEATHS
 
 pytest.importorskip("ai_edge_litert")
@@ -113,11 +122,13 @@ def test_a_variant_that_keeps_killing_workers_is_run_no_more(digits: Path, pictu
                 await pooled.until_back()
                 pooled.stop()
                 doomed = pooled.job(XS, [picture])
-                os.kill(pooled.pid(), signal.SIGKILL)
+                os.kill(pooled.pid(), signal.SIGSEGV)
+                os.kill(pooled.pid(), signal.SIGCONT)
                 assert isinstance(await doomed, InferenceFailed)
-            assert pooled.pool.quarantined == {XS}
+            assert set(pooled.pool.set_aside) == {XS}
             refused = await pooled.job(XS, [picture])
             assert isinstance(refused, InferenceFailed)
+            assert isinstance(refused, SetAside)
             assert f"{DEATHS} workers in a row" in str(refused)
             await pooled.until_back()
             with pytest.raises(RuntimeRefused, match="in a row"):
@@ -138,9 +149,94 @@ def test_an_answer_between_deaths_absolves(digits: Path, picture: Tensor) -> Non
                 ran(await pooled.job(XS, [picture]))
                 pooled.stop()
                 doomed = pooled.job(XS, [picture])
-                os.kill(pooled.pid(), signal.SIGKILL)
+                os.kill(pooled.pid(), signal.SIGSEGV)
+                os.kill(pooled.pid(), signal.SIGCONT)
                 assert isinstance(await doomed, InferenceFailed)
-            assert not pooled.pool.quarantined
+            assert not pooled.pool.set_aside
+
+    go(work())
+
+
+def test_workers_killed_from_outside_hardly_blame_what_they_were_at(
+    digits: Path, picture: Tensor
+) -> None:
+    async def work() -> None:
+        async with Pooled(runnables(digits, "digits-xs")) as pooled:
+            for _ in range(DEATHS + 1):
+                await pooled.until_back()
+                pooled.stop()
+                doomed = pooled.job(XS, [picture])
+                os.kill(pooled.pid(), signal.SIGKILL)
+                assert isinstance(await doomed, Interrupted)
+            assert not pooled.pool.set_aside
+            ran(await pooled.job(XS, [picture]))
+
+    go(work())
+
+
+@pytest.mark.parametrize("content", [b"", b"cut"])
+def test_a_variant_that_does_not_load_is_set_aside_at_once_and_the_others_go_on(
+    digits: Path, picture: Tensor, tmp_path: Path, content: bytes
+) -> None:
+    """Its file is damaged when a worker is replaced."""
+
+    async def work() -> None:
+        for name in ("digits-xs", "digits-s"):
+            shutil.copy(digits / f"{name}.tflite", tmp_path)
+        of = runnables(digits, "digits-xs", "digits-s")
+        mine = [replace(each, file=str(tmp_path / Path(each.file).name)) for each in of]
+        async with Pooled(mine) as pooled:
+            await pooled.pool.preload(0, XS)
+            await pooled.pool.preload(0, S)
+            whole = (tmp_path / "digits-xs.tflite").read_bytes()
+            damaged = tmp_path / "damaged"
+            damaged.write_bytes(content and whole[:1000])
+            damaged.rename(tmp_path / "digits-xs.tflite")
+            os.kill(pooled.pid(), signal.SIGKILL)
+            await pooled.until(lambda: pooled.changes[-1] == (0, None))
+            await pooled.until_back()
+            assert set(pooled.pool.set_aside) == {XS}
+            assert isinstance(await pooled.job(XS, [picture]), SetAside)
+            ran(await pooled.job(S, [picture]))
+            (tmp_path / "digits-xs.tflite").write_bytes(whole)
+            pooled.pool.replace(mine)
+            ran(await pooled.job(XS, [picture]))
+
+    go(work())
+
+
+def test_a_job_for_a_lost_worker_goes_back_once_another_is_there(
+    digits: Path, picture: Tensor
+) -> None:
+    async def work() -> None:
+        async with Pooled(runnables(digits, "digits-xs"), workers=2) as pooled:
+            for worker in range(2):
+                os.kill(pooled.pid(worker), signal.SIGKILL)
+            await pooled.until(lambda: {(0, None), (1, None)} <= set(pooled.changes))
+            jobs = [pooled.job(XS, [picture], worker=worker) for worker in range(2)]
+            told = await asyncio.gather(*jobs)
+            assert {type(each) for each in told} == {Ran, NotBegun}
+
+    go(work())
+
+
+def test_a_job_that_has_not_begun_is_cancelled_one_that_has_is_not(
+    digits: Path, picture: Tensor
+) -> None:
+    async def work() -> None:
+        async with Pooled(runnables(digits, "digits-xs")) as pooled:
+            running = pooled.job(XS, [picture])
+            await asyncio.sleep(0)
+            assert pooled.pool.has_begun(0)
+            pooled.pool.cancel(0)
+            ran(await running)
+            os.kill(pooled.pid(), signal.SIGKILL)
+            await pooled.until(lambda: pooled.changes[-1] == (0, None))
+            waiting = pooled.job(XS, [picture])
+            await asyncio.sleep(0)
+            assert not pooled.pool.has_begun(0)
+            pooled.pool.cancel(0)
+            assert isinstance(await waiting, NotBegun)
 
     go(work())
 
@@ -154,7 +250,7 @@ def test_an_idle_worker_that_dies_blames_nobody(digits: Path, picture: Tensor) -
                 os.kill(before, signal.SIGKILL)
                 await pooled.until(lambda b=before: pooled.pool.pids[0] not in (None, b))
                 await pooled.until_back()
-            assert not pooled.pool.quarantined
+            assert not pooled.pool.set_aside
             assert pooled.changes[-1] == (0, frozenset({XS}))
             ran(await pooled.job(XS, [picture]))
 

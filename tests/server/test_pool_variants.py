@@ -121,3 +121,29 @@ def test_close_ends_the_processes_and_fails_what_runs(digits: Path) -> None:
             assert isinstance(await pooled.job("digits/digits-xs", []), Unavailable)
 
     asyncio.run(work())
+
+
+def test_what_a_worker_does_next_leaves_the_outputs_that_are_not_read_yet(digits: Path) -> None:
+    """Commands queue up at a worker: it may be at the next before its last reply was seen."""
+    from edgewise.server.pool import arena, frames
+    from edgewise.server.pool.worker import _Worker
+
+    (of,) = runnables(digits, "digits-xs")
+    requests, replies = arena.Area.create("requests"), arena.Area.create("replies")
+    worker = _Worker(requests, replies)
+
+    def does(command: frames.Command) -> frames.Reply:
+        return worker.answer(frames.encode(command)[4:])
+
+    name = does(frames.Load(of)).inputs[0].name  # type: ignore[union-attr]
+    heads = arena.write(requests, [[floats(name, 1, 8, 8, 1)]])
+    done = does(frames.Run(of.key, heads, requests.size))
+    assert isinstance(done, frames.Done)
+    before = [arena.read(replies, each, copy=True)[0].values for each in done.outputs]
+    assert len(does(frames.Rehearse(of.key, 3, 5.0, 7)).hot_ms) == 3  # type: ignore[union-attr]
+    assert isinstance(does(frames.Load(of)), frames.Loaded)
+    does(frames.Evict(of.key))
+    after = [arena.read(replies, each, copy=True)[0].values for each in done.outputs]
+    np.testing.assert_array_equal(before, after)
+    requests.close()
+    replies.close()

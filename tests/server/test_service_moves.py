@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from test_service import _ACCURACY, _TIMES_MS, Served, Workers, ran, run
 
-from edgewise.protocol.messages import Down, Refused, Unavailable
+from edgewise.protocol.messages import (
+    Down,
+    InferenceFailed,
+    Interrupted,
+    NotBegun,
+    Refused,
+    SetAside,
+    Unavailable,
+)
 from edgewise.records import Profile
 from edgewise.selection.engine.queueing import parse
 from edgewise.selection.engine.scheduling import FamilyPlan, Scheduler
@@ -109,5 +118,118 @@ def test_an_endpoint_that_is_too_busy_has_not_gone(tmp_path: Path) -> None:
         await asyncio.sleep(0.01)
         served.far.held.pop()[1](ran(20.0))
         assert (await second).variant == "large"
+
+    run(work)
+
+
+def test_what_its_worker_died_at_is_tried_once_more(tmp_path: Path) -> None:
+    async def work() -> None:
+        served = Served(tmp_path)
+        served.workers.held = []
+        asked = asyncio.ensure_future(served.ask(5000.0))
+        await asyncio.sleep(0)
+        served.workers.held.pop()[1](Interrupted("'f/large': killed"))
+        key, done = served.workers.held.pop()
+        done(ran(_TIMES_MS[key.split("/")[1]]))
+        assert (await asked).outputs
+        asked = asyncio.ensure_future(served.ask(5000.0))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            served.workers.held.pop()[1](Interrupted("'f/large': killed"))
+        with pytest.raises(InferenceFailed, match="killed"):
+            await asked
+        assert not served.workers.held
+        assert served.service.running == 0
+
+    run(work)
+
+
+def test_what_cannot_be_in_time_any_more_is_not_tried_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        served = Served(tmp_path)
+        served.workers.held = []
+        asked = asyncio.ensure_future(served.ask(50.0))
+        await asyncio.sleep(0.06)
+        served.workers.held.pop()[1](Interrupted("'f/large': killed"))
+        with pytest.raises(InferenceFailed, match="killed"):
+            await asked
+        assert not served.workers.held
+
+    run(work)
+
+
+class Restarting(Pools):
+    """Workers of this machine of which none has begun, and variants that are set aside."""
+
+    is_short = True
+    set_aside: Any = MappingProxyType({})
+    cancelled = 0
+
+    def has_begun(self, pool: str, worker: int) -> bool:
+        return False
+
+    def cancel(self, pool: str, worker: int) -> None:
+        self.cancelled += 1
+
+
+def _restarting(folder: Path) -> tuple[Served, Restarting]:
+    served = Served(folder)
+    served.workers.held = []
+    pools = Restarting({LOCAL: served.workers}, served.service.pools.pool_of)  # type: ignore[dict-item]
+    pools.set_up(LOCAL, 0, True)
+    served.service.pools = pools
+    return served, pools
+
+
+def test_nobody_waits_beyond_the_deadline_for_a_worker_that_is_not_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        served, pools = _restarting(tmp_path)
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Refused, match="time has run out"):
+            await asyncio.wait_for(served.ask(60.0), 5)
+        assert asyncio.get_running_loop().time() - began < 1.0
+        assert len(served.workers.held) == pools.cancelled == 1
+        served.workers.held.pop()[1](NotBegun("nobody waits for it"))
+        await asyncio.sleep(0)
+        assert served.service.running == 0
+
+    run(work)
+
+
+def test_what_was_not_begun_goes_elsewhere_any_number_of_times(tmp_path: Path) -> None:
+    async def work() -> None:
+        served, _ = _restarting(tmp_path)
+        asked = asyncio.ensure_future(served.ask(5000.0))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            served.workers.held.pop()[1](NotBegun("another worker is there sooner"))
+        served.workers.held.pop()[1](ran(20.0))
+        assert (await asked).outputs
+
+    run(work)
+
+
+def test_a_variant_that_is_set_aside_is_left_out_of_the_choice(tmp_path: Path) -> None:
+    async def work() -> None:
+        served, pools = _restarting(tmp_path)
+        large = next(key for key in served.catalogue.variants if "large" in key)
+        asked = asyncio.ensure_future(served.ask(5000.0))
+        await asyncio.sleep(0)
+        key, done = served.workers.held.pop()
+        assert key == large
+        pools.set_aside = {large: "'f/large' is not run any more: it does not load"}
+        done(SetAside("'f/large' does not load"))
+        later = asyncio.ensure_future(served.ask(5000.0))
+        await asyncio.sleep(0)
+        for _ in range(2):
+            key, done = served.workers.held.pop()
+            assert key != large
+            done(ran(2.0))
+            await asyncio.sleep(0)
+        assert {each.variant for each in await asyncio.gather(asked, later)} == {"small"}
+        with pytest.raises(SetAside, match="does not load"):
+            await served.ask(5000.0, model="large")
+        assert served.service.model_ready("f")
+        assert not served.service.model_ready("large")
 
     run(work)

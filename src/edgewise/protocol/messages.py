@@ -94,7 +94,8 @@ class InferResult(_Message, frozen=True, gc=False):
     it has none; `basis` says whose word on the network it rests on. `queue_ms` is from arrival to
     the start of work. `cold_ms` is the load that this request had to wait for, 0 where resident.
     `policy` is the policy's name with the reason in words. `in_time`: whether the result was ready
-    within the budget, None without one.
+    within the budget, None without one. `content` is the SHA-256 of the file that gave it, empty
+    where that is not known.
     """
 
     model: str
@@ -114,6 +115,7 @@ class InferResult(_Message, frozen=True, gc=False):
     probability: float
     in_time: bool | None
     id: str = ""
+    content: str = ""
 
     def parameters(self) -> dict[str, str | float | bool]:
         """The response's parameters, as both protocols send them."""
@@ -127,6 +129,8 @@ class InferResult(_Message, frozen=True, gc=False):
             "cold_ms": _to_us(self.cold_ms),
             "policy": self.policy,
         }
+        if self.content:
+            given["variant_sha256"] = self.content
         if self.accuracy is not None:
             given["accuracy"] = self.accuracy
         if self.budget_ms is not None:
@@ -202,6 +206,10 @@ class Down(Unavailable):
     """Where it would have run does not answer as a whole: not this request's fault."""
 
 
+class NotBegun(Down):
+    """Its worker went away before it began: it may go elsewhere, as if it had just come."""
+
+
 class Silent(Down):
     """It did not say anything within the time that it had."""
 
@@ -210,3 +218,11 @@ class InferenceFailed(ServingError):
     """The runtime refused or crashed on this input; the message is its own, shortened."""
 
     status, code = 500, "INTERNAL"
+
+
+class Interrupted(InferenceFailed):
+    """The worker process ended while it was at it."""
+
+
+class SetAside(InferenceFailed):
+    """The variant does not load, or ended worker after worker: it is not run any more."""

@@ -27,7 +27,8 @@ _REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One variant as it is served. `key` is unique over all families, `pool` is where it runs."""
+    """One variant as it is served. `key` is unique over all families, `pool` is where it runs;
+    `content` is its file's SHA-256, empty where it runs elsewhere."""
 
     key: str
     name: str
@@ -37,6 +38,7 @@ class Served:
     platform: str
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
+    content: str = ""
 
     def takes(self, inputs: Sequence[Tensor]) -> bool:
         """Whether tensors fit its inputs; names count only where there are several."""

@@ -219,6 +219,7 @@ class _Server:
             queue_length=service.scheduler.queue_length,
             wait_ms=service.scheduler.wait_ms(now_ms()),
             workers_busy=service.running,
+            set_aside=self._deployment.set_aside(),
         )
 
     def _profiles(self) -> list[ProfileNow]:

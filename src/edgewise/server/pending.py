@@ -277,4 +277,5 @@ def result_of(
         probability=work.probability,
         in_time=None if budget.budget_ms is None else at_ms <= budget.due_ms,
         id=request.id,
+        content=served.content,
     )

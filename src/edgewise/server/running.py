@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from edgewise.errors import EdgewiseError
-from edgewise.protocol.messages import Tensor
+from edgewise.protocol.messages import SetAside, Tensor
 from edgewise.records import Port
 from edgewise.selection.engine.scheduling import Assignment, Scheduler
 from edgewise.server.calibration import Calibration
-from edgewise.server.catalogue import LOCAL, ServedFamily
+from edgewise.server.catalogue import LOCAL, Served, ServedFamily
 from edgewise.server.pending import now_ms
 from edgewise.server.pool.outcomes import Ran
 from edgewise.server.pool.pool import Pool
 
+_NONE: Mapping[str, str] = {}
 #: Told when a worker of a pool comes (True) or goes.
 Up = Callable[[int, bool], None]
 
@@ -99,13 +100,47 @@ class Pools:
         """Workers of a pool that are up."""
         return len(self._up.get(pool, ()))
 
+    @property
+    def is_short(self) -> bool:
+        """Whether a worker of this machine is being replaced, or may have to wait for memory."""
+        local = self.local
+        return isinstance(local, Pool) and (local.is_bounded or self.alive(LOCAL) < local.size)
+
+    def has_begun(self, pool: str, worker: int) -> bool:
+        """Whether a worker is at its job, rather than being replaced or without room for it."""
+        found = self.by_name[pool]
+        return not isinstance(found, Pool) or found.has_begun(worker)
+
+    @property
+    def set_aside(self) -> Mapping[str, str]:
+        """Variants by key that are not run any more, and why."""
+        return self.local.set_aside if isinstance(self.local, Pool) else _NONE
+
+    def runnable(
+        self, family: ServedFamily, pinned: Served | None, fitting: frozenset[str] | None
+    ) -> frozenset[str] | None:
+        """Those of the fitting variants (None: all) that are still run; None: all.
+
+        Raises:
+            SetAside: the pinned one, or all that fit, are not.
+        """
+        if not (aside := self.set_aside):
+            return fitting
+        wanted = [pinned] if pinned else list(family.variants.values())
+        named = [each for each in wanted if fitting is None or each.variant.name in fitting]
+        left = frozenset(each.variant.name for each in named if each.key not in aside)
+        if not left:
+            why = next(aside[each.key] for each in named if each.key in aside)
+            raise SetAside(why, hint="reload the family to try again")
+        return fitting if pinned or len(left) == len(named) else left
+
     def ready(self) -> bool:
         """Whether any pool has a worker that is up."""
         return any(self.alive(name) for name in self.by_name)
 
     def can_run(self, key: str) -> bool:
-        """Whether the pool of a variant has a worker that is up."""
-        return self.alive(self.pool_of[key]) > 0
+        """Whether the pool of a variant has a worker that is up, and it is run at all."""
+        return key not in self.set_aside and self.alive(self.pool_of[key]) > 0
 
     def run(
         self,

@@ -21,8 +21,11 @@ from edgewise.protocol.messages import (
     InferenceFailed,
     InferRequest,
     InferResult,
+    Interrupted,
+    NotBegun,
     Refused,
     ServingError,
+    SetAside,
     Tensor,
     Unavailable,
 )
@@ -48,6 +51,9 @@ from edgewise.server.sweep import Sweep
 
 #: Answered requests whose inputs are kept for a probe on the same input.
 _KEPT = 16
+
+#: When it may be worth trying again after a worker was not back in time.
+_AGAIN_MS = 1000.0
 
 _Answer = tuple[Pending, InferResult]
 
@@ -154,7 +160,8 @@ class Service:
         try:
             family, pinned = self.catalogue.find(request.model)
             family_name = family.family.name
-            variants = eligible(family, pinned, request)
+            fitting = eligible(family, pinned, request)
+            variants = self.pools.runnable(family, pinned, fitting)
             budget = resolve(request.stated, self.sla_ms)
             self.teller.arrived(request, family_name, arrived_ms)
             ticket = Ticket(
@@ -177,7 +184,7 @@ class Service:
         self._pending[ticket.id] = pending
         self._idle.clear()
         self._pump(arrived_ms)
-        if self.scheduler.queue_length:
+        if self.scheduler.queue_length or self.pools.is_short:
             self._sweeper.at(ticket.due_ms, arrived_ms)
         return pending
 
@@ -187,8 +194,8 @@ class Service:
             return
         queued = self.scheduler.cancel(pending.ticket.id, at_ms := now_ms())
         work = self._at_work.get(pending.ticket.id)
-        if work is not None and not any(ticket.id in self._pending for ticket in work.tickets):
-            self.pools.cancel(work.pool, work.worker)
+        if work is not None:
+            self._leave(work)
         self.teller.cancelled(pending, not queued, at_ms)
         self._settle()
 
@@ -205,13 +212,31 @@ class Service:
                     self._start(action)
 
     def _sweep(self) -> float:
-        """Refuse whose time has run out; when the next one's does."""
+        """Refuse whose time has run out before its work began; when the next one's does."""
         at_ms = now_ms()
         self._pump(at_ms)
-        if not self.scheduler.queue_length:
+        if not (self.scheduler.queue_length or self.pools.is_short):
             return math.inf
+        for ticket_id, work in list(self._at_work.items()):
+            pending = self._pending.get(ticket_id)
+            if pending is None or pending.ticket.due_ms > at_ms:
+                continue
+            if not self.pools.has_begun(work.pool, work.worker):
+                self._shed(Shed(pending.ticket, "expired", _AGAIN_MS), at_ms)
+                self._leave(work)
         dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
         return min((due for due in dues_ms if due > at_ms), default=math.inf)
+
+    def watch(self) -> None:
+        """A worker was lost: look after whoever waits for it."""
+        at_ms = now_ms()
+        dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
+        self._sweeper.at(min(dues_ms, default=math.inf), at_ms)
+
+    def _leave(self, work: Assignment) -> None:
+        """Have its worker not begin it, if nobody waits for it any more."""
+        if not any(ticket.id in self._pending for ticket in work.tickets):
+            self.pools.cancel(work.pool, work.worker)
 
     def _shed(self, shed: Shed, at_ms: float) -> None:
         pending = self._pending.pop(shed.ticket.id, None)
@@ -345,16 +370,47 @@ class Service:
         pending = self._pending.pop(ticket.id, None)
         if work.probe or pending is None or pending.caller.done():
             return
-        if isinstance(error, Down) and not pending.moved and self.pools.ready():
-            # It may still be in time elsewhere, and an inference can be done twice.
-            pending.moved, self._pending[ticket.id] = True, pending
-            self._again(pending, at_ms)
-            return
         told = error if isinstance(error, ServingError) else InferenceFailed(
             f"'{served.name}' could not run: {error.message}", hint=error.hint
         )  # fmt: skip
+        if self._may_move(pending, told):
+            rest = self._move(pending, told, at_ms)
+            if rest is None:
+                return
+            told = rest
         pending.caller.set_exception(told)
         self.teller.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
+
+    def _may_move(self, pending: Pending, why: ServingError) -> bool:
+        """Whether a request may be tried elsewhere: any number of times where it was not begun,
+        else once, since an inference can be done twice, but what ends workers should not go on."""
+        if isinstance(why, NotBegun):
+            return True
+        if isinstance(why, SetAside):
+            return pending.pinned is None
+        if pending.moved or not isinstance(why, (Down, Interrupted)):
+            return False
+        pending.moved = True
+        return isinstance(why, Interrupted) or self.pools.ready()
+
+    def _move(self, pending: Pending, why: ServingError, at_ms: float) -> ServingError | None:
+        """Queue a request once more, if it can still be in time; else what to tell its caller."""
+        ticket = pending.ticket
+        try:
+            fitting = eligible(pending.family, pending.pinned, pending.request)
+            ticket.eligible = self.pools.runnable(pending.family, pending.pinned, fitting)
+        except ServingError as error:
+            return error
+        verdict = self.scheduler.arrive(ticket, at_ms)
+        if isinstance(verdict, Shed) and not isinstance(why, Down):
+            return why
+        self._pending[ticket.id] = pending
+        if isinstance(verdict, Shed):
+            self._shed(verdict, at_ms)
+        else:
+            pending.plan = verdict
+            self._sweeper.at(ticket.due_ms, at_ms)
+        return None
 
     def _refusal(
         self,
@@ -420,7 +476,8 @@ class Service:
         """A queued request under the new families; its model may be gone."""
         try:
             pending.family, pending.pinned = self.catalogue.find(pending.request.model)
-            pending.ticket.eligible = eligible(pending.family, pending.pinned, pending.request)
+            fitting = eligible(pending.family, pending.pinned, pending.request)
+            pending.ticket.eligible = self.pools.runnable(pending.family, pending.pinned, fitting)
         except ServingError as error:
             del self._pending[pending.ticket.id]
             pending.caller.set_exception(error)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgewise.errors import InputError
@@ -21,6 +20,7 @@ from edgewise.server.pool.pool import Pool
 from edgewise.server.running import AnyPool, Pools, Up
 from edgewise.server.service import Service
 from edgewise.server.settings import Settings
+from edgewise.server.snapshots import Snapshots
 from edgewise.server.warming import warm_up
 
 #: Makes a pool for the variants of the given keys, told of workers that come and go.
@@ -28,8 +28,8 @@ Cluster = Callable[
     [Mapping[str, Runnable], Callable[[str, int, bool], None]], Mapping[str, AnyPool]
 ]
 
-#: Workers that die in such a row are not waited for.
-_LATELY_MS = 5000.0
+
+_KEY_DIGITS = 12
 
 
 @dataclass
@@ -38,7 +38,6 @@ class _Read:
 
     catalogue: Catalogue
     runnables: dict[str, Runnable] = field(default_factory=dict)
-    marks: dict[str, str] = field(default_factory=dict)
 
 
 class Deployment:
@@ -55,13 +54,15 @@ class Deployment:
         self.settings = settings
         self._paths = list(paths)
         self._cluster = cluster
+        self._snapshots = Snapshots()
+        #: Family and variant by key, of all that were ever read.
+        self._names: dict[str, tuple[str, str]] = {}
         self._policy = queueing.parse(settings.policy)
         self._read: _Read
         self.pools: Pools
         self._start_profiles: dict[str, ProfileTable] = {}
         self._resident: dict[int, frozenset[str]] = {}
         self._awaited: int | None = None
-        self._last_lost_ms = -math.inf
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -121,6 +122,7 @@ class Deployment:
             if isinstance(pool, Pool):
                 pool.replace(list(new.runnables.values()))
             self.pools.pool_of = _pool_of(new.catalogue, None)
+            self._snapshots.keep({each.file for each in new.runnables.values()})
 
         await self.service.exchange(new.catalogue, scheduler, switch)
         self._read, self._start_profiles = new, profiles
@@ -138,6 +140,16 @@ class Deployment:
     async def close(self) -> None:
         """End all workers."""
         await self.pools.close()
+        self._snapshots.close()
+
+    def set_aside(self) -> dict[tuple[str, str], str]:
+        """Families and variants that are not run any more, and why."""
+        aside = self.pools.set_aside
+        return {self._names[key]: why for key, why in aside.items() if key in self._served}
+
+    @property
+    def _served(self) -> Mapping[str, Served]:
+        return self.service.catalogue.variants
 
     def announce(self) -> None:
         """Tell listeners that came after the start who is up and what is resident."""
@@ -155,13 +167,32 @@ class Deployment:
     # -- parts -------------------------------------------------------------------------------------
 
     def _reading(self) -> _Read:
-        found = _Read(catalogue.load(self._paths))
-        for key, served in found.catalogue.variants.items():
-            if served.variant.endpoint is None:
-                family = found.catalogue.families[served.family]
-                found.runnables[key] = _runnable(family, served, self.settings.threads)
-                found.marks[key] = _mark(found.runnables[key])
-        return found
+        families = []
+        runnables = {}
+        for family in catalogue.load(self._paths).families.values():
+            variants = {}
+            for name, served in family.variants.items():
+                if served.variant.endpoint is None:
+                    runnable, served = self._identified(family, served)
+                    runnables[served.key] = runnable
+                variants[name] = served
+                self._names[served.key] = served.family, name
+            families.append(replace(family, variants=variants))
+        return _Read(Catalogue(families), runnables)
+
+    def _identified(self, family: ServedFamily, served: Served) -> tuple[Runnable, Served]:
+        """A variant of this machine under a key that no other content, and no other way to run it,
+        has: while one takes another's place, none is taken for the other."""
+        runnable = _runnable(family, served, self.settings.threads)
+        if self._cluster is not None:  # whose machines do not see a copy
+            return runnable, served
+        copy, content = self._snapshots.take(Path(runnable.file))
+        how = repr((content, replace(runnable, file="")))
+        key = f"{served.key}@{hashlib.sha256(how.encode()).hexdigest()[:_KEY_DIGITS]}"
+        return (
+            replace(runnable, key=key, file=str(copy)),
+            replace(served, key=key, content=content),
+        )
 
     def _make_pools(self, read: _Read) -> dict[str, AnyPool]:
         made: dict[str, AnyPool] = {}
@@ -260,7 +291,9 @@ class Deployment:
             before = old.catalogue.families.get(name)
             if before is None or set(before.variants) != set(family.variants):
                 continue
-            if all(old.marks.get(v.key) == new.marks.get(v.key) for v in family.variants.values()):
+            if {v.key for v in family.variants.values()} == {
+                v.key for v in before.variants.values()
+            }:
                 same[name] = self.service.scheduler.profiles(name)
         return same
 
@@ -273,7 +306,11 @@ class Deployment:
                 if not self.pools.is_up(name, worker):
                     self.service.scheduler.worker_lost(name, worker, now_ms())
         for worker, resident in self._resident.items():
-            self.service.scheduler.resident(LOCAL, worker, set(resident))
+            self.service.scheduler.resident(LOCAL, worker, self._current(resident))
+
+    def _current(self, keys: Iterable[str]) -> set[str]:
+        """What of it is served, as `family/variant`."""
+        return {"/".join(self._names[key]) for key in keys if key in self._served}
 
     def _on_change(self, worker: int, resident: frozenset[str] | None) -> None:
         """The local pool: what a worker holds now, None when it is lost."""
@@ -281,8 +318,18 @@ class Deployment:
         if resident is not None:
             self._resident[worker] = resident
         self._on_up(LOCAL, worker, resident is not None)
+        local = self.pools.local
+        if (
+            worker == self._awaited
+            and isinstance(local, Pool)
+            and not local.restarts_at_once(worker)
+        ):
+            # It did not come to be ready: it is not there soon.
+            self._awaited = None
+            self.service.scheduler.worker_lost(LOCAL, worker, now_ms())
+            self.service.move(LOCAL)
         if resident is not None and hasattr(self, "service"):
-            self.service.scheduler.resident(LOCAL, worker, set(resident))
+            self.service.scheduler.resident(LOCAL, worker, self._current(resident))
             self.service.pump()
         self._tell_residents(worker, before, resident or frozenset())
 
@@ -293,12 +340,12 @@ class Deployment:
         size_of = pool.resident_bytes if isinstance(pool, Pool) else lambda _: 0
         cold_of = pool.cold_ms if isinstance(pool, Pool) else lambda _: 0.0
         for key in sorted(after - before):
-            family, variant = key.split("/", 1)
+            family, variant = self._names[key]
             self.service.teller.tell(
                 events.Loaded(family, variant, worker, size_of(key), cold_of(key), now_ms())
             )
         for key in sorted(before - after):
-            family, variant = key.split("/", 1)
+            family, variant = self._names[key]
             self.service.teller.tell(
                 events.Evicted(family, variant, worker, size_of(key), now_ms())
             )
@@ -325,20 +372,22 @@ class Deployment:
             lost = self.pools.by_name[pool]
             cause = lost.causes[worker] if isinstance(lost, Pool) else "does not answer"
             self.service.teller.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
+            self.service.watch()
             # Worker processes are back at once; nobody knows when an endpoint (a URL) is.
             if "://" in pool and not self.pools.alive(pool):
                 self.service.move(pool)
 
     def _awaits(self, pool: str, worker: int) -> bool:
-        """Whether a lost worker process was the last, and none was lost so lately: then requests
-        go on being queued for its replacement, which is there before most deadlines."""
-        if pool != LOCAL or self._cluster is not None or self.pools.alive(LOCAL):
-            return False
-        before_ms, self._last_lost_ms = self._last_lost_ms, now_ms()
-        if self._last_lost_ms - before_ms < _LATELY_MS:
+        """Whether a lost worker process was the last, and is being replaced: then requests go on
+        being queued for its replacement, which is there before most deadlines."""
+        if pool != LOCAL or self.pools.alive(LOCAL) or not self._restarts_at_once(worker):
             return False
         self._awaited = worker
         return True
+
+    def _restarts_at_once(self, worker: int) -> bool:
+        local = self.pools.local
+        return isinstance(local, Pool) and local.restarts_at_once(worker)
 
 
 def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:
@@ -352,13 +401,6 @@ def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:
         input_kind=family.family.input.kind,
         labels=len(family.family.label_names),
     )
-
-
-def _mark(runnable: Runnable) -> str:
-    """Changes when the file or how it is run does."""
-    digest = hashlib.sha256(Path(runnable.file).read_bytes())
-    digest.update(repr((runnable.preprocess, runnable.runtime, runnable.labels)).encode())
-    return digest.hexdigest()
 
 
 def _endpoints(of: Catalogue) -> dict[str, list[Served]]:

@@ -7,7 +7,7 @@ that change them, and one description of what must be asked of the service inste
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -26,11 +26,13 @@ _RARE = frozenset({Loaded, Evicted, WorkerBack, WorkerLost, Reloaded, Draining})
 
 
 class Live(NamedTuple):
-    """What no event tells: requests queued, unfinished work per worker in ms, workers at work."""
+    """What no event tells: requests queued, unfinished work per worker in ms, workers at work, and
+    by family and variant why one is not run any more."""
 
     queue_length: int
     wait_ms: float
     workers_busy: int
+    set_aside: Mapping[tuple[str, str], str] = {}
 
 
 class ProfileNow(NamedTuple):

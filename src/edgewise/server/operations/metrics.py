@@ -114,6 +114,15 @@ class Metrics:
                 (),
                 [((), budget)],
             )
+        yield _gauge(
+            "edgewise_variant_set_aside",
+            "1 where a variant does not load or ended worker after worker, and is run no more.",
+            ("family", "variant"),
+            (
+                ((p.family, p.variant), float((p.family, p.variant) in live.set_aside))
+                for p in self._sources.profiles()
+            ),
+        )
         resident = inventory.resident_bytes()
         yield _gauge(
             "edgewise_resident_bytes",

@@ -11,15 +11,16 @@ from edgewise.errors import WorkerFailed
 from edgewise.server.pool import frames
 from edgewise.server.pool.connection import Answered
 from edgewise.server.pool.frames import Command, Reply
-from edgewise.server.pool.process import WorkerProcess
+from edgewise.server.pool.process import FROM_OUTSIDE, WorkerProcess
 
 _log = logging.getLogger(__name__)
 #: What a worker may take for its imports, on a machine that is short of everything.
 START_S = 120.0
-#: A worker that lived so long is replaced at once; else after a pause that doubles.
-_HEALTHY_S = 5.0
+#: A worker that was ready is replaced at once. One that does not come to that is started again
+#: after a pause, which doubles where nobody from outside killed it.
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
+_UNLIKELY = 3
 
 
 class Crew:
@@ -41,8 +42,7 @@ class Crew:
         self._lost = lost
         self._processes: list[WorkerProcess | None] = [None] * size
         self._all: set[WorkerProcess] = set()
-        self._ready_s: list[float | None] = [None] * size
-        self._deaths = [0] * size
+        self._failed_starts = [0] * size
         self._starting: dict[int, asyncio.Future[None]] = {}
         self._closed = False
 
@@ -111,12 +111,12 @@ class Crew:
         def lost(cause: str, about: str | None) -> None:
             assert process is not None
             self._all.discard(process)
-            self._bereaved(worker, cause, about)
+            self._ended(worker, cause, about)
 
         try:
             process = WorkerProcess(lost)
         except OSError as error:
-            self._bereaved(worker, f"cannot be started: {error}", None)
+            self._ended(worker, f"cannot be started: {error}", None)
             return
         self._all.add(process)
         self._processes[worker] = process
@@ -128,13 +128,18 @@ class Crew:
         if isinstance(reply, frames.Failed):
             process.end(f"could not start: {reply.message.strip().splitlines()[-1]}")
         elif not isinstance(reply, WorkerFailed):
-            self._ready_s[worker] = asyncio.get_running_loop().time()
+            self._failed_starts[worker] = -1
             if (future := self._starting.get(worker)) and not future.done():
                 future.set_result(None)
             self._up(worker)
 
-    def _bereaved(self, worker: int, cause: str, about: str | None) -> None:
-        """A process died: tell, and start another one, the later the more often that happened."""
+    def restarts_at_once(self, worker: int) -> bool:
+        """Whether a lost worker is likely to be back within a second or two: starts have not failed
+        in a row."""
+        return self._failed_starts[worker] < _UNLIKELY
+
+    def _ended(self, worker: int, cause: str, about: str | None) -> None:
+        """A process ended: tell, and start another one, after a pause where starts fail."""
         loop = asyncio.get_running_loop()
         self._processes[worker] = None
         if self._closed:
@@ -142,10 +147,13 @@ class Crew:
         if (future := self._starting.get(worker)) and not future.done():
             future.set_exception(WorkerFailed(cause))
             return
-        ready_s, self._ready_s[worker] = self._ready_s[worker], None
-        healthy = ready_s is not None and loop.time() - ready_s >= _HEALTHY_S
-        self._deaths[worker] = 0 if healthy else self._deaths[worker] + 1
-        pause_s = min(_FIRST_PAUSE_S * 2 ** (self._deaths[worker] - 2), _LONGEST_PAUSE_S)
+        was_ready = self._failed_starts[worker] < 0
+        if was_ready:
+            self._failed_starts[worker] = 0
+        elif FROM_OUTSIDE not in cause:
+            self._failed_starts[worker] += 1
+        doubled = 2 ** min(self._failed_starts[worker], _UNLIKELY * 3)
+        pause_s = 0.0 if was_ready else min(_FIRST_PAUSE_S * doubled, _LONGEST_PAUSE_S)
         _log.warning("worker %d: %s", worker, cause)
         self._lost(worker, cause, about)
-        loop.call_later(pause_s if self._deaths[worker] > 1 else 0.0, self._spawn, worker)
+        loop.call_later(pause_s, self._spawn, worker)

@@ -25,8 +25,9 @@ _LENGTH = struct.Struct("<I")
 class Runnable:
     """One variant, as a worker needs it.
 
-    `key` is unique over everything served ("family/variant"). `delegate` None: the runtime's
-    default. `labels` is how many classes its first output must have, 0: unchecked.
+    `key` is unique over everything served: "family/variant", and behind an @ which content.
+    `delegate` None: the runtime's default. `labels` is how many classes its first output must
+    have, 0: unchecked.
     """
 
     key: str
@@ -37,6 +38,11 @@ class Runnable:
     preprocess: Preprocess
     input_kind: Literal["image", "tensor"]
     labels: int = 0
+
+
+def plain(key: str) -> str:
+    """A key as people read it."""
+    return key.rpartition("@")[0] or key
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -111,9 +117,10 @@ class Evicted(msgspec.Struct, frozen=True, array_like=True, tag="evicted"):
 
 
 class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
-    """A command, or one request of a batch, came to nothing. `defect`: an error of our own."""
+    """A command, or one request of a batch, came to nothing. `load`: the variant that a batch was
+    for does not load. `defect`: an error of our own."""
 
-    kind: Literal["input", "runtime", "memory", "defect"]
+    kind: Literal["input", "runtime", "load", "memory", "defect"]
     message: str
     hint: str | None = None
 

@@ -12,13 +12,13 @@ from edgewise.records import Port
 from edgewise.server.pool import frames, outcomes
 from edgewise.server.pool.admission import Admission, Waiting
 from edgewise.server.pool.crew import Crew
-from edgewise.server.pool.frames import Loaded, Reply, Runnable
+from edgewise.server.pool.frames import Failed, Loaded, Reply, Runnable
 from edgewise.server.pool.quarantine import Quarantine
 from edgewise.server.pool.residency import Evict, Load, Residency
 
 Ports = tuple[tuple[Port, ...], tuple[Port, ...]]
-#: What a load or an eviction may take.
-COMMAND_S = 60.0
+#: What a load, and what an eviction may take.
+COMMAND_S, _EVICT_S = 60.0, 5.0
 #: What a load takes until one was measured.
 _COLD_GUESS_MS = 100.0
 
@@ -58,6 +58,8 @@ class Holdings:
         for key, runnable in list(self._runnables.items()):
             if coming.get(key) != runnable or stamps[key] != self._stamps[key]:
                 self._forget(key)
+        for key in self._quarantine.reasons.keys() & coming.keys():  # somebody knows better
+            self._quarantine.release(key)
         for key in coming.keys() - self._runnables.keys():
             self.residency.expect(key, stamps[key][0], _COLD_GUESS_MS)
         self._runnables, self._stamps = coming, stamps
@@ -96,7 +98,7 @@ class Holdings:
             WorkerFailed: the worker died at it.
             UsageError: it is larger than the memory budget.
         """
-        if reason := self._quarantine.reason(key):
+        if reason := self._quarantine.reasons.get(key):
             raise RuntimeRefused(reason)
         answer: asyncio.Future[Loaded] = asyncio.get_running_loop().create_future()
         settle = partial(_settle, answer, key)
@@ -130,11 +132,20 @@ class Holdings:
             elif isinstance(reply, WorkerFailed):  # whatever the worker had is gone with it
                 self.residency.evicted(worker, key)
             else:
-                self.drop(worker, key)
+                self.refused(worker, key, reply)
             then(reply)
 
         runnable = self._runnables[key]
         self._crew.ask(worker, frames.Load(runnable), answered, about=key, seconds=COMMAND_S)
+
+    def refused(self, worker: int, key: str, reply: Reply | WorkerFailed) -> None:
+        """A load came to nothing: it would again, so the variant is set aside, at once unless it
+        was for want of memory."""
+        if isinstance(reply, Failed) and reply.kind == "memory":
+            self._quarantine.blame(key, reply.message)
+        elif isinstance(reply, Failed):
+            self._quarantine.bar(key, reply.message.strip().splitlines()[-1])
+        self.drop(worker, key)
 
     def _note(self, worker: int, key: str, loaded: Loaded) -> None:
         if key in self._runnables:
@@ -172,7 +183,7 @@ class Holdings:
             then()
 
         command = frames.Evict(evict.key)
-        self._crew.ask(evict.worker, command, answered, seconds=COMMAND_S)
+        self._crew.ask(evict.worker, command, answered, seconds=_EVICT_S)
         self._changed(evict.worker)
 
     async def rehearse(
@@ -209,7 +220,7 @@ class Holdings:
     def restore(self, worker: int, keys: Iterable[str], then: Callable[[], None]) -> None:
         """Load into a fresh worker what its predecessor held, as far as there is room; `then` is
         called when that is done, not at all where the worker dies over it."""
-        barred = self._quarantine.keys
+        barred = self._quarantine.reasons
         wanted = [k for k in keys if k in self._runnables and k not in barred]
         left = [k for k in wanted if self.residency.reserve(worker, k)]
         if not left:
@@ -228,7 +239,8 @@ class Holdings:
         """Load ahead of time what the traffic asks for, on idle workers."""
         if len(self.admission):
             return
-        for action in self.residency.decide(_now_s(), idle, self._running(), self._quarantine.keys):
+        barred = self._quarantine.reasons.keys()
+        for action in self.residency.decide(_now_s(), idle, self._running(), barred):
             match action:
                 case Evict():
                     self._evict(action)

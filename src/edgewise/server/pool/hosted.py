@@ -18,7 +18,7 @@ from edgewise.records import Port
 from edgewise.runtimes import runner, variant
 from edgewise.runtimes.values import random_values
 from edgewise.server.pool import ports
-from edgewise.server.pool.frames import Runnable
+from edgewise.server.pool.frames import Runnable, plain
 
 Array = NDArray[Any]
 Values = dict[str, Array]
@@ -44,6 +44,7 @@ class Hosted:
 
     def __init__(self, runnable: Runnable) -> None:
         self.runnable = runnable
+        self.name = plain(runnable.key)
         self._runner = runner.load(
             runnable.runtime,
             Path(runnable.file),
@@ -63,7 +64,7 @@ class Hosted:
             return None
         if len(self.session.inputs) != 1:
             raise RuntimeRefused(
-                f"'{self.runnable.key}': {len(self.session.inputs)} inputs, an image is one"
+                f"'{self.name}': {len(self.session.inputs)} inputs, an image is one"
             )
         return variant.resolve(self.runnable.preprocess, self.session.inputs[0])
 
@@ -88,21 +89,21 @@ class Hosted:
         before, values = self._prepared
         if tensors is not before:
             values = ports.arrays(
-                self.runnable.key, self.session.inputs, tensors, any_batch=self._resizes_one
+                self.name, self.session.inputs, tensors, any_batch=self._resizes_one
             )
             self._prepared = tensors, values
         return values
 
     def _pixels(self, tensor: Tensor, how: variant.Resolved) -> Array:
         if not tensor.values:
-            raise BadRequest(f"'{self.runnable.key}': the input '{tensor.name}' has no image")
+            raise BadRequest(f"'{self.name}': the input '{tensor.name}' has no image")
         try:
             prepared = [
                 variant.prepare(variant.decode(bytes(each), f"the image {index}"), how)
                 for index, each in enumerate(tensor.values)
             ]
         except InputError as error:
-            raise BadRequest(f"'{self.runnable.key}': {error.message}") from error
+            raise BadRequest(f"'{self.name}': {error.message}") from error
         return prepared[0] if len(prepared) == 1 else np.concatenate(prepared)
 
     # -- running ---------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ class Hosted:
         try:
             return tuple(ports.tensor(name, array) for name, array in results.items())
         except ValueError as error:
-            raise RuntimeRefused(f"'{self.runnable.key}': {error}") from error
+            raise RuntimeRefused(f"'{self.name}': {error}") from error
 
     # -- made-up input ---------------------------------------------------------------------------
 
@@ -219,13 +220,13 @@ class Hosted:
         times = Times()
         (answer,) = self.run([tensors], times)
         if isinstance(answer, EdgewiseError):
-            raise RuntimeRefused(f"'{self.runnable.key}' does not run: {answer.message}")
+            raise RuntimeRefused(f"'{self.name}' does not run: {answer.message}")
         if not answer:
-            raise RuntimeRefused(f"'{self.runnable.key}' has no output")
+            raise RuntimeRefused(f"'{self.name}' has no output")
         classes = math.prod(answer[0].shape[1:])
         if self.runnable.labels and classes != self.runnable.labels:
             raise RuntimeRefused(
-                f"'{self.runnable.key}': its output has {classes} classes, "
+                f"'{self.name}': its output has {classes} classes, "
                 f"the family has {self.runnable.labels} labels"
             )
         return times.inference_ms

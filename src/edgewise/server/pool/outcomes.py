@@ -8,10 +8,17 @@ from collections.abc import Mapping
 import msgspec
 
 from edgewise.errors import EdgewiseError, RuntimeRefused, WorkerFailed
-from edgewise.protocol.messages import BadRequest, InferenceFailed, ServingError, Tensor
+from edgewise.protocol.messages import (
+    BadRequest,
+    InferenceFailed,
+    Interrupted,
+    ServingError,
+    SetAside,
+    Tensor,
+)
 from edgewise.server.pool import arena
 from edgewise.server.pool.arena import Area
-from edgewise.server.pool.frames import Done, Failed, Reply
+from edgewise.server.pool.frames import Done, Failed, Reply, plain
 
 _log = logging.getLogger(__name__)
 
@@ -66,13 +73,15 @@ def job_error(key: str, failure: Reply | WorkerFailed) -> ServingError:
             return BadRequest(message, hint=hint)
         case Failed("runtime", message, hint):
             return InferenceFailed(_about(key, message), hint=hint)
+        case Failed("load", message, hint):
+            return SetAside(_about(key, f"does not load: {_last_line(message)}"), hint=hint)
         case Failed("memory", message):
             return InferenceFailed(_about(key, message))
         case Failed("defect", message):
             _log.error("a defect in the worker process, running %s:\n%s", key, message)
             return InferenceFailed(_about(key, f"a defect of ours: {_last_line(message)}"))
         case WorkerFailed():
-            return InferenceFailed(_about(key, failure.message))
+            return Interrupted(_about(key, failure.message))
         case _:
             return InferenceFailed(_about(key, f"answered with {type(failure).__name__}"))
 
@@ -85,7 +94,7 @@ def load_error(key: str, failure: Reply | WorkerFailed) -> EdgewiseError:
     """
     match failure:
         case Failed("defect", message):
-            raise RuntimeError(f"a worker process failed, loading '{key}':\n{message}")
+            raise RuntimeError(f"a worker process failed, loading '{plain(key)}':\n{message}")
         case Failed(_, message, hint):
             return RuntimeRefused(_about(key, message), hint=hint)
         case WorkerFailed():
@@ -95,7 +104,7 @@ def load_error(key: str, failure: Reply | WorkerFailed) -> EdgewiseError:
 
 
 def _about(key: str, message: str) -> str:
-    return message if f"'{key}'" in message else f"'{key}': {message}"
+    return message if f"'{plain(key)}'" in message else f"'{plain(key)}': {message}"
 
 
 def _last_line(text: str) -> str:

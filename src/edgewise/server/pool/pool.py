@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -18,7 +18,9 @@ from msgspec.structs import replace
 from edgewise.errors import EdgewiseError, WorkerFailed
 from edgewise.protocol.messages import (
     InferenceFailed,
+    NotBegun,
     ServingError,
+    SetAside,
     Tensor,
     TooLarge,
     Unavailable,
@@ -28,9 +30,10 @@ from edgewise.server.calibration import Calibration, calibrate
 from edgewise.server.pool import arena, frames, outcomes
 from edgewise.server.pool.admission import Waiting
 from edgewise.server.pool.crew import Crew
-from edgewise.server.pool.frames import Done, Reply, Runnable
+from edgewise.server.pool.frames import Done, Reply, Runnable, plain
 from edgewise.server.pool.holdings import Holdings, Ports
 from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.process import FROM_OUTSIDE
 from edgewise.server.pool.quarantine import Quarantine
 
 __all__ = ["Calibration", "Pool", "Ran", "Runnable"]
@@ -140,9 +143,30 @@ class Pool:
         return self._holdings.residency.cold_ms(key)
 
     @property
-    def quarantined(self) -> frozenset[str]:
-        """Variants that killed so many workers in a row that they are run no more."""
-        return self._quarantine.keys
+    def set_aside(self) -> Mapping[str, str]:
+        """Variants that killed too many workers in a row, or do not load, and so are not run any
+        more; and why."""
+        return self._quarantine.reasons
+
+    def restarts_at_once(self, worker: int) -> bool:
+        """Whether a lost worker is likely to be back within a second."""
+        return self._crew.restarts_at_once(worker)
+
+    def has_begun(self, worker: int) -> bool:
+        """Whether a worker is at its job, rather than being replaced or without room for it."""
+        job = self._jobs[worker]
+        return job is None or job.begun_s is not None
+
+    def cancel(self, worker: int) -> None:
+        """Nobody waits for a worker's job any more: it is not begun. One that is ends."""
+        self._give_back(worker, NotBegun("nobody waits for it"))
+
+    def _give_back(self, worker: int, why: Unavailable) -> None:
+        """End a worker's job where that has not begun."""
+        job = self._jobs[worker]
+        if job is not None and job.begun_s is None:
+            self._holdings.admission.drop(lambda load: load.owner is job)
+            self._finish(worker, job, why)
 
     # -- jobs ------------------------------------------------------------------------------------
 
@@ -158,7 +182,9 @@ class Pool:
         A worker that is just being replaced takes the job when it is back. `done` gets
 
         - `BadRequest`: the inputs do not fit, `TooLarge`: they do not fit into memory
-        - `InferenceFailed`: the runtime refused or the worker died; or did so too often before
+        - `InferenceFailed`: the runtime refused; `Interrupted`: the worker died
+        - `SetAside`: the variant does not load, or too many workers died at it
+        - `NotBegun`: another worker is there sooner, or nobody waits any more
         - `Unavailable`: no worker or no memory in time; `UnknownModel`: the variant is gone.
 
         Raises:
@@ -183,9 +209,9 @@ class Pool:
         if self._closed:
             return Unavailable("the service shuts down")
         if key not in self._holdings:
-            return UnknownModel(f"the variant '{key}' is not served any more")
-        reason = self._quarantine.reason(key)
-        return InferenceFailed(reason, hint="reload the family to try again") if reason else None
+            return UnknownModel(f"the variant '{plain(key)}' is not served any more")
+        reason = self._quarantine.reasons.get(key)
+        return SetAside(reason, hint="reload the family to try again") if reason else None
 
     def _begin(self, worker: int, job: _Job) -> None:
         job.cold = not self._holdings.residency.is_resident(worker, job.key)
@@ -207,7 +233,7 @@ class Pool:
         except (ValueError, OSError) as error:
             if job.cold:
                 self._holdings.residency.evicted(worker, job.key)
-            refusal = TooLarge(f"'{job.key}': the inputs are too large: {error}")
+            refusal = TooLarge(f"'{plain(job.key)}': the inputs are too large: {error}")
             self._loop.call_soon(self._finish, worker, job, refusal)
             return
         job.inputs = ()
@@ -227,7 +253,9 @@ class Pool:
             outcome = Unavailable("the service shuts down")
         else:
             outcome = outcomes.job_error(job.key, reply)
-            if job.cold and not isinstance(reply, WorkerFailed):
+            if isinstance(outcome, SetAside):
+                self._holdings.refused(worker, job.key, reply)
+            elif job.cold and not isinstance(reply, WorkerFailed):
                 self._holdings.drop(worker, job.key)
         self._finish(worker, job, outcome)
 
@@ -241,7 +269,7 @@ class Pool:
         except ValueError as error:
             if process := self._crew.process(worker):
                 process.end(f"sent rubbish: {error}")
-            return InferenceFailed(f"'{job.key}': the worker process sent rubbish: {error}")
+            return InferenceFailed(f"'{plain(job.key)}': the worker process sent rubbish: {error}")
         if job.cold and isinstance(outcome, Ran) and job.begun_s is not None:
             waited_ms = 1e3 * (job.begun_s - job.since_s)
             return replace(outcome, cold_ms=outcome.cold_ms + waited_ms)
@@ -334,6 +362,8 @@ class Pool:
         self._open.add(worker)
         self._idle_since_s[worker] = self._loop.time()
         self._changed(worker)
+        for other in set(range(self.size)) - self._open:
+            self._give_back(other, NotBegun("another worker is there sooner"))
         job = self._jobs[worker]
         if job is not None and job.begun_s is None and self._refusal(job.key) is None:
             self._begin(worker, job)
@@ -347,12 +377,14 @@ class Pool:
     def _lost(self, worker: int, cause: str, about: str | None) -> None:
         self.causes[worker] = cause
         if about is not None:
-            self._quarantine.blame(about, cause)
+            self._quarantine.blame(about, cause, killed=FROM_OUTSIDE in cause)
         self._held_by_lost.setdefault(worker, []).extend(self._holdings.lost(worker))
         if worker in self._open:
             self._open.discard(worker)
             self._told.pop(worker, None)
-            self._on_change(worker, None)
+        self._on_change(worker, None)
+        if self._open:
+            self._loop.call_soon(self._give_back, worker, NotBegun("its worker was lost"))
         self._holdings.admission.advance()
 
     def _tick(self) -> None:
@@ -360,9 +392,8 @@ class Pool:
         self._crew.end_overdue()
         now_s = self._loop.time()
         for worker, job in enumerate(self._jobs):
-            if job and job.begun_s is None and now_s - job.since_s > self._timeout_s:
-                self._holdings.admission.drop(lambda load, job=job: load.owner is job)  # type: ignore[misc]
-                self._finish(worker, job, Unavailable(f"'{job.key}' could not begin in time"))
+            if job and now_s - job.since_s > self._timeout_s:
+                self._give_back(worker, Unavailable(f"'{plain(job.key)}' could not begin in time"))
         self._tell_demand(now_s)
         idle = self._idle(now_s)
         if not self._calibrating:

@@ -22,6 +22,8 @@ _CHUNK = 1 << 16
 _GRACE_S = 0.2
 _GONE_S = 2.0
 _POLL_S = 0.002
+#: How a death is told that the worker's own work may have nothing to do with.
+FROM_OUTSIDE = "(from outside, or by the system for want of memory)"
 #: Numerical libraries that start threads on import: the runtimes have their own.
 _QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -140,5 +142,5 @@ class WorkerProcess:
 def _ending(status: int | None) -> str:
     words = sandbox.status_words(status)
     if status == -signal.SIGKILL:
-        return f"was {words} (from outside, or by the system for want of memory)"
+        return f"was {words} {FROM_OUTSIDE}"
     return f"was {words}" if status is not None and status < 0 else words

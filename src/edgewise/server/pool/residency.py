@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from edgewise.errors import UsageError
+from edgewise.server.pool.frames import plain
 
 State = Literal["loading", "resident", "leaving"]
 #: A variant takes another's place ahead of time if it is worth this many times as much: each
@@ -172,18 +173,18 @@ class Residency:
     def check(self, key: str) -> None:
         """Raises: UsageError: a variant as measured does not fit into the budget, or not beside
         those that are pinned."""
-        variant = self._known[key]
+        variant, name = self._known[key], plain(key)
         if self._budget is None or not variant.measured:
             return
         hint = "allow more memory, or leave the variant out"
         size, budget = _mb(variant.size_bytes), _mb(self._budget)
         if variant.size_bytes > self._budget:
-            raise UsageError(f"'{key}' takes {size} of memory, the budget is {budget}", hint=hint)
+            raise UsageError(f"'{name}' takes {size} of memory, the budget is {budget}", hint=hint)
         others = self._pinned & self._known.keys() - {key}
         pinned = sum(self._known[each].size_bytes for each in others)
         if variant.size_bytes + pinned > self._budget:
             raise UsageError(
-                f"'{key}' takes {size} of memory, of {budget} pinned variants take {_mb(pinned)}",
+                f"'{name}' takes {size} of memory, of {budget} pinned variants take {_mb(pinned)}",
                 hint=hint,
             )
 

@@ -49,6 +49,8 @@ class _Worker:
     def __init__(self, request: Area, reply: Area) -> None:
         self._request = request
         self._reply = reply
+        #: Where outputs of a rehearsal go: those of the run before it may not have been read yet.
+        self._scratch: Area | None = None
         self._hosted: dict[str, Hosted] = {}
         self._loaded: dict[str, Loaded] = {}
         self._seen: dict[bytes, tuple[Run, list[tuple[Tensor, ...]]]] = {}
@@ -124,7 +126,13 @@ class _Worker:
             before = anonymous_bytes()
             if command.load is None:
                 raise RuntimeError(f"'{command.key}' is not resident")
-            self._hosted[command.key] = Hosted(command.load)
+            try:
+                self._hosted[command.key] = Hosted(command.load)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  as in `answer`
+                failed = _failed(error)
+                return Failed("load", failed.message, failed.hint)
         hosted = self._hosted[command.key]
         hot = perf_counter()
         if requests is None:
@@ -173,14 +181,17 @@ class _Worker:
         tensors = hosted.made_up(command.seed) if hosted is not None else None
         if hosted is None or tensors is None:
             return Rehearsed(())
+        if self._scratch is None:
+            self._scratch = Area.create("edgewise-rehearsal")
         hot_ms: list[float] = []
         end = perf_counter() + command.seconds
         while len(hot_ms) < command.runs and (started := perf_counter()) < end:
             (answer,) = hosted.run([tensors], Times())
             if isinstance(answer, EdgewiseError):
                 raise answer
-            arena.write(self._reply, [answer])
+            arena.write(self._scratch, [answer])
             hot_ms.append(1e3 * (perf_counter() - started))
+        self._scratch.trim()
         return Rehearsed(tuple(hot_ms))
 
 

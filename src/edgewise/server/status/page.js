@@ -177,7 +177,8 @@ function table(family) {
     const look = !isNumber(change) || Math.abs(change) < 10 ? "" : change > 0 ? "slower" : "quicker";
     const bar = make("div", { class: "bar", style: { color: colour.get(variant.name) } },
       make("i", {}, make("b", { style: { width: `${share}%` } })), make("span", {}, variant.answers ? percent(share) : dash));
-    const resident = variant.resident_workers ? `${size(variant.resident_bytes)} in ${variant.resident_workers}` : dash;
+    const loaded = variant.resident_workers ? `${size(variant.resident_bytes)} in ${variant.resident_workers}` : dash;
+    const resident = variant.set_aside ? make("span", { title: variant.set_aside }, "set aside") : loaded;
     return make("tr", { class: variant.answers ? "" : "rest" },
       make("th", { scope: "row" }, make("span", { class: "name" }, make("i", { class: "swatch", style: { color: colour.get(variant.name) } }), variant.name)),
       make("td", { class: "n" }, percent(variant.accuracy)), make("td", { class: "share" }, bar),

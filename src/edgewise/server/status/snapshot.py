@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from edgewise.server.operations.inventory import Inventory, ProfileNow, Sources
+from edgewise.server.operations.inventory import Inventory, Live, ProfileNow, Sources
 from edgewise.server.status.timeline import WINDOW_S, Second, Timeline, Timelines, quantile
 
 
@@ -47,20 +47,22 @@ class Snapshots:
 
     def _make(self, now: int) -> dict[str, Any]:
         seconds = min(max(now - self._started, 1), WINDOW_S)
-        profiles = list(self._sources.profiles())
+        profiles, live = list(self._sources.profiles()), self._sources.live()
         names = dict.fromkeys([*(p.family for p in profiles), *self._timelines.families])
         return {
-            **self._service(now),
+            **self._service(now, live),
             "seconds": seconds,
             "families": [
-                self._family(name, [p for p in profiles if p.family == name], now - seconds, now)
+                self._family(
+                    name, [p for p in profiles if p.family == name], live, now - seconds, now
+                )
                 for name in names
                 if name
             ],
         }
 
-    def _service(self, now: int) -> dict[str, Any]:
-        inventory, live = self._inventory, self._sources.live()
+    def _service(self, now: int, live: Live) -> dict[str, Any]:
+        inventory = self._inventory
         resident = sum(size for size, _ in inventory.resident_bytes().values())
         return {
             "version": inventory.version,
@@ -83,7 +85,7 @@ class Snapshots:
         }
 
     def _family(
-        self, name: str, profiles: Sequence[ProfileNow], first: int, end: int
+        self, name: str, profiles: Sequence[ProfileNow], live: Live, first: int, end: int
     ) -> dict[str, Any]:
         timeline = self._timelines.families.get(name) or Timeline()
         known = {each.second: each for each in timeline.since(first, end)}
@@ -96,7 +98,7 @@ class Snapshots:
             "name": name,
             "window": _window(list(known.values()), choices),
             "series": _series(seconds, self._rows_of(name, seconds, end), sorted(choices)),
-            "variants": self._variants(name, profiles, choices),
+            "variants": self._variants(name, profiles, live.set_aside, choices),
         }
 
     def _rows_of(
@@ -114,7 +116,11 @@ class Snapshots:
         return rows
 
     def _variants(
-        self, family: str, profiles: Sequence[ProfileNow], choices: Counter[str]
+        self,
+        family: str,
+        profiles: Sequence[ProfileNow],
+        aside: Mapping[tuple[str, str], str],
+        choices: Counter[str],
     ) -> list[dict[str, Any]]:
         """The most accurate first, those without a profile last."""
         resident = self._inventory.resident_bytes()
@@ -132,6 +138,7 @@ class Snapshots:
             rows.setdefault(variant, {"name": variant, "accuracy": None})
         for variant, row in rows.items():
             row["answers"] = choices[variant]
+            row["set_aside"] = aside.get((family, variant))
             row["resident_bytes"], row["resident_workers"] = resident.get((family, variant), (0, 0))
         return list(rows.values())
 
