@@ -199,6 +199,8 @@ def _port(tensor: Tensor, dims: tuple[int, ...] | None) -> Port:
         signature=tuple(d if isinstance(d, int) else d.name for d in stated or ())
         if free
         else None,
+        scale=tensor.quantization.scale if tensor.quantization else None,
+        zero_point=tensor.quantization.zero_point if tensor.quantization else None,
     )
 
 

@@ -20,13 +20,16 @@ class Port(Record, frozen=True):
     """An input or output of a model.
 
     `shape` is what was counted with, free dimensions filled in; `signature` has the names of the
-    free ones in their place, None where there are none.
+    free ones in their place, None where there are none. A quantised one stands for real values of
+    `scale` × (integer - `zero_point`); both are None where the file states no such scale.
     """
 
     name: str
     shape: tuple[int, ...] | None
     dtype: str
     signature: tuple[int | str, ...] | None = None
+    scale: float | None = None
+    zero_point: int | None = None
 
 
 class LayerRow(Record, frozen=True):

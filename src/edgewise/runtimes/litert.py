@@ -207,7 +207,10 @@ def _port(name: str, detail: dict[str, Any]) -> Port:
         for axis, size in enumerate(detail["shape_signature"])
     )
     dtype = getattr(detail["dtype"], "__name__", str(detail["dtype"]))
+    scale, zero_point = detail["quantization"]
     return Port(
+        scale=float(scale) or None,
+        zero_point=int(zero_point) if scale else None,
         name=name,
         shape=shape,
         dtype="string" if dtype in ("bytes_", "object_", "str_") else dtype,

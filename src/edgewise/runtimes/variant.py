@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 #: Largest image that is decoded: a small file may claim any size.
 MAX_PIXELS = 64_000_000
+_SAYS_NOTHING = Preprocess()
+#: The least and the largest pixel.
+_PIXELS = np.array([0.0, 255.0], dtype=np.float32)
 _MODES = {"rgb": "RGB", "bgr": "RGB", "grey": "L"}
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A preprocessing with nothing left open. `size` is height, width."""
+    """A preprocessing with nothing left open. `size` is height, width. Real values become integers
+    by `quantised`, a scale and a zero point; None: they are the model's own numbers.
+    """
 
     size: tuple[int, int]
     colour: str
@@ -37,10 +42,17 @@ class Resolved:
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
     dtype: np.dtype[Any]
+    quantised: tuple[float, int] | None = None
 
 
 def resolve(how: Preprocess, port: Port) -> Resolved:
     """Fill what the description leaves open from the model's input, and check it against that.
+
+    An input of integers with a scale and zero point of its own (a model that was quantised whole)
+    gets (x - mean) / scale quantised by them, since that is what the network was trained on. The
+    integers themselves are meant by a description that names their type, or whose values the input
+    cannot stand for. One that says nothing gives pixels as they are, from the type's least number
+    on.
 
     Raises:
         RuntimeRefused: the input is no image, or the description contradicts it.
@@ -60,14 +72,36 @@ def resolve(how: Preprocess, port: Port) -> Resolved:
         raise RuntimeRefused(
             f"input {port.name!r} takes {_words(takes)}, the preprocessing gives {_words(gives)}"
         )
+    dtype = np.dtype(how.dtype or port.dtype)
+    mean = np.array(how.mean, dtype=np.float32)
+    scale = np.array(how.scale, dtype=np.float32)
+    quantised = None
+    if how.dtype is None and port.scale is not None and dtype.kind in "iu":
+        if dtype.itemsize == 1 and (how.mean, how.scale) == (
+            _SAYS_NOTHING.mean,
+            _SAYS_NOTHING.scale,
+        ):
+            mean = np.array([-np.iinfo(dtype).min], dtype=np.float32)
+        elif _stands_for(port, dtype, (_PIXELS[:, np.newaxis] - mean) / scale):
+            quantised = port.scale, port.zero_point or 0
     return Resolved(
         size=(height, width),
         colour=colour,
         layout=layout,
-        mean=np.array(how.mean, dtype=np.float32),
-        scale=np.array(how.scale, dtype=np.float32),
-        dtype=np.dtype(how.dtype or port.dtype),
+        mean=mean,
+        scale=scale,
+        dtype=dtype,
+        quantised=quantised,
     )
+
+
+def _stands_for(port: Port, dtype: np.dtype[Any], values: NDArray[np.float32]) -> bool:
+    """Whether a quantised input can stand for these real values; twice its range is rounding."""
+    assert port.scale is not None
+    limits = np.iinfo(dtype)
+    reach = port.scale * max(abs(limits.min - (port.zero_point or 0)),
+                             abs(limits.max - (port.zero_point or 0)))  # fmt: skip
+    return float(np.abs(values).max()) <= 2 * reach
 
 
 def _words(shape: tuple[int | str, ...]) -> str:
@@ -120,6 +154,9 @@ def prepare(image: Image, how: Resolved) -> Array:
     if how.colour == "bgr":
         pixels = pixels[:, :, ::-1]
     values = (pixels - how.mean) / how.scale
+    if how.quantised is not None:
+        step, zero = how.quantised
+        values = values / np.float32(step) + np.float32(zero)
     if how.layout == "nchw":
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(_cast(values, how.dtype)[np.newaxis])
@@ -140,13 +177,16 @@ def classes(session: Session) -> int:
 
 def scores(session: Session) -> NDArray[np.float64]:
     """The first output of the last call, flat: one number per class."""
-    result = session.results()[session.outputs[0].name]
-    return scaled(result).reshape(-1)
+    port = session.outputs[0]
+    return scaled(session.results()[port.name], port).reshape(-1)
 
 
-def scaled(result: Array) -> NDArray[np.float64]:
-    """8-bit probabilities as fractions: a quantised softmax always has a scale of 1/256."""
+def scaled(result: Array, port: Port | None = None) -> NDArray[np.float64]:
+    """An output as real values: by the scale and zero point that its file states, where they are
+    known; else 8-bit numbers as fractions, since a quantised softmax has a scale of 1/256."""
     values = result.astype(np.float64)
+    if port is not None and port.scale is not None:
+        return (values - (port.zero_point or 0)) * port.scale
     if result.dtype.kind in "iu" and result.dtype.itemsize == 1:
         return (values - np.iinfo(result.dtype).min) / 256
     return values
