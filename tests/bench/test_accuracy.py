@@ -12,6 +12,7 @@ from edgewise.bench.accuracy import evaluate, wilson, write_samples
 from edgewise.bench.labelled import load_labelled
 from edgewise.errors import InputError
 from edgewise.family import Preprocess, load_family
+from edgewise.records import AccuracyRow
 from edgewise.selection.profiles.sources import load
 
 pillow = pytest.importorskip("PIL.Image")
@@ -174,3 +175,77 @@ def test_wilson_by_its_published_examples() -> None:
         (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718),
     ]:  # fmt: skip
         assert wilson(correct, n) == pytest.approx((low, high), abs=5e-5)
+
+
+# -- data as people have it ------------------------------------------------------------------------
+
+
+def folders(root: Path, names: dict[str, int]) -> Path:
+    """A folder per class with the images of that digit, under the names given."""
+    with np.load(HELD_OUT) as arrays:
+        for name, digit in names.items():
+            (root / name).mkdir(parents=True)
+            for index in np.flatnonzero(arrays["labels"] == digit)[:6]:
+                pillow.fromarray(arrays["images"][index]).save(root / name / f"{index}.png")
+    return root
+
+
+XS = str(HELD_OUT.parent / "digits-xs.tflite")
+SCALED = Preprocess(scale=(255.0,))
+
+
+def only(data: Path, **more: object) -> AccuracyRow:
+    (found,) = evaluate(XS, data, SCALED, **more)  # type: ignore[arg-type]
+    return found.row
+
+
+def test_folders_left_behind_are_no_class_and_subfolders_count(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    data = folders(tmp_path / "d", {str(digit): digit for digit in range(10)})
+    for extra in (".ipynb_checkpoints", "empty", "__MACOSX"):
+        (data / extra).mkdir()
+    (data / ".ipynb_checkpoints" / "1.png").write_bytes((next((data / "1").iterdir())).read_bytes())
+    (data / "3" / "more").mkdir()
+    for image in list((data / "3").glob("*.png"))[:2]:
+        image.rename(data / "3" / "more" / image.name)
+    row = only(data)
+    assert row.error is None and row.n == 60 and row.accuracy is not None and row.accuracy > 80
+
+
+def test_one_unreadable_file_is_one_file(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    data = folders(tmp_path / "d", {str(digit): digit for digit in range(10)})
+    broken = next((data / "4").iterdir())
+    broken.write_bytes(broken.read_bytes()[:40])
+    row = only(data)
+    assert row.n == 59 and any(note.startswith("1 not read") for note in row.notes)
+
+
+def test_labels_numbered_from_one_are_found_out(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    data = folders(tmp_path / "d", {str(digit + 1): digit for digit in range(9)})
+    row = only(data)
+    assert row.accuracy is not None and row.accuracy < 20
+    assert any("--label-offset -1 it would be" in note for note in row.notes)
+    moved = only(data, offset=-1)
+    assert moved.accuracy is not None and moved.accuracy > 80
+
+
+def test_another_order_of_the_classes_is_suspected(tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    row = only(folders(tmp_path / "d", {word: digit for digit, word in enumerate(words)}))
+    assert any("another order" in note for note in row.notes)
+
+
+def test_inputs_out_of_scale_are_suspected() -> None:
+    pytest.importorskip("ai_edge_litert")
+    (found,) = evaluate(XS, HELD_OUT, Preprocess(mean=(4000.0,), scale=(0.001,)))
+    assert any("--scale 255" in note for note in found.row.notes)
+
+
+def test_the_best_five_count_too() -> None:
+    pytest.importorskip("ai_edge_litert")
+    (found,) = evaluate(XS, HELD_OUT, SCALED)
+    assert found.row.top5_accuracy is not None and found.row.accuracy is not None
+    assert found.row.accuracy < found.row.top5_accuracy <= 100

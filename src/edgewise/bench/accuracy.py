@@ -4,51 +4,33 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgewise import sandbox
 from edgewise.archive import open_file
-from edgewise.bench.labelled import Labelled, load_labelled
+from edgewise.bench.classifying import TOP, Answers, Job
+from edgewise.bench.labelled import load_labelled
 from edgewise.bench.sources import localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
-from edgewise.family import Family, Output, Preprocess, Variant, load_family
+from edgewise.family import Family, Preprocess, Variant, load_family
 from edgewise.records import AccuracyRow
-from edgewise.runtimes import registry, runner
+from edgewise.runtimes import registry
 
 if TYPE_CHECKING:
     from edgewise.archive import File
 
-_FUNCTION = "edgewise.bench.accuracy:answers"
+_FUNCTION = "edgewise.bench.classifying:answers"
 _LIMITS = sandbox.Limits(seconds=6 * 3600)
+#: From how many inputs on a low accuracy is no accident.
+_TELLING = 20
 #: 97.5 % quantile of the standard normal.
 _Z = 1.959963984540054
-
-
-class Job(msgspec.Struct, frozen=True):
-    """What a worker needs: a model, how to feed it, and the data."""
-
-    path: str
-    runtime: str
-    data: str
-    label_names: tuple[str, ...]
-    preprocess: Preprocess
-    output: Output | None
-
-
-class Answers(msgspec.Struct, frozen=True):
-    """What a model answered to n inputs: whether it was right, how sure it was, and how long each
-    inference took; and how long the model took to load. Times in ms."""
-
-    correct: list[bool]
-    confidence: list[float]
-    inference_ms: list[float]
-    load_ms: float
 
 
 class Evaluated(msgspec.Struct, frozen=True):
@@ -59,11 +41,16 @@ class Evaluated(msgspec.Struct, frozen=True):
 
 
 def evaluate(
-    path: str, data: Path, how: Preprocess, runtime: str | None = None
+    path: str,
+    data: Path,
+    how: Preprocess,
+    runtime: str | None = None,
+    offset: int | None = None,
 ) -> Iterator[Evaluated]:
     """Every variant of a family (a `.toml` file), or one model file, on labelled data.
 
-    `how` prepares the input of a model file; a family says so itself.
+    `how` prepares the input of a model file; a family says so itself. `offset` is how much higher
+    than a label's index its output is; None: found out where their numbers differ by one.
 
     Raises:
         InputError: the family or the data cannot be read.
@@ -75,14 +62,20 @@ def evaluate(
         load_labelled(data, family.label_names)
         for variant in family.variant:
             if variant.file is not None:
-                yield _evaluated(variant.file, variant, data, runtime, family)
+                yield _evaluated(variant.file, variant, data, runtime, family, offset)
         return
     load_labelled(data, ())
-    yield _evaluated(path, Variant(name=Path(path).stem, preprocess=how), data, runtime, None)
+    alone = Variant(name=Path(path).stem, preprocess=how)
+    yield _evaluated(path, alone, data, runtime, None, offset)
 
 
 def _evaluated(
-    path: str, variant: Variant, data: Path, runtime: str | None, family: Family | None
+    path: str,
+    variant: Variant,
+    data: Path,
+    runtime: str | None,
+    family: Family | None,
+    offset: int | None,
 ) -> Evaluated:
     """One model. What it or its runtime does wrong is the row's error."""
     row = AccuracyRow(
@@ -102,6 +95,7 @@ def _evaluated(
         row = msgspec.structs.replace(row, sha256=file.sha256())
         with ExitStack() as until:
             job = _job(file, variant, data, runtime, family, until)
+            job = msgspec.structs.replace(job, offset=offset)
             row = msgspec.structs.replace(row, runtime=job.runtime)
             answer = sandbox.call(_FUNCTION, job, limits=_LIMITS)
     except EdgewiseError as error:
@@ -133,67 +127,13 @@ def _job(
     )
 
 
-def answers(request: dict[str, Any]) -> Any:
-    """In a worker process: run a `Job`; its `Answers` as builtins.
-
-    Raises:
-        RuntimeRefused: the runtime does not take the model or its input, or the output does not
-            match the labels.
-    """
-    from edgewise.runtimes.variant import classes, confidence, prepare, resolve, scores
-
-    job = msgspec.convert(request, Job)
-    labelled = load_labelled(Path(job.data), job.label_names)
-    started = perf_counter()
-    model = runner.load(job.runtime, Path(job.path))
-    session = model.session
-    sandbox.keep(session)
-    port = _only_input(session)
-    how = resolve(job.preprocess, port)
-    sample = prepare(labelled.image(0), how)
-    model.resize({port.name: sample.shape})
-    load_ms = 1000 * (perf_counter() - started)
-    found = classes(session)
-    if job.label_names and found and found != len(job.label_names):
-        raise RuntimeRefused(
-            f"the output has {found} classes, the family has {len(job.label_names)} labels"
-        )
-    if found:
-        _check_classes(labelled, found)
-    result = Answers([], [], [], load_ms)
-    for index, label in enumerate(labelled.labels.tolist()):
-        model.run({port.name: prepare(labelled.image(index), how)})
-        result.inference_ms.append(model.invoke_ns / 1e6)
-        given = scores(session)
-        result.correct.append(int(given.argmax()) == label)
-        result.confidence.append(confidence(given, job.output))
-    return msgspec.to_builtins(result)
-
-
-def _check_classes(labelled: Labelled, classes: int) -> None:
-    """Refuse data whose classes cannot be the model's."""
-    if labelled.ordered and labelled.ordered != classes:
-        raise RuntimeRefused(
-            f"{labelled.name} names {labelled.ordered} classes, the output has {classes}: which is "
-            "which cannot be told",
-            hint="a family with labels says it, or name classes by their index",
-        )
-    if (highest := int(labelled.labels.max())) >= classes:
-        raise RuntimeRefused(f"{labelled.name} has label {highest}, the output {classes} classes")
-
-
-def _only_input(session: registry.Session) -> Any:
-    if len(session.inputs) != 1 or not session.outputs:
-        raise RuntimeRefused(
-            f"{len(session.inputs)} inputs and {len(session.outputs)} outputs: no classifier"
-        )
-    return session.inputs[0]
-
-
 def _counted(row: AccuracyRow, given: Answers) -> AccuracyRow:
-    n, correct = len(given.correct), sum(given.correct)
+    n, correct, among = len(given.correct), sum(given.correct), sum(given.among)
     low, high = wilson(correct, n)
-    notes = []
+    notes = list(given.notes)
+    if given.no_numbers:
+        notes.append(f"{given.no_numbers} outputs are no numbers: wrong answers")
+    notes += near_chance(given)
     recorded = row.recorded_accuracy
     if recorded is not None and not 100 * low <= recorded <= 100 * high:
         notes.append(f"the family records {recorded:g} percent, outside this interval")
@@ -204,8 +144,39 @@ def _counted(row: AccuracyRow, given: Answers) -> AccuracyRow:
         accuracy=100 * correct / n,
         ci95_low=100 * low,
         ci95_high=100 * high,
+        top5_accuracy=100 * among / n if given.classes > TOP else None,
         notes=tuple(notes),
     )
+
+
+def near_chance(given: Answers) -> list[str]:
+    """What to try where a model is hardly better than guessing: its classes may be numbered
+    otherwise, or its input prepared otherwise than it was trained on."""
+    n, classes = len(given.correct), given.classes or len(set(given.labels))
+    _, high = wilson(sum(given.correct), n)
+    if classes < 2 or n < _TELLING or high > 3 / classes:
+        return []
+    for shift in (-1, 1):
+        moved = sum(a + shift == b for a, b in zip(given.given, given.labels, strict=True))
+        if moved / n > max(3 / classes, 0.3):
+            return [
+                f"near chance; with --label-offset {-shift} it would be {100 * moved / n:.1f} % "
+                "right: labels and outputs are numbered from different places"
+            ]
+    found: dict[int, Counter[int]] = {}
+    for truth, answer in zip(given.labels, given.given, strict=True):
+        found.setdefault(truth, Counter())[answer] += 1
+    steady = sum(counts.most_common(1)[0][1] for counts in found.values()) / n
+    distinct = len({counts.most_common(1)[0][0] for counts in found.values()})
+    if len(found) > 1 and steady > 0.5 and distinct > len(found) / 2:
+        return [
+            "near chance, but each class mostly gets one answer: the classes are in another order "
+            "than the outputs (alphabetical?); a family with labels, or folders named by index"
+        ]
+    return [
+        "near chance: the input may be prepared otherwise than in training; try --scale 255, "
+        "--mean 127.5 --scale 127.5, --colour bgr"
+    ]
 
 
 def wilson(correct: int, n: int) -> tuple[float, float]:

@@ -18,7 +18,10 @@ from edgewise.runtimes.variant import decode, pillow
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff"}
+_SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".pgm", ".ppm", ".tif",
+    ".tiff", ".heic", ".heif", ".avif", ".jp2", ".tga",
+}  # fmt: skip
 _IMAGE_KEYS, _LABEL_KEYS = ("images", "x", "inputs"), ("labels", "y")
 
 
@@ -28,12 +31,14 @@ class Labelled:
 
     `ordered` is the number of classes where their indices are the places of their names in order,
     for want of better: only with all classes of a model can that be right. 0: indices are known.
+    `notes` say what of the data was left out.
     """
 
     name: str
     labels: NDArray[np.int64]
     image: Callable[[int], Image]
     ordered: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -54,30 +59,49 @@ def load_labelled(path: Path, label_names: Sequence[str]) -> Labelled:
 
 
 def _from_folders(path: Path, label_names: Sequence[str]) -> Labelled:
+    """Classes are the folders with images in them, at any depth; hidden ones are no class, such as
+    those that notebooks and file managers leave behind."""
     folders = sorted(entry for entry in path.iterdir() if entry.is_dir())
-    index, ordered = _index_of([folder.name for folder in folders], label_names)
-    files: list[Path] = []
-    labels: list[int] = []
-    for folder in folders:
-        found = sorted(file for file in folder.iterdir() if file.suffix.lower() in _SUFFIXES)
-        if found and folder.name not in index:
-            raise InputError(f"{path}: the folder '{folder.name}' is no label of the family")
-        files += found
-        labels += [index[folder.name]] * len(found) if found else []
-    if not files:
+    seen = [folder for folder in folders if not folder.name.startswith((".", "__"))]
+    images = {folder.name: found for folder in seen if (found := _images(folder))}
+    if not images:
         raise InputError(f"{path} holds no images", hint="one folder per class, images inside")
+    index, ordered = _index_of(list(images), label_names)
+    if unknown := next((name for name in images if name not in index), None):
+        raise InputError(f"{path}: the folder '{unknown}' is no label of the family")
+    files = [file for found in images.values() for file in found]
+    labels = [index[name] for name, found in images.items() for _ in found]
+    loose = sum(file.suffix.lower() in _SUFFIXES for file in path.iterdir() if file.is_file())
     return Labelled(
         str(path),
         np.array(labels, dtype=np.int64),
-        lambda index: decode(files[index].read_bytes(), str(files[index])),
+        lambda index: _decoded(files[index]),
         ordered,
+        (f"{loose} images beside the folders have no class",) if loose else (),
     )
+
+
+def _images(folder: Path) -> list[Path]:
+    inside = (file for file in folder.rglob("*") if file.suffix.lower() in _SUFFIXES)
+    return sorted(
+        file
+        for file in inside
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts)
+    )
+
+
+def _decoded(file: Path) -> Image:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror or error}") from error
+    return decode(content, str(file))
 
 
 def _index_of(found: Sequence[str], label_names: Sequence[str]) -> tuple[dict[str, int], int]:
     """The index of each class by its name, and how many were only put in order."""
     if label_names:
-        return {name: index for index, name in enumerate(label_names)}, 0
+        return {name: index for index, name in reversed(list(enumerate(label_names)))}, 0
     if all(name.isdecimal() for name in found):
         return {name: int(name) for name in found}, 0
     return {name: index for index, name in enumerate(sorted(found))}, len(found)

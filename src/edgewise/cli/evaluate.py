@@ -33,6 +33,23 @@ def evaluate(
     mean: str = typer.Option("0", "--mean", help="Of a model file: one number or one per channel."),
     scale: str = typer.Option("1", "--scale", help="The input is (x - mean) / scale."),
     colour: str | None = typer.Option(None, "--colour", help="Of a model file: rgb, bgr, grey."),
+    crop: float | None = typer.Option(
+        None, "--crop", help="Of a model file: the central part of each side, such as 0.875."
+    ),
+    shorter: int | None = typer.Option(
+        None,
+        "--shorter",
+        min=1,
+        help="Of a model file: resize the shorter side to this, then cut the centre out.",
+    ),
+    resample: str = typer.Option(
+        "bilinear", "--filter", help="Of a model file: bilinear, bicubic, nearest, box, lanczos."
+    ),
+    label_offset: int | None = typer.Option(
+        None,
+        "--label-offset",
+        help="How much higher an output is than its label's index.  [found out]",
+    ),
     samples: Path | None = typer.Option(
         None, "--samples", help="Write times and answers per input, for simulate --profiles."
     ),
@@ -44,7 +61,7 @@ def evaluate(
     from edgewise.bench.accuracy import evaluate as run
     from edgewise.bench.accuracy import write_samples
 
-    how = parse_preprocess(mean, scale, colour)
+    how = parse_preprocess(mean, scale, colour, crop=crop, shorter=shorter, filter=resample)
     if samples:
         output.check_writable(samples, "--samples")
     done: list[Evaluated] = []
@@ -52,7 +69,7 @@ def evaluate(
         try:
             with output.progress("eval", None, quiet=quiet) as advance:
                 for path in paths:
-                    for one in run(path, data, how, runtime):
+                    for one in run(path, data, how, runtime, label_offset):
                         done.append(one)
                         if one.row.error is None:
                             keep(one.row)
@@ -67,7 +84,9 @@ def evaluate(
     return 1 if any(one.row.error for one in done) else 0
 
 
-def parse_preprocess(mean: str, scale: str, colour: str | None) -> Preprocess:
+def parse_preprocess(
+    mean: str, scale: str, colour: str | None, **more: float | str | None
+) -> Preprocess:
     """How images are prepared for a model file.
 
     Raises:
@@ -82,10 +101,13 @@ def parse_preprocess(mean: str, scale: str, colour: str | None) -> Preprocess:
             "mean": [float(word) for word in mean.split(",")],
             "scale": [float(word) for word in scale.split(",")],
             "colour": colour,
+            **more,
         }
         how = msgspec.convert(values, Preprocess)
     except (ValueError, msgspec.ValidationError) as error:
-        raise UsageError(f"--mean, --scale or --colour: {error}") from error
+        raise UsageError(f"--mean, --scale, --colour or --filter: {error}") from error
+    if how.crop is not None and not 0 < how.crop <= 1:
+        raise UsageError(f"--crop {how.crop:g}", hint="a part of each side, such as 0.875")
     if 0 in how.scale:
         raise UsageError("--scale is 0")
     return how
@@ -97,16 +119,17 @@ def rows_table(rows: Sequence[AccuracyRow]) -> Table:
 
     table = Table(box=None, header_style="bold")
     table.add_column("model")
-    for column in ("accuracy", "95 % interval", "right", "recorded"):
+    for column in ("accuracy", "95 % interval", "top 5", "right", "recorded"):
         table.add_column(column, justify="right")
     for row in rows:
         if row.accuracy is None:
-            table.add_row(row.model, "–", "–", "–", "–")
+            table.add_row(row.model, "–", "–", "–", "–", "–")
             continue
         table.add_row(
             row.model,
             f"{row.accuracy:.2f} %",
             f"{row.ci95_low:.2f} … {row.ci95_high:.2f}",
+            "–" if row.top5_accuracy is None else f"{row.top5_accuracy:.2f} %",
             f"{row.correct} of {row.n}",
             "–" if row.recorded_accuracy is None else f"{row.recorded_accuracy:.2f} %",
         )

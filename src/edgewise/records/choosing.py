@@ -86,7 +86,10 @@ class LinkProfile(Record, frozen=True):
 
 
 class AccuracyRow(Record, frozen=True):
-    """Accuracy of one model on labelled data, in percent, with Wilson's 95 % interval."""
+    """Accuracy of one model on labelled data, in percent, with Wilson's 95 % interval.
+
+    `top5_accuracy`: the label is among the best five classes; None where there are no more.
+    """
 
     model: str
     path: str
@@ -101,6 +104,7 @@ class AccuracyRow(Record, frozen=True):
     sha256: str | None = None
     runtime: str | None = None
     error: str | None = None
+    top5_accuracy: float | None = None
     notes: tuple[str, ...] = ()
 
 

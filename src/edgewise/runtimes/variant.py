@@ -1,19 +1,20 @@
 """From what a caller sends to what a model takes, and from what it gives to a class.
 
-Images are decoded and converted to the wanted colour, resized bilinearly on 8 bits, then turned
-into (x − mean) / scale with the wanted layout and dtype.
+Images are decoded, turned upright and converted to the wanted colour, cropped and resized on 8
+bits, then turned into (x − mean) / scale with the wanted layout and dtype.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgewise.errors import InputError, MissingExtra, RuntimeRefused
-from edgewise.family import Output, Preprocess
+from edgewise.family import Filter, Output, Preprocess
 from edgewise.records import Port
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class Resolved:
     scale: NDArray[np.float32]
     dtype: np.dtype[Any]
     quantised: tuple[float, int] | None = None
+    crop: float | None = None
+    shorter: int | None = None
+    filter: Filter = "bilinear"
 
 
 def resolve(how: Preprocess, port: Port) -> Resolved:
@@ -92,6 +96,9 @@ def resolve(how: Preprocess, port: Port) -> Resolved:
         scale=scale,
         dtype=dtype,
         quantised=quantised,
+        crop=how.crop,
+        shorter=how.shorter,
+        filter=how.filter,
     )
 
 
@@ -131,11 +138,13 @@ def decode(content: bytes, name: str) -> Image:
     import io
 
     image_module = pillow()
+    _more_formats()
     try:
         image: Image = image_module.open(io.BytesIO(content))
         if image.width * image.height > MAX_PIXELS:
             raise InputError(f"{name}: an image of {image.width} × {image.height} pixels")
         image.load()
+        image = _upright(image)
     except image_module.UnidentifiedImageError as error:  # its own words hold an address
         raise InputError(f"{name}: no image that can be decoded: of no known format") from error
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
@@ -143,12 +152,34 @@ def decode(content: bytes, name: str) -> Image:
     return image
 
 
+@cache
+def _more_formats() -> None:
+    """Phones' HEIC, where Pillow's plug-in for it is installed."""
+    try:
+        import pillow_heif  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return
+    pillow_heif.register_heif_opener()
+
+
+def _upright(image: Image) -> Image:
+    """As its maker meant it to be seen: turned as EXIF says, 16 bits as 8."""
+    from PIL import ImageOps
+
+    turned = ImageOps.exif_transpose(image)
+    if turned.mode.startswith("I"):  # Pillow cuts off what is above 255
+        wide = np.asarray(turned).astype(np.float64)
+        most = 65535 if wide.max() > 255 else 255
+        eight = np.clip(np.rint(wide * (255 / most)), 0, 255).astype(np.uint8)
+        return pillow().fromarray(eight)  # type: ignore[no-any-return]
+    if turned.mode == "P" and "transparency" in turned.info:
+        return turned.convert("RGBA")
+    return turned
+
+
 def prepare(image: Image, how: Resolved) -> Array:
     """One image as the model's input, with a batch dimension of 1."""
-    converted = image.convert(_MODES[how.colour])
-    height, width = how.size
-    if converted.size != (width, height):
-        converted = converted.resize((width, height), pillow().Resampling.BILINEAR)
+    converted = _sized(image.convert(_MODES[how.colour]), how)
     pixels = np.asarray(converted, dtype=np.float32)
     pixels = pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
     if how.colour == "bgr":
@@ -160,6 +191,21 @@ def prepare(image: Image, how: Resolved) -> Array:
     if how.layout == "nchw":
         values = values.transpose(2, 0, 1)
     return np.ascontiguousarray(_cast(values, how.dtype)[np.newaxis])
+
+
+def _sized(image: Image, how: Resolved) -> Image:
+    """Cropped and resized, each at most once."""
+    height, width = how.size
+    method = pillow().Resampling[how.filter.upper()]
+    if how.shorter is not None:
+        ratio = how.shorter / min(image.size)
+        image = image.resize((round(image.width * ratio), round(image.height * ratio)), method)
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image.crop((left, top, left + width, top + height))
+    if how.crop is not None:  # whole pixels, as TensorFlow's `central_crop` counts them
+        lost_x, lost_y = (int(side * (1 - how.crop) / 2) for side in image.size)
+        image = image.crop((lost_x, lost_y, image.width - lost_x, image.height - lost_y))
+    return image if image.size == (width, height) else image.resize((width, height), method)
 
 
 def _cast(values: NDArray[np.float32], dtype: np.dtype[Any]) -> Array:
