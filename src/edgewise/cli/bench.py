@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.arguments import parse_numbers, parse_option, parse_shape, parse_words
-from edgewise.errors import UsageError
+from edgewise.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -107,6 +107,18 @@ def bench(
     energy_time: float = typer.Option(
         10.0, help="With --meter: seconds of idling, of inference, of idling again, each."
     ),
+    packages: Path | None = typer.Option(
+        None, help="Browser: serve LiteRT.js and onnxruntime-web from this node_modules folder."
+    ),
+    listen: str | None = typer.Option(
+        None, metavar="ADDRESS:PORT", help="Browser: where the page is served to the network."
+    ),
+    plain: bool = typer.Option(
+        False, "--plain", help="Browser: plain http to the network: one thread, a coarse clock."
+    ),
+    link_out: Path | None = typer.Option(
+        None, "--link-out", metavar="FILE.toml", help="Browser: its link to here, for place --link."
+    ),
     resume: bool = typer.Option(
         False, "--resume", help="Leave out what the store has from an earlier run."
     ),
@@ -131,7 +143,8 @@ def bench(
         settings=QUICK if quick else Settings(),
         options=_options(
             binary=binary, screen=screen, cool_to_c=cool_to, pause_s=pause, detached=detached,
-            hub=hub, reconnect_s=reconnect,
+            hub=hub, reconnect_s=reconnect, packages=packages, listen=listen, plain=plain,
+            on_link=None if link_out is None else _link_writer(link_out),
         ),
     )  # fmt: skip
     changed = {
@@ -170,6 +183,25 @@ def _options(**given: Any) -> Options:
     if given["hub"] is not None and not given["detached"]:
         raise UsageError("--hub goes with --detached: without power there is no connection")
     return Options(**given)
+
+
+def _link_writer(file: Path) -> Callable[[Sequence[Sequence[float]]], None]:
+    """Writes what a phone saw of its link to here as a file that `place --link` takes."""
+    from edgewise.network.measured import Observation, measure
+    from edgewise.placement.own_link import as_toml
+
+    output.check_writable(file, "--link-out", (".toml",))
+
+    def write(observations: Sequence[Sequence[float]]) -> None:
+        try:
+            seen = measure(
+                [Observation(int(a), int(b), waited, read) for a, b, waited, read in observations]
+            )
+            file.write_text(as_toml([seen.profile(file.stem)]), encoding="utf-8")
+        except (EdgewiseError, OSError) as error:
+            typer.echo(f"edgewise: --link-out {file}: {error}", err=True)
+
+    return write
 
 
 def _done(url: str) -> frozenset[tuple[str, Target]]:

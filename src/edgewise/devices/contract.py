@@ -8,7 +8,7 @@ other. Nothing else asks what kind a device is of.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -38,7 +38,9 @@ class Options:
     `pause_s` between processes. `detached`: run without the connection; `hub`: `LOCATION:PORT` of
     uhubctl, whose power is cut meanwhile. `reconnect_s`: how long a device may stay away.
     `python`: the interpreter to use on a board. `url`: where to fetch from what is prepared.
-    `packages`: a folder with what is served to a browser. `listen`: `ADDRESS:PORT` for it.
+    `packages`: a folder with what is served to a browser. `listen`: `ADDRESS:PORT` for it;
+    `plain`: no https there. `on_link` gets what a phone saw of its link to here: bytes sent and
+    received, ms until the first byte of the answer and from there to the last, of each request.
     """
 
     binary: Path | None = None
@@ -54,6 +56,7 @@ class Options:
     python: str | None = None
     url: str | None = None
     plain: bool = False
+    on_link: Callable[[Sequence[Sequence[float]]], None] | None = None
 
 
 #: What a process of a job can be for beside timing runs.

@@ -15,9 +15,10 @@ def kinds() -> tuple[Kind, ...]:
     """All kinds; those of other packages come last."""
     from edgewise.devices import local
     from edgewise.devices.adb import device as android
+    from edgewise.devices.browser import device as browser
     from edgewise.devices.ssh import board
 
-    return (local, android, board, *plugins.declared("devices"))
+    return (local, android, board, browser, *plugins.declared("devices"))
 
 
 def kind_of(name: str) -> Kind:
