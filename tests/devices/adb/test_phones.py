@@ -17,8 +17,7 @@ import pytest
 from edgewise.cli.main import run
 from edgewise.devices import registry
 
-from .conftest import SHARED, Plug
-
+Plug = Any
 pytestmark = [
     pytest.mark.corpus,
     pytest.mark.skipif(sys.platform != "linux", reason="the phone's double needs Linux"),
@@ -51,9 +50,9 @@ def bench(
 
 
 @pytest.mark.parametrize("name", [PIXEL, GALAXY, REDMI, OLD])
-def test_facts_are_those_that_are_known(plug: Plug, name: str) -> None:
+def test_facts_are_those_that_are_known(plug: Plug, phones: Path, name: str) -> None:
     phone = plug(name)
-    expected = json.loads((SHARED / "phones/phones" / name / "expected.json").read_text())
+    expected = json.loads((phones / name / "expected.json").read_text())
     (found,) = (each for each in registry.present() if each.name == f"adb:{phone.serial}")
     facts = json.loads(found.facts.to_json())  # type: ignore[union-attr]
     assert {key: facts[key] for key in expected} == expected

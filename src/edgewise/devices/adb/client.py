@@ -150,15 +150,19 @@ class Adb:
         status, output = self._run("features", seconds=SHORT_S)
         return frozenset(output.split()) if status == 0 else frozenset()
 
-    def reverse(self, port: int) -> None:
-        """Make a port of this machine's loopback one of the device's.
+    def reverse(self, port: int) -> int:
+        """Make a port of this machine's loopback one of the device's: which one there.
 
         Raises:
             DeviceError: adb refused.
         """
+        status, output = self._run("reverse", "tcp:0", f"tcp:{port}", seconds=SHORT_S)
+        if status == 0 and output.strip().isdigit():
+            return int(output)
         status, output = self._run("reverse", f"tcp:{port}", f"tcp:{port}", seconds=SHORT_S)
         if status != 0:
             raise DeviceError(last_words(output))
+        return port
 
     def unreverse(self, port: int) -> None:
         """Undo `reverse`; no matter whether that works."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewise import records
-from edgewise.devices.adb.client import Adb, quoted
+from edgewise.devices.adb.client import Adb, quoted, start_server
 from edgewise.devices.browser import certificate, fixing, packages
 from edgewise.devices.browser.server import Desk, Server, own_addresses
 from edgewise.devices.contract import Device, Offer, Options
@@ -89,6 +89,7 @@ class Browser:
         self._numbers = itertools.count(1)
         self._how = ""
         self._link_told = False
+        self._reversed = 0
         self._begun: set[tuple[str, Target]] = set()
 
     def describe(self) -> records.Device:
@@ -178,7 +179,7 @@ class Browser:
             self._desk.close()
         for server in self._servers:
             if self._adb is not None:
-                self._adb.unreverse(server.port)
+                self._adb.unreverse(self._reversed)
             server.close()
         self._servers = []
 
@@ -216,7 +217,9 @@ class Browser:
         self._servers.append(local)
         page = f"http://localhost:{local.port}/{desk.token}/"
         if self._adb is not None:
-            self._adb.reverse(local.port)
+            start_server()
+            self._reversed = self._adb.reverse(local.port)
+            page = f"http://localhost:{self._reversed}/{desk.token}/"
             self._adb.shell(f"am start -a android.intent.action.VIEW -d {quoted(page)}")
             self._how = "by cable (adb reverse)"
             self._tell(f"open on the phone, if it does not open itself: {page}")

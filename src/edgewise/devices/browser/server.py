@@ -34,7 +34,7 @@ _TYPES = {
     ".html": "text/html; charset=utf-8",
 }  # fmt: skip
 _MOST_BODY = 64 << 20
-_MOST_ECHO = 8 << 20
+_MOST_ECHO = 16 << 20
 #: The page says every 2 s that it is there.
 _SILENT_S = 20.0
 _POLL_S = 10.0
@@ -143,13 +143,18 @@ class _Listening(ThreadingHTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """The handshake in the request's own thread: one that never ends holds nobody up."""
-        if self._tls is not None:
-            request.settimeout(30)
+        if self._tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(30)
+        with self._tls.wrap_socket(
+            request, server_side=True, do_handshake_on_connect=False
+        ) as wrapped:
             try:
-                request = self._tls.wrap_socket(request, server_side=True)
-            except (OSError, ssl.SSLError):
+                wrapped.do_handshake()
+            except OSError:
                 return  # a browser that does not trust the certificate yet
-        super().finish_request(request, client_address)
+            super().finish_request(wrapped, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that hangs up is no event."""

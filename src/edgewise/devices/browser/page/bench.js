@@ -10,7 +10,7 @@ async function link() {
   const observations = [];
   await fetch('echo?bytes=1', {method: 'POST', body: new Uint8Array(1)});  // the connection is open
   for (const size of [1, 200_000, 1, 800_000, 1, 400_000, 1, 1_600_000, 1, 100_000]) {
-    for (const [sent, received] of size === 1 ? [[1, 1]] : [[size, 1], [1, size]]) {
+    for (const [sent, received] of size === 1 ? [[1, 1]] : [[size, 1], [1, 4 * size]]) {
       const start = performance.now();
       const answer = await fetch(`echo?bytes=${received}`, {method: 'POST', body: new Uint8Array(sent)});
       const first = performance.now();

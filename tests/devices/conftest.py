@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "devices"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "devices"
 Plug = Callable[..., Any]
 
 
@@ -64,6 +64,12 @@ def plug(adb_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             return phone
 
         yield one
+
+
+@pytest.fixture
+def phones() -> Path:
+    """The folder of the phones."""
+    return SHARED / "phones" / "phones"
 
 
 @pytest.fixture
