@@ -139,6 +139,8 @@ def _state_places(layer: Layer) -> range | tuple[int, ...]:
     its body does not pass on as it is.
     """
     if layer.kind is Kind.RECURRENT:
+        if "states" in layer.attributes:
+            return tuple(layer.attributes["states"])
         onnx = any(str(o).startswith("onnx") for o in layer.attributes.get("outputs", ()))
         return range(4, 7) if onnx else ()
     if layer.kind is not Kind.LOOP or not layer.bodies:

@@ -273,12 +273,14 @@ def hidden_units(inputs: Inputs, layer: Layer) -> int:
 
 
 def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
-    x = scope.shape(layer, 0)
     attributes = layer.attributes
+    ones = (1,) * attributes.get("trailing_ones", 0)
+    x = scope.shape(layer, 0)[: -len(ones) or None]
     hidden = hidden_units(scope, layer)
     state = attributes.get("projection") or hidden
     directions = attributes.get("directions", 1)
-    require(attributes.get("time_axis") is None or len(x) == 3, f"{len(x)} dimensions")
+    axes = 2 + (attributes.get("batch_axis") is not None)
+    require(attributes.get("time_axis") is None or len(x) == axes, f"{len(x)} dimensions")
     if attributes.get("input_size"):
         scope.fit(x[-1], attributes["input_size"])
         wanted = attributes["input_size"]
@@ -290,6 +292,9 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
         "one_direction": (*x[:-1], state),
         "state": (batch, state),
         "cell": (batch, hidden),
+        "joined_state": (batch, state * directions),
+        "joined_cell": (batch, hidden * directions),
+        "last": (1, batch, state * directions),
         "onnx_sequence": (steps, directions, batch, state),
         "onnx_sequence_batch_first": (batch, steps, directions, state),
         "directions_first": (batch, directions, steps, state),
@@ -300,7 +305,8 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
         "onnx_cell": (directions, batch, hidden),
         "onnx_cell_batch_first": (batch, directions, hidden),
     }
-    return [forms.get(form) for form in attributes.get("outputs", ("sequence",))]
+    found = [forms.get(form) for form in attributes.get("outputs", ("sequence",))]
+    return [None if dims is None else (*dims, *ones) for dims in found]
 
 
 _GATES = {"lstm": 4, "gru": 3, "rnn": 1}

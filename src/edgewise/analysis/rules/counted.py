@@ -89,6 +89,10 @@ class Loop:
         adds = _maker(self.body, after)
         if adds is None or adds.attributes.get("function") != "add":
             return None
+        if adds.kind is Kind.UNARY:  # a number that the layer itself has
+            step = adds.attributes.get("number")
+            source = _traced(self.body, adds.inputs[0])
+            return int(step) if source == before and step and step == int(step) else None
         sides = [_traced(self.body, one) for one in adds.inputs]
         others = [one for one in sides if one != before]
         return _number(self.body, others[0]) if len(sides) == 2 and len(others) == 1 else None
@@ -114,4 +118,6 @@ def _number(scope: Scope, tensor: int | None) -> int | None:
     if value is None or value.size != 1:
         return None
     number = value.reshape(-1)[0]
+    if isinstance(number, float) and number.is_integer():  # formats that know no integers
+        return int(number)
     return whole(number) if isinstance(number, int) else None

@@ -237,7 +237,7 @@ def _onnx_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
         past = None if stop >= 2**31 - 1 or (step < 0 and stop <= -(2**31) + 1) else stop
         dims[axis] = strided_length(x[axis], start, past, step)
         cuts[axis] = slice(_int(start), _int(past), int(step))
-    value = scope.value(layer, 0)
+    value = scope.value(layer, 0) if layer.attributes.get("exact", True) else None
     if value is not None:
         scope.set_value(layer, value[tuple(cuts)])
     return [tuple(dims)]

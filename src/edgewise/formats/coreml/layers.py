@@ -1,0 +1,628 @@
+"""What the layers of Core ML networks mean (public specification, NeuralNetwork.proto)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from edgewise.formats.coreml.stored import tensor
+from edgewise.formats.messages import Message
+from edgewise.graph import Kind, Tensor
+
+if TYPE_CHECKING:
+    from edgewise.formats.coreml.neural import NetworkReader
+
+_FIRST = "channels_first"
+
+
+class Found(NamedTuple):
+    """A kind with its attributes and its inputs in order; `then` a kind that finishes it."""
+
+    kind: Kind
+    attributes: Mapping[str, Any]
+    inputs: list[int | None]
+    then: tuple[Kind, Mapping[str, Any]] | None = None
+
+
+class Call:
+    """A layer while it is translated: its parameters `p`, its inputs `x`."""
+
+    def __init__(
+        self, op: str, parameters: Message, layer: Message, inputs: list[int], reader: NetworkReader
+    ) -> None:
+        self.op = op
+        self.p = parameters
+        self.x: list[int | None] = list(inputs)
+        self._layer = layer
+        self._reader = reader
+
+    @property
+    def exact(self) -> bool:
+        """Whether values are seen as they are."""
+        return self._reader.exact
+
+    def weights(
+        self, name: str, shape: tuple[int, ...], parameters: Message | None = None
+    ) -> int | None:
+        """The tensor of weights that the layer stores under a name, None where it has none."""
+        held = parameters or self.p
+        if not held.has(name):
+            return None
+        label = f"{self._layer.text('name')}.{name}"
+        made = tensor(self._reader.wire, label, held.message(name), shape)
+        return self._add(made)
+
+    def table(self, name: str, rows: int, columns: int) -> int:
+        """Weights stored (columns, rows), as a tensor of rows."""
+        label = f"{self._layer.text('name')}.{name}"
+        made = tensor(self._reader.wire, label, self.p.message(name), (columns, rows))
+        weights = made.weights
+        if weights is not None:
+            turned = replace(made, weights=weights)
+            made.weights = replace(weights, decode=lambda raw: turned.array().T)
+        made.shape = (rows, columns)
+        return self._add(made)
+
+    def _add(self, made: Tensor) -> int:
+        return self._reader.builder.value(
+            made.name, made.dtype, made.shape, weights=made.weights,
+            quantization=made.quantization,
+        )  # fmt: skip
+
+    def rank(self) -> int | None:
+        """How many axes the first input has, where that is said."""
+        if not self.exact:
+            return 4
+        stated = self._layer.messages("inputTensor")
+        if stated and stated[0].integer("rank"):
+            return stated[0].integer("rank")
+        first = self.x[0] if self.x else None
+        shape = None if first is None else self._reader.builder.graph.tensors[first].shape
+        return None if shape is None else len(shape)
+
+    def outputs(self) -> int:
+        """How many values the layer gives."""
+        return len(self._layer.texts("output"))
+
+
+Translation = Callable[[Call], Found]
+
+
+def _unary(function: str) -> Translation:
+    return lambda call: Found(Kind.UNARY, {"function": function}, call.x[:1])
+
+
+def _nary(function: str) -> Translation:
+    """Of one input and a number, or of several inputs."""
+
+    def translate(call: Call) -> Found:
+        if len(call.x) > 1:
+            return Found(Kind.BINARY, {"function": function}, call.x)
+        number = {"number": call.p.number("alpha")} if call.p.has("alpha") else {}
+        return Found(Kind.UNARY, {"function": function, **number}, call.x)
+
+    return translate
+
+
+def _borders(message: Message) -> tuple[int, ...]:
+    """(begin…, end…) of the two spatial axes."""
+    edges = message.messages("amounts")
+    if len(edges) != 2:
+        return (0, 0, 0, 0)
+    return (*(edge.integer("start") for edge in edges), *(edge.integer("end") for edge in edges))
+
+
+def _pads(p: Message) -> Any:
+    if p.has("same"):
+        return "same_lower" if p.message("same").integer("mode") == 1 else "same"
+    if p.has("includeLastPixel"):
+        amounts = p.message("includeLastPixel").integers("amounts") or [0, 0]
+        return (*amounts, *amounts)
+    return _borders(p.message("valid").message("paddingAmounts"))
+
+
+def _pair(values: list[int], default: int) -> tuple[int, ...]:
+    return tuple(values) if values else (default, default)
+
+
+def _convolution(call: Call) -> Found:
+    p = call.p
+    out, inside, groups = (
+        p.integer("outputChannels"),
+        p.integer("kernelChannels"),
+        p.integer("groups") or 1,
+    )
+    kernel, turned = _pair(p.integers("kernelSize"), 3), p.flag("isDeconvolution")
+    shape = (inside, out // groups, *kernel) if turned else (out, inside, *kernel)
+    attributes: dict[str, Any] = {
+        "layout": _FIRST, "weight_layout": "IO*" if turned else "OI*", "groups": groups,
+        "strides": _pair(p.integers("stride"), 1), "dilations": _pair(p.integers("dilation"), 1),
+        "pads": _pads(p),
+    }  # fmt: skip
+    if turned and p.integers("outputShape"):
+        attributes["output_shape"] = tuple(p.integers("outputShape"))
+    weight = call.weights("weights", shape) if p.has("weights") else call.x[1]
+    bias = call.weights("bias", (out,)) if p.flag("hasBias") else None
+    return Found(
+        Kind.CONV_TRANSPOSE if turned else Kind.CONV, attributes, [call.x[0], weight, bias]
+    )
+
+
+def _convolution3d(call: Call) -> Found:
+    p = call.p
+    out, inside, groups = (
+        p.integer("outputChannels"),
+        p.integer("inputChannels"),
+        p.integer("groups") or 1,
+    )
+    kernel = tuple(p.integer(name, 1) for name in ("kd", "kh", "kw"))
+    turned = p.flag("isDeconvolution")
+    shape = (inside, out // groups, *kernel) if turned else (out, inside // groups, *kernel)
+    attributes = {
+        "layout": _FIRST, "weight_layout": "IO*" if turned else "OI*", "groups": groups,
+        "strides": tuple(p.integer(name, 1) or 1 for name in ("sd", "sh", "sw")),
+        "dilations": tuple(p.integer(name, 1) or 1 for name in ("dd", "dh", "dw")),
+        "pads": _pads3d(p),
+    }  # fmt: skip
+    bias = call.weights("bias", (out,)) if p.flag("hasBias") else None
+    kind = Kind.CONV_TRANSPOSE if turned else Kind.CONV
+    return Found(kind, attributes, [call.x[0], call.weights("weights", shape), bias])
+
+
+def _pads3d(p: Message) -> Any:
+    if p.integer("paddingType"):
+        return "valid" if p.integer("paddingType") == 1 else "same"
+    return tuple(p.integer(n) for n in ("front", "top", "left", "back", "bottom", "right"))
+
+
+def _pooling(call: Call) -> Found:
+    p = call.p
+    function = ("max", "average", "l2")[p.integer("type") % 3]
+    if p.flag("globalPooling"):
+        return Found(Kind.GLOBAL_POOL, {"function": function, "layout": _FIRST}, call.x)
+    return Found(Kind.POOL, {
+        "function": function, "kernel": _pair(p.integers("kernelSize"), 3),
+        "strides": _pair(p.integers("stride"), 1), "pads": _pads(p), "layout": _FIRST,
+        "ceil_mode": p.has("includeLastPixel"),
+    }, call.x)  # fmt: skip
+
+
+def _pooling3d(call: Call) -> Found:
+    p = call.p
+    return Found(Kind.POOL, {
+        "function": ("max", "average")[p.integer("type") % 2],
+        "kernel": tuple(p.integer(n, 1) for n in ("kd", "kh", "kw")),
+        "strides": tuple(p.integer(n, 1) for n in ("sd", "sh", "sw")), "pads": _pads3d(p),
+        "layout": _FIRST,
+    }, call.x)  # fmt: skip
+
+
+def _global3d(call: Call) -> Found:
+    return Found(Kind.GLOBAL_POOL, {"function": "max", "layout": _FIRST}, call.x)
+
+
+def _activation(call: Call) -> Found:
+    p = call.p
+    for name in ("ReLU", "leakyReLU", "thresholdedReLU", "tanh", "scaledTanh", "sigmoid",
+                 "sigmoidHard", "ELU", "softsign", "softplus", "linear"):  # fmt: skip
+        if p.has(name):
+            return Found(Kind.UNARY, {"function": name.lower()}, call.x)
+    if p.has("PReLU"):
+        alpha = call.weights("alpha", _length(p.message("PReLU"), "alpha"), p.message("PReLU"))
+        return Found(Kind.BINARY, {"function": "prelu"}, [*call.x, alpha])
+    return Found(Kind.UNARY, {"function": "softplus"}, call.x)
+
+
+def _length(message: Message, name: str) -> tuple[int, ...]:
+    """The number of weights of a vector that nothing else tells, and ones for the space axes."""
+    held = message.message(name)
+    for kind, width in (("float", 4), ("float16", 2)):
+        if held.has(kind):
+            start, end = held.last(kind)
+            return ((end - start) // width, 1, 1)
+    return (1, 1, 1)
+
+
+def _inner_product(call: Call) -> Found:
+    p = call.p
+    inside, out = p.integer("inputChannels"), p.integer("outputChannels")
+    rank = call.rank()
+    bias = call.weights("bias", (out,)) if p.flag("hasBias") else None
+    if rank is not None and rank >= 4:  # (…, C, 1, 1): channels are no last axis
+        shape: tuple[int, ...] = (out, inside, *[1] * (rank - 2))
+        attributes: dict[str, Any] = {"layout": _FIRST, "weight_layout": "OI*", "groups": 1}
+        return Found(Kind.CONV, attributes, [call.x[0], call.weights("weights", shape), bias])
+    weight = call.weights("weights", (out, inside))
+    return Found(Kind.DENSE, {"keep_dims": True}, [call.x[0], weight, bias])
+
+
+def _batched_matmul(call: Call) -> Found:
+    p = call.p
+    if len(call.x) > 1:
+        flags = (("transpose_a", "transposeA"), ("transpose_b", "transposeB"))
+        attributes = {name: True for name, flag in flags if p.flag(flag)}
+        return Found(Kind.MATMUL, attributes, call.x)
+    rows, columns = p.integer("rows"), p.integer("columns")
+    bias = call.weights("bias", (columns,)) if p.flag("hasBias") else None
+    return Found(Kind.MATMUL, {}, [call.x[0], call.weights("weights", (rows, columns)), bias])
+
+
+#: (N, …) to (N, C, 1, 1).
+_TO_CHANNELS = (Kind.RESHAPE, {"shape": (0, -1, 1, 1), "zero_copies": True})
+
+
+def _embedding(call: Call) -> Found:
+    """The table is stored (channels, words); a word's row of it takes the place of its number."""
+    p = call.p
+    words, channels = p.integer("inputDim"), p.integer("outputChannels")
+    weight = call.table("weights", words, channels)
+    then = (Kind.SQUEEZE, {"axes": (-2,)}) if call.op == "embeddingND" else _TO_CHANNELS
+    return Found(Kind.GATHER, {"axis": 0}, [weight, call.x[0]], then)
+
+
+def _batchnorm(call: Call) -> Found:
+    channels = (call.p.integer("channels"),)
+    names = ("gamma", "beta", "mean", "variance")
+    function = "instance" if call.p.flag("instance") else "batch"
+    return Found(Kind.NORMALISE, {"function": function}, [
+        call.x[0], *(call.weights(name, channels) for name in names)])  # fmt: skip
+
+
+def _layer_norm(call: Call) -> Found:
+    shape = tuple(call.p.integers("shape"))
+    inputs = [call.x[0], call.weights("gamma", shape), call.weights("beta", shape)]
+    return Found(Kind.NORMALISE, {"function": "layer"}, inputs)
+
+
+def _normalise(function: str) -> Translation:
+    return lambda call: Found(Kind.NORMALISE, {"function": function}, call.x)
+
+
+def _spread(shape: list[int]) -> tuple[int, ...]:
+    """A vector of channels, as it stands beside (N, C, H, W)."""
+    sizes = tuple(shape) or (1,)
+    return (*sizes, 1, 1) if len(sizes) == 1 else sizes
+
+
+def _scale(call: Call) -> Found:
+    p = call.p
+    scale = call.weights("scale", _spread(p.integers("shapeScale")))
+    bias = call.weights("bias", _spread(p.integers("shapeBias"))) if p.flag("hasBias") else None
+    inputs = [call.x[0], scale, *([bias] if bias is not None else [])]
+    return Found(Kind.BINARY, {"function": "scale"}, inputs)
+
+
+def _bias(call: Call) -> Found:
+    bias = call.weights("bias", _spread(call.p.integers("shape")))
+    return Found(Kind.BINARY, {"function": "add"}, [call.x[0], bias])
+
+
+def _dot(call: Call) -> Found:
+    """The product of two vectors of channels, (N, C, 1, 1)."""
+    then = (Kind.RESHAPE, {"shape": (0, 1, 1, 1), "zero_copies": True})
+    return Found(Kind.EINSUM, {"equation": "nchw,nchw->nhw"}, call.x, then)
+
+
+def _reduce_channels(call: Call) -> Found:
+    """Over channels and space (0), space (1), channels, height or width."""
+    axes = ((-3, -2, -1), (-2, -1), (-3,), (-2,), (-1,))[call.p.integer("axis") % 5]
+    functions = (
+        "sum",
+        "mean",
+        "prod",
+        "log_sum",
+        "sum_square",
+        "l1",
+        "l2",
+        "max",
+        "min",
+        "arg_max",
+    )
+    function = functions[call.p.integer("mode") % 10]
+    return Found(Kind.REDUCE, {"function": function, "axes": axes, "keep_dims": True}, call.x)
+
+
+def _reduce(function: str) -> Translation:
+    def translate(call: Call) -> Found:
+        attributes: dict[str, Any] = {
+            "function": function, "keep_dims": call.p.flag("keepDims"),
+        }  # fmt: skip
+        if not call.p.flag("reduceAll") and call.p.integers("axes"):
+            attributes["axes"] = tuple(call.p.integers("axes"))
+        return Found(Kind.REDUCE, attributes, call.x)
+
+    return translate
+
+
+def _arg(function: str) -> Translation:
+    return lambda call: Found(Kind.ARG_REDUCE, {
+        "function": function, "axes": (call.p.integer("axis"),),
+        "keep_dims": not call.p.flag("removeDim"),
+    }, call.x)  # fmt: skip
+
+
+def _reshape(call: Call) -> Found:
+    wanted = call.p.integers("targetShape")
+    if not call.exact and len(wanted) == 3:
+        wanted = [0, *wanted] if 0 not in wanted else wanted
+    return Found(Kind.RESHAPE, {"shape": tuple(wanted), "zero_copies": True}, call.x)
+
+
+def _flatten(call: Call) -> Found:
+    return Found(Kind.RESHAPE, {"shape": (0, -1, 1, 1), "zero_copies": True}, call.x)
+
+
+def _permute(call: Call) -> Found:
+    return Found(Kind.TRANSPOSE, {"permutation": tuple(call.p.integers("axis"))}, call.x)
+
+
+def _concat(call: Call) -> Found:
+    return Found(Kind.CONCAT, {"axis": 0 if call.p.flag("sequenceConcat") else -3}, call.x)
+
+
+def _split(call: Call) -> Found:
+    return Found(Kind.SPLIT, {"axis": -3}, call.x)
+
+
+def _repeat(call: Call) -> Found:
+    return Found(Kind.TILE, {"repeats": (call.p.integer("times", 1), 1, 1, 1)}, call.x)
+
+
+def _reorganise(call: Call) -> Found:
+    kind = Kind.SPACE_TO_DEPTH if call.p.integer("mode") == 0 else Kind.DEPTH_TO_SPACE
+    return Found(kind, {"block": call.p.integer("blockSize", 1), "layout": _FIRST}, call.x)
+
+
+def _slice(call: Call) -> Found:
+    p = call.p
+    end = p.integer("end")
+    attributes = {
+        "onnx": True, "axes": (-3 + p.integer("axis") % 3,), "begin": (p.integer("start"),),
+        "end": (end if end else (1 << 31) - 1,), "steps": (p.integer("stride") or 1,),
+    }  # fmt: skip
+    return Found(Kind.STRIDED_SLICE, attributes, call.x)
+
+
+def _crop(call: Call) -> Found:
+    if len(call.x) > 1:  # to the height and width of the second input
+        return Found(Kind.DATA_DEPENDENT, {}, call.x)
+    pads = tuple(-edge for edge in _borders(call.p.message("cropAmounts")))
+    attributes = {"order": "begin_end", "pads": pads, "axes": (-2, -1)}
+    return Found(Kind.PAD, attributes, call.x)
+
+
+def _padding(call: Call) -> Found:
+    pads = _borders(call.p.message("paddingAmounts"))
+    return Found(Kind.PAD, {"order": "begin_end", "pads": pads, "axes": (-2, -1)}, call.x)
+
+
+def _constant_pad(call: Call) -> Found:
+    amounts = call.p.integers("amounts")
+    if call.p.flag("toSize") or len(call.x) > 1 or not amounts:
+        return Found(Kind.DATA_DEPENDENT, {}, call.x)
+    axes = tuple(range(-(len(amounts) // 2), 0))
+    return Found(Kind.PAD, {"order": "pairs", "pads": tuple(amounts), "axes": axes}, call.x)
+
+
+def _upsample(call: Call) -> Found:
+    scales = call.p.all("fractional") or _pair(call.p.integers("scalingFactor"), 1)
+    return Found(Kind.RESIZE, {"layout": _FIRST, "scales": [float(s) for s in scales]}, call.x)
+
+
+def _resize(call: Call) -> Found:
+    sizes = _pair(call.p.integers("targetSize"), 1)
+    return Found(Kind.RESIZE, {"layout": _FIRST, "sizes": list(sizes)}, call.x[:1])
+
+
+def _recurrent(cell: str, *names: str) -> Translation:
+    """Matrices first, then biases; states are the further outputs."""
+
+    def translate(call: Call) -> Found:
+        p = call.p
+        inside, out = p.integer("input"), p.integer("output")
+        gates: list[int | None] = []
+        for name in names:
+            shape = (out, inside) if name.startswith("w") else (out, out)
+            gates.append(call.weights(name, (out,) if name.startswith("b") else shape))
+        return _sequence(call, cell, [g for g in gates if g is not None], 1, p.flag("sequence"))
+
+    return translate
+
+
+def _sequence(
+    call: Call, cell: str, weights: list[int], directions: int, whole: bool, coupled: bool = False
+) -> Found:
+    """x is (steps, batch, C, 1, 1), or in older networks (steps, C, 1, 1)."""
+    states = ["layer_state", "layer_cell"] * directions
+    attributes: dict[str, Any] = {
+        "cell": cell, "hidden": call.p.integer("output"), "input_size": call.p.integer("input"),
+        "directions": directions, "time_axis": 0, "batch_axis": 1 if call.exact else None,
+        "trailing_ones": 2, "outputs": ("sequence" if whole else "last", *(
+            states if cell == "lstm" else states[:1]))[: call.outputs()],
+    }  # fmt: skip
+    if coupled:
+        attributes["coupled_input_gate"] = True
+    inputs = [call.x[0], *weights, *call.x[1:]]
+    attributes["states"] = tuple(range(1 + len(weights), len(inputs)))
+    return Found(Kind.RECURRENT, attributes, inputs)
+
+
+def _lstm(call: Call) -> Found:
+    p = call.p
+    inside, out = p.integer("input"), p.integer("output")
+    sides = p.messages("weightParams")
+    found: list[int] = []
+    for kind, shape in (("w", (out, inside)), ("r", (out, out)), ("b", (out,)), ("p", (out,))):
+        for side in sides:
+            for gate in "ifzo":
+                held = call.weights(f"{kind}{gate}", shape, side)
+                if held is not None:
+                    found.append(held)
+    params = p.message("params")
+    return _sequence(
+        call, "lstm", found, len(sides) or 1, params.flag("sequence"), params.flag("coupled")
+    )
+
+
+def _axis(kind: Kind, name: str = "axis", **more: Any) -> Translation:
+    return lambda call: Found(kind, {"axis": call.p.integer(name), **more}, call.x)
+
+
+def _axes(kind: Kind) -> Translation:
+    def translate(call: Call) -> Found:
+        axes = tuple(call.p.integers("axes"))
+        return Found(kind, {"axes": axes} if axes and not call.p.flag("all") else {}, call.x)
+
+    return translate
+
+
+def _transpose(call: Call) -> Found:
+    return Found(Kind.TRANSPOSE, {"permutation": tuple(call.p.integers("axes"))}, call.x)
+
+
+def _split_nd(call: Call) -> Found:
+    attributes: dict[str, Any] = {"axis": call.p.integer("axis")}
+    if call.p.integers("sizes"):
+        attributes["sizes"] = tuple(call.p.integers("sizes"))
+    return Found(Kind.SPLIT, attributes, call.x)
+
+
+def _static(kind: Kind, name: str, **more: Any) -> Translation:
+    return lambda call: Found(kind, {"shape": tuple(call.p.integers(name)), **more}, call.x)
+
+
+def _slice_static(call: Call) -> Found:
+    p = call.p
+
+    def mask(name: str) -> int:
+        return sum(1 << at for at, bit in enumerate(p.integers(name)) if bit)
+
+    return Found(Kind.STRIDED_SLICE, {
+        "begin": p.integers("beginIds"), "end": p.integers("endIds"),
+        "steps": p.integers("strides"),
+        "begin_mask": mask("beginMasks"), "end_mask": mask("endMasks"),
+        "shrink_axis_mask": mask("squeezeMasks"),
+    }, call.x)  # fmt: skip
+
+
+def _slice_by_size(call: Call) -> Found:
+    axis, size = call.p.integer("axis"), call.p.integer("size")
+    # Where it begins changes no shape; the values are not followed.
+    attributes = {"onnx": True, "axes": (axis,), "begin": (0,), "end": (size,), "exact": False}
+    return Found(Kind.STRIDED_SLICE, attributes, call.x[:1])
+
+
+def _tile(call: Call) -> Found:
+    reps = tuple(call.p.integers("reps"))
+    return Found(Kind.TILE, {"repeats": reps} if reps else {}, call.x)
+
+
+def _range(call: Call) -> Found:
+    p = call.p
+    start, end, step = p.number("start"), p.number("end"), p.number("step") or 1.0
+    length = max(0, math.ceil((end - start) / step))
+    return Found(Kind.FILL, {"shape": (length,), "dtype": "float32"}, [])
+
+
+def _fill(call: Call) -> Found:
+    shape = tuple(call.p.integers("targetShape"))
+    return Found(Kind.FILL, {"dtype": "float32", "value": call.p.number("value"),
+                             **({"shape": shape} if shape else {})}, call.x)  # fmt: skip
+
+
+def _like(call: Call) -> Found:
+    """Of the shape of the last input."""
+    return Found(Kind.IDENTITY, {"exact": False}, call.x[-1:])
+
+
+def _top_k(call: Call) -> Found:
+    attributes: dict[str, Any] = {"axis": call.p.integer("axis")}
+    if len(call.x) < 2:
+        attributes["k"] = call.p.integer("K")
+    return Found(Kind.TOP_K, attributes, call.x)
+
+
+def _one_hot(call: Call) -> Found:
+    attributes: dict[str, Any] = {"axis": call.p.integer("axis"), "dtype": "float32"}
+    if len(call.x) < 2:
+        attributes["depth"] = call.p.integer("size")
+    return Found(Kind.ONE_HOT, attributes, call.x)
+
+
+def _plain(kind: Kind, **attributes: Any) -> Translation:
+    return lambda call: Found(kind, attributes, call.x)
+
+
+_UNARY = {
+    "clip": "clip", "ceil": "ceil", "floor": "floor", "sign": "sign", "round": "round",
+    "exp2": "exp2", "sin": "sin", "cos": "cos", "tan": "tan", "asin": "asin", "acos": "acos",
+    "atan": "atan", "sinh": "sinh", "cosh": "cosh", "tanh": "tanh", "asinh": "asinh",
+    "acosh": "acosh", "atanh": "atanh", "erf": "erf", "gelu": "gelu", "unary": "unary",
+    "logicalNot": "not", "clampedReLU": "relu", "matrixBandPart": "band_part",
+    "lowerTriangular": "tril", "upperTriangular": "triu",
+}  # fmt: skip
+_NARY = {
+    "add": "add", "multiply": "mul", "average": "mean", "max": "max", "min": "min",
+    "equal": "equal", "notEqual": "not_equal", "lessThan": "less", "lessEqual": "less_equal",
+    "greaterThan": "greater", "greaterEqual": "greater_equal", "logicalOr": "or",
+    "logicalXor": "xor", "logicalAnd": "and", "modBroadcastable": "mod",
+    "minBroadcastable": "min", "maxBroadcastable": "max", "addBroadcastable": "add",
+    "powBroadcastable": "pow", "divideBroadcastable": "div", "floorDivBroadcastable": "floor_div",
+    "multiplyBroadcastable": "mul", "subtractBroadcastable": "sub",
+}  # fmt: skip
+_REDUCED = {
+    "reduceL1": "l1", "reduceL2": "l2", "reduceMax": "max", "reduceMin": "min",
+    "reduceSum": "sum", "reduceProd": "prod", "reduceMean": "mean", "reduceLogSum": "log_sum",
+    "reduceSumSquare": "sum_square", "reduceLogSumExp": "log_sum_exp",
+}  # fmt: skip
+_BY_DATA = (
+    "rangeDynamic", "sliceDynamic", "slidingWindows", "whereNonZero", "NonMaximumSuppression",
+    "cropResize", "categoricalDistribution",
+)  # fmt: skip
+
+LAYERS: Mapping[str, Translation] = {
+    **{op: _unary(function) for op, function in _UNARY.items()},
+    **{op: _nary(function) for op, function in _NARY.items()},
+    **{op: _reduce(function) for op, function in _REDUCED.items()},
+    **dict.fromkeys(_BY_DATA, _plain(Kind.DATA_DEPENDENT)),
+    **dict.fromkeys(("loopBreak", "loopContinue"), _plain(Kind.POSTPROCESS)),
+    **dict.fromkeys(("fillLike", "randomNormalLike", "randomUniformLike", "randomBernoulliLike",
+                     "broadcastToLike"), _like),
+    **dict.fromkeys(("randomNormalStatic", "randomUniformStatic", "randomBernoulliStatic"),
+                    _static(Kind.FILL, "outputShape", dtype="float32")),
+    **dict.fromkeys(("fillDynamic", "randomNormalDynamic", "randomUniformDynamic",
+                     "randomBernoulliDynamic"), _plain(Kind.FILL, dtype="float32")),
+    "convolution": _convolution, "convolution3d": _convolution3d, "pooling": _pooling,
+    "pooling3d": _pooling3d, "globalPooling3d": _global3d, "activation": _activation,
+    "innerProduct": _inner_product, "batchedMatmul": _batched_matmul, "embedding": _embedding,
+    "embeddingND": _embedding, "batchnorm": _batchnorm, "layerNormalization": _layer_norm,
+    "mvn": _normalise("instance"), "l2normalize": _normalise("l2"),
+    "lrn": _normalise("local_response"), "softmax": _plain(Kind.SOFTMAX, axis=-3),
+    "softmaxND": _axis(Kind.SOFTMAX), "scale": _scale, "bias": _bias, "dot": _dot,
+    "reduce": _reduce_channels, "argMax": _arg("max"),
+    "argMin": _arg("min"), "reshape": _reshape, "flatten": _flatten, "permute": _permute,
+    "concat": _concat, "split": _split, "sequenceRepeat": _repeat, "reorganizeData": _reorganise,
+    "slice": _slice, "crop": _crop, "padding": _padding, "constantPad": _constant_pad,
+    "upsample": _upsample, "resizeBilinear": _resize,
+    "simpleRecurrent": _recurrent("rnn", "wx", "wh", "b"),
+    "gru": _recurrent("gru", "wz", "wr", "wo", "rz", "rr", "ro", "bz", "br", "bo"),
+    "uniDirectionalLSTM": _lstm, "biDirectionalLSTM": _lstm, "copy": _plain(Kind.IDENTITY),
+    "rangeStatic": _range, "tile": _tile, "stack": _axis(Kind.STACK), "gather": _axis(Kind.GATHER),
+    "gatherND": _plain(Kind.GATHER_ND), "gatherAlongAxis": _plain(Kind.GATHER_ELEMENTS),
+    "scatter": _plain(Kind.SCATTER), "scatterND": _plain(Kind.SCATTER),
+    "scatterAlongAxis": _plain(Kind.SCATTER), "reverse": _plain(Kind.IDENTITY, exact=False),
+    "reverseSeq": lambda call: Found(Kind.IDENTITY, {"exact": False}, call.x[:1]),
+    "argSort": _plain(Kind.IDENTITY, exact=False), "splitND": _split_nd,
+    "concatND": _axis(Kind.CONCAT), "transpose": _transpose, "sliceStatic": _slice_static,
+    "sliceBySize": _slice_by_size, "topK": _top_k, "getShape": _plain(Kind.SHAPE),
+    "fillStatic": _fill, "broadcastToStatic": _static(Kind.BROADCAST_TO, "targetShape"),
+    "broadcastToDynamic": _plain(Kind.BROADCAST_TO), "squeeze": _axes(Kind.SQUEEZE),
+    "expandDims": _axes(Kind.EXPAND_DIMS), "flattenTo2D": _axis(Kind.FLATTEN),
+    "reshapeStatic": _static(Kind.RESHAPE, "targetShape"),
+    "rankPreservingReshape": _static(Kind.RESHAPE, "targetShape", zero_copies=True),
+    "reshapeDynamic": _plain(Kind.RESHAPE), "reshapeLike": _like,
+    "whereBroadcastable": _plain(Kind.WHERE), "oneHot": _one_hot,
+    "cumSum": _plain(Kind.CUMULATIVE),
+}  # fmt: skip
