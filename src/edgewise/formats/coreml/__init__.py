@@ -46,17 +46,28 @@ def recognise(head: bytes, name: str) -> float:
 
 
 def _specification(head: bytes, lower: str) -> float:
-    """A version, then a description whose first field is a named feature."""
-    if len(head) > 8 and head[0] == _FIRST_TAG and head[1] in _VERSIONS and head[2] == _SECOND_TAG:
-        at = 3
-        while at < len(head) and head[at] & 0x80:
-            at += 1
-        inner = head[at + 1 : at + 3]
-        # The description begins with an input (1), a function (20) or metadata (100).
-        if inner[:1] == b"\x0a" or inner == b"\xa2\x01" or inner == b"\xa2\x06" or not inner:
-            named = b"\x0a" in head[at + 2 : at + 5] or inner != b"\x0a"
-            return 0.8 if lower.endswith(".mlmodel") else 0.6 if named else 0.0
-    return 0.4 if lower.endswith(".mlmodel") else 0.0
+    """A version, then a description that begins with an input: a feature with name and type."""
+    named = 0.4 if lower.endswith(".mlmodel") else 0.0
+    if len(head) < 16 or head[0] != _FIRST_TAG or head[1] not in _VERSIONS:
+        return named
+    if head[2] != _SECOND_TAG:
+        return named
+    at = _behind_length(head, 3)
+    if head[at : at + 2] in (b"\xa2\x01", b"\xa2\x06"):  # functions, or metadata alone
+        return 0.85
+    if head[at : at + 1] != b"\x0a":
+        return named
+    at = _behind_length(head, at + 1)  # the feature: its name, then its description or type
+    if head[at : at + 1] != b"\x0a" or at + 1 >= len(head):
+        return named
+    after = at + 2 + head[at + 1]
+    return 0.9 if head[after : after + 1] in (b"\x12", b"\x1a") or after >= len(head) else named
+
+
+def _behind_length(head: bytes, at: int) -> int:
+    while at < len(head) and head[at] & 0x80:
+        at += 1
+    return at + 1
 
 
 def read(file: File) -> Graph:
