@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -39,6 +40,9 @@ def scan(
     again: bool = typer.Option(
         False, "--again", help="Also apps that the store has with this analysis already."
     ),
+    bom: Path | None = typer.Option(
+        None, "--bom", help="Also a bill of materials of each app (CycloneDX) into this folder."
+    ),
     ray: str | None = typer.Option(
         None, "--ray", help="Address of a Ray cluster that does the work; 'local' starts one."
     ),
@@ -52,6 +56,11 @@ def scan(
     from edgewise.apps.workers import Bounds
     from edgewise.store import Store
 
+    if bom is not None:
+        from edgewise import extras
+
+        extras.check(["bom"], "--bom")
+        bom.mkdir(parents=True, exist_ok=True)
     work = corpus.planned(paths)
     failed = 0
     with output.kept_in(store) as keep, output.progress("scan", len(work), quiet=quiet) as advance:
@@ -67,10 +76,19 @@ def scan(
         for each in done:
             if each.new:
                 keep(each.app)
+            if bom is not None and each.app.error is None:
+                _write_bom(bom, each.app)
             in_order.add(each.number, each.app)
             failed += each.app.error is not None and each.app.path == work[each.number].named
             advance(each.app.path)
     return 1 if failed else 0
+
+
+def _write_bom(folder: Path, app: App) -> None:
+    from edgewise.apps.bom import bill_of_materials
+
+    name = Path(app.path.rstrip("/")).name or "app"
+    (folder / f"{name}.cdx.json").write_text(bill_of_materials(app), encoding="utf-8")
 
 
 class _InOrder:

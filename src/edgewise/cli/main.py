@@ -17,6 +17,8 @@ from edgewise.extras import bringing
 #: The verbs in the order of the help, and the module of this room that each is in.
 VERBS = {
     "scan": "apps",
+    "diff": "changes",
+    "check": "changes",
     "inspect": "models",
     "formats": "models",
     "eval": "evaluate",

@@ -28,6 +28,7 @@ from edgewise.records.base import (
     SCHEMA_VERSION,
     Record,
 )
+from edgewise.records.changes import Change, Cost, Relation, Violation
 from edgewise.records.choosing import (
     AccuracyRow,
     LinkProfile,
@@ -75,8 +76,10 @@ __all__ = [
     "AccuracyRow",
     "App",
     "BreakEven",
+    "Change",
     "CloudPhases",
     "Context",
+    "Cost",
     "Coverage",
     "Decision",
     "DecisionOutcome",
@@ -117,6 +120,7 @@ __all__ = [
     "Reach",
     "Recommendation",
     "Record",
+    "Relation",
     "Reported",
     "ReportedLayer",
     "RuntimeInfo",
@@ -127,5 +131,6 @@ __all__ = [
     "Status",
     "Target",
     "TensorRow",
+    "Violation",
     "Way",
 ]

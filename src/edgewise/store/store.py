@@ -63,6 +63,14 @@ class Store:
         parts.write_marker(where)
         return cls(where, SCHEMA_VERSION)
 
+    @staticmethod
+    def is_at(url: str) -> bool:
+        """Whether a store is at a path or URL."""
+        try:
+            return parts.MARKER in place(url).names()
+        except StoreError:
+            return False
+
     def append(
         self, records: Record | Iterable[Record], *, per_part: int = _RECORDS_PER_PART
     ) -> None:
