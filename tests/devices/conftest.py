@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -64,6 +66,9 @@ def plug(adb_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             return phone
 
         yield one
+    with warnings.catch_warnings():  # the double leaves sockets that browsers held to the collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture
