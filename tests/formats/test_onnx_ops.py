@@ -111,7 +111,7 @@ def test_pooling() -> None:
     assert layer.kind is Kind.POOL
     assert layer.attributes == {
         "function": "max", "kernel": (3, 2), "strides": (1, 1), "dilations": (1, 1),
-        "pads": (0, 1, 0, 1), "layout": "channels_first", "ceil_mode": True,
+        "pads": (0, 1, 0, 1), "layout": "channels_first", "strict": True, "ceil_mode": True,
     }  # fmt: skip
     nhwc = _attributes("NhwcMaxPool", [X4], domain="com.microsoft", kernel_shape=[2, 2])
     assert nhwc["layout"] == "channels_last"
@@ -242,7 +242,7 @@ def test_axes_as_attribute_and_as_input(
         ("Slice", 9, {"starts": [1], "ends": [9], "axes": [0]},
          {"onnx": True, "begin": (1,), "end": (9,), "axes": (0,)}),
         ("Slice", 13, {}, {"onnx": True}),
-        ("Split", 11, {"split": [1, 2], "axis": 1}, {"axis": 1, "sizes": (1, 2)}),
+        ("Split", 11, {"split": [1, 2], "axis": 1}, {"axis": 1, "even": True, "sizes": (1, 2)}),
         ("Pad", 10, {"pads": [0, 1, 0, 1]}, {"order": "begin_end", "pads": (0, 1, 0, 1)}),
         ("Pad", 1, {"paddings": [0, 1, 0, 1]}, {"order": "begin_end", "pads": (0, 1, 0, 1)}),
         ("Clip", 6, {"min": 0.0, "max": 6.0}, {"function": "clip", "min": 0.0, "max": 6.0}),

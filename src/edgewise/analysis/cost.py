@@ -172,10 +172,8 @@ def _conv_transpose(view: _View) -> int:
 
 
 def _dense(view: _View) -> int:
-    # The input's elements, each used once per unit.
     flipped = view.layer.attributes.get("weight_layout", "OI") == "IO"
-    units = view.x(1)[-1] if flipped else view.x(1)[0]
-    return product(view.x()) * units
+    return product(view.out()) * (view.x(1)[0] if flipped else view.x(1)[-1])
 
 
 def _matmul(view: _View) -> int:

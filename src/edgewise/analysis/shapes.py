@@ -195,8 +195,12 @@ class Scope:
         return [self.graph.tensors[index] for index in self.graph.inputs]
 
     def _apply(self, rule: Callable[[Scope, Layer], list[Dims | None]], layer: Layer) -> None:
+        from edgewise.analysis.rules.needs import check_needs
+
         found: list[Dims | None] = []
         try:
+            if "needs" in layer.attributes:
+                check_needs(self, layer)
             found = rule(self, layer)
             if any(not 0 <= size < _LARGEST for dims in found for size in dims or ()):
                 raise Impossible("a size below 0, or beyond all bounds")

@@ -123,6 +123,8 @@ def _supply_vectors(scope: Scope, layer: Layer) -> None:
 
 def _broadcast(layer: Layer, shapes: list[Dims]) -> Dims:
     """numpy's broadcasting, or what older formats do instead of it."""
+    if layer.attributes.get("alike"):
+        require(all(dims == shapes[0] for dims in shapes), f"parts of {[plain(s) for s in shapes]}")
     if layer.attributes.get("like_first"):
         return shapes[0]
     axis = layer.attributes.get("axis", -1)
@@ -168,6 +170,14 @@ def _same(scope: Scope, layer: Layer) -> list[Dims | None]:
     return [scope.shape(layer, 0)]
 
 
+def _cumulative(scope: Scope, layer: Layer) -> list[Dims | None]:
+    x = scope.shape(layer, 0)
+    axis = scope.value(layer, 1) if len(layer.inputs) > 1 else None
+    if axis is not None and axis.size == 1:
+        axis_in(int(axis.reshape(-1)[0]), len(x))
+    return [x]
+
+
 def _softmax(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     axis_in(layer.attributes.get("axis", -1), max(len(x), 1))
@@ -192,10 +202,10 @@ def _check_parameters(scope: Scope, layer: Layer, x: Dims) -> None:
             fits = dims is None or len(dims) != 1 or _equal(scope, x[1], dims[0])
             require(fits, f"{int(x[1])} channels, parameters of {dims}")
     elif what in ("layer", "rms") and "axis" in layer.attributes:
-        inner = x[axis_in(layer.attributes["axis"], len(x)) :]
+        axis_in(layer.attributes["axis"], len(x))
         for dims in given[:2]:
-            if dims is not None and len(dims) == len(inner):
-                require(broadcast(dims, inner) == inner, f"{plain(inner)} and parameters of {dims}")
+            if dims is not None:
+                require(broadcast(dims, x) == x, f"{plain(x)} and parameters of {dims}")
 
 
 def _equal(scope: Scope, size: int, wanted: int) -> bool:
@@ -227,15 +237,28 @@ def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
         wanted = per_axis(attributes["output_size"], axes)
         places = [have if size is None else size for have, size in zip(space, wanted, strict=True)]
         return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
+    kernel = per_axis(attributes["kernel"], axes)
+    if attributes.get("strict"):
+        _check_pool(attributes, kernel)
     places = slide(
         space,
-        per_axis(attributes["kernel"], axes),
+        kernel,
         per_axis(attributes.get("strides"), axes),
         per_axis(attributes.get("dilations"), axes),
         attributes.get("pads"),
         ceil_mode=attributes.get("ceil_mode", False),
+        small=attributes.get("small", "cut"),
     )
     return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
+
+
+def _check_pool(attributes: Mapping[str, Any], kernel: list[int]) -> None:
+    """A window must reach into its input from every place."""
+    given, pads = attributes["kernel"], attributes.get("pads")
+    require(len(given) == len(kernel), f"a window of {len(given)} axes for {len(kernel)}")
+    if isinstance(pads, tuple):
+        fits = all(pad < size for pad, size in zip(pads, kernel * 2, strict=True))
+        require(fits, f"pads of {pads} around a window of {kernel}")
 
 
 def _global_pool(scope: Scope, layer: Layer) -> list[Dims | None]:
@@ -325,7 +348,7 @@ RULES = {
     Kind.GLOBAL_POOL: _global_pool,
     Kind.REDUCE: _reduce,
     Kind.ARG_REDUCE: _arg_reduce,
-    Kind.CUMULATIVE: _same,
+    Kind.CUMULATIVE: _cumulative,
     Kind.QUANTIZE: _quantize,
     Kind.DEQUANTIZE: _quantize,
 }

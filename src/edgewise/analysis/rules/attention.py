@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgewise.analysis.shapes import CannotTell, Dims, Scope
+from edgewise.analysis.shapes import CannotTell, Dims, Scope, require
+from edgewise.analysis.symbolic import plain
 from edgewise.graph import Kind, Layer
 
 
@@ -89,8 +90,25 @@ def _apart(inputs: Inputs, layer: Layer, before: int) -> Attention:
     return Attention(q[0], heads, kv_heads, q[1], keys + before, size, value_size)
 
 
+def _check(scope: Scope, layer: Layer, found: Attention) -> None:
+    """Widths must be whole heads, keys as wide as queries and as many as values."""
+    groups = found.kv_heads > 0 and found.heads % found.kv_heads == 0
+    require(groups, f"{int(found.heads)} heads for {int(found.kv_heads)} of keys")
+    if layer.attributes.get("project") or layer.attributes.get("joined"):
+        return
+    q, k, v = scope.shape(layer, 0), scope.shape(layer, 1), scope.maybe_shape(layer, 2)
+    if len(q) == 3 and len(k) == 3 and v is not None and len(v) == 3:
+        require(q[2] % found.heads == 0, f"a width of {int(q[2])} in {int(found.heads)} heads")
+        wide = k[2] == found.kv_heads * found.size and v[2] % found.kv_heads == 0
+        require(
+            wide and k[1] == v[1],
+            f"queries of {plain(q)}, keys of {plain(k)}, values of {plain(v)}",
+        )
+
+
 def _attention(scope: Scope, layer: Layer) -> list[Dims | None]:
     found = attention_sizes(scope, layer)
+    _check(scope, layer, found)
     batch, keys = found.batch, found.keys
     if len(scope.shape(layer, 0)) == 4:
         out: Dims = (batch, found.heads, found.queries, found.value_size)

@@ -69,6 +69,7 @@ def _conv(scope: Scope, layer: Layer) -> list[Dims | None]:
         per_axis(layer.attributes.get("strides"), axes),
         per_axis(layer.attributes.get("dilations"), axes),
         layer.attributes.get("pads"),
+        small="refuse",
     )
     return [assemble(x[0], out, places, layout)]
 
@@ -107,17 +108,22 @@ def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
     _check_transposed(scope, layer, x, weight)
     space = spatial(x, layout)
     axes = len(space)
+    strides = per_axis(attributes.get("strides"), axes)
+    dilations = per_axis(attributes.get("dilations"), axes)
+    extra = per_axis(attributes.get("output_padding"), axes, 0)
+    fits = all(
+        more == 0 or more < max(s, d) for more, s, d in zip(extra, strides, dilations, strict=True)
+    )
+    require(fits, f"an output padding of {extra}")
     stated = attributes.get("output_shape")
     if stated:
-        return [assemble(x[0], out, list(stated)[-axes:], layout)]
-    places = spread(
-        space,
-        kernel,
-        per_axis(attributes.get("strides"), axes),
-        per_axis(attributes.get("dilations"), axes),
-        attributes.get("pads"),
-        per_axis(attributes.get("output_padding"), axes, 0),
-    )
+        wanted = list(stated)[-axes:]
+        natural = spread(space, kernel, strides, dilations, "valid", extra)
+        fits = all(0 < want <= most for want, most in zip(wanted, natural, strict=True))
+        require(fits, f"{plain(space)} does not spread to {wanted}")
+        return [assemble(x[0], out, wanted, layout)]
+    places = spread(space, kernel, strides, dilations, attributes.get("pads"), extra)
+    require(min(places, default=1) > 0, f"{plain(space)} spreads to {plain(tuple(places))}")
     return [assemble(x[0], out, places, layout)]
 
 
@@ -167,7 +173,8 @@ def _dense(scope: Scope, layer: Layer) -> list[Dims | None]:
     if keep:
         require(x[-1:] == (depth,), why)
         return [(*x[:-1], units)]
-    require(depth > 0 and product(x) % depth == 0, why)
+    even = depth > 0 and product(x) % depth == 0
+    require(depth > 0 and (even or bool(layer.attributes.get("cut"))), why)
     return [(product(x) // depth, units)]
 
 

@@ -37,15 +37,23 @@ def _depth_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 def _block_and_edges(scope: Scope, layer: Layer) -> tuple[list[int], list[tuple[int, int]]]:
     block, flat = scope.ints(layer, "block", 1), scope.ints(layer, "edges", 2)
-    if block is None or flat is None or len(flat) != 2 * len(block):
+    if block is None or flat is None:
         raise CannotTell
+    require(len(flat) == 2 * len(block), f"{len(flat)} edges for {len(block)} blocks")
     return block, list(zip(flat[0::2], flat[1::2], strict=True))
+
+
+def _check_blocks(layer: Layer, x: Dims, block: list[int]) -> None:
+    """A block for each axis between batch and channels; some runtimes let some be left out."""
+    wanted = len(x) - 2 if layer.attributes.get("strict") else len(block)
+    fits = len(block) == wanted and len(x) > len(block)
+    require(fits, f"{len(block)} blocks of {len(x)} dimensions")
 
 
 def _space_to_batch(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     block, pads = _block_and_edges(scope, layer)
-    require(len(x) > len(block), f"{len(block)} blocks of {len(x)} dimensions")
+    _check_blocks(layer, x, block)
     padded = [size + low + high for size, (low, high) in zip(x[1:], pads, strict=False)]
     fits = all(by > 0 and size % by == 0 for size, by in zip(padded, block, strict=True))
     require(fits, f"{plain(tuple(padded))} is not divided by {block}")
@@ -59,7 +67,8 @@ def _batch_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
     space = [
         size * by - low - high for size, by, (low, high) in zip(x[1:], block, crops, strict=False)
     ]
-    fits = len(x) > len(block) and product(block) > 0 and x[0] % product(block) == 0
+    _check_blocks(layer, x, block)
+    fits = product(block) > 0 and x[0] % product(block) == 0
     require(fits, f"a batch of {int(x[0])} in blocks of {block}")
     require(min(space, default=0) >= 0, f"crops of {crops} leave {plain(tuple(space))}")
     return [(x[0] // product(block), *space, *x[1 + len(block) :])]
@@ -202,9 +211,6 @@ def _masked(
             dims.append(1)
             cuts.append(None)
         elif mask["shrink_axis"] & bit:
-            require(
-                -x[axis] <= begin[place] < x[axis], f"place {int(begin[place])} of {int(x[axis])}"
-            )
             cuts.append(int(begin[place]))
             axis += 1
         else:
@@ -234,7 +240,8 @@ def _onnx_slice(scope: Scope, layer: Layer) -> list[Dims | None]:
     cuts: list[slice] = [slice(None)] * len(x)
     for axis, start, stop, step in zip(axes, begin, end, steps, strict=True):
         # The format writes "to the end" as a huge number.
-        past = None if stop >= 2**31 - 1 or (step < 0 and stop <= -(2**31) + 1) else stop
+        huge = stop >= 2**31 - 1 if step > 0 else stop <= -(2**31) + 1
+        past = None if huge else stop
         dims[axis] = strided_length(x[axis], start, past, step)
         cuts[axis] = slice(_int(start), _int(past), int(step))
     value = scope.value(layer, 0) if layer.attributes.get("exact", True) else None

@@ -249,7 +249,8 @@ def _gather(scope: Scope, layer: Layer) -> list[Dims | None]:
     batch = layer.attributes.get("batch_dims", 0)
     taken = layer.attributes.get("joined", 1)  # axes that the indices go over together
     batch = axis_in(batch, len(indices) + 1)
-    require(x[:batch] == indices[:batch], f"batches of {plain(x)} and {plain(indices)}")
+    fits = x[:batch] == indices[:batch] and batch <= axis
+    require(fits, f"batches of {plain(x)} and {plain(indices)}")
     dims = (*x[:axis], *indices[batch:], *x[axis + taken :])
     size = product(x[axis : axis + taken])
     _check_indices(scope, layer, size, layer.attributes.get("negative", True))
@@ -274,7 +275,7 @@ def _gather_nd(scope: Scope, layer: Layer) -> list[Dims | None]:
     x, indices = scope.shape(layer, 0), scope.shape(layer, 1)
     batch = layer.attributes.get("batch_dims", 0)
     depth = batch + int(indices[-1])
-    fits = depth <= len(x) and batch < len(indices) and x[:batch] == indices[:batch]
+    fits = depth <= len(x) and batch < len(indices)
     require(fits, f"indices of {plain(indices)} into {plain(x)}")
     return [(*indices[:-1], *x[depth:])]
 
@@ -335,6 +336,9 @@ def _pad(scope: Scope, layer: Layer) -> list[Dims | None]:
         before, after = pads[: len(axes)], pads[len(axes) :]
     dims = list(x)
     for axis, low, high in zip(axes, before, after, strict=True):
+        require(min(low, high) >= 0 or not layer.attributes.get("only_more"), f"pads of {pads}")
+        if layer.attributes.get("copies"):
+            require(x[axis] + min(low, 0) + min(high, 0) > 0, "nothing is left to pad with")
         most = layer.attributes.get("most")
         if most is not None:
             reach = x[axis] - 1 if most == "reflect" else x[axis]

@@ -69,7 +69,8 @@ def _range(scope: Scope, layer: Layer) -> list[Dims | None]:
     if len(known) != 3:
         raise CannotTell
     start, limit, step = known
-    require(step != 0, "a step of 0")
+    onward = not layer.attributes.get("forward") or (limit - start) * step >= 0
+    require(step != 0 and onward, f"from {start} to {limit} in steps of {step}")
     if all(isinstance(number, int) for number in known) and step > 0:
         length = ceil_div(limit - start, step) if limit > start else 0
     else:
@@ -82,8 +83,9 @@ def _range(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _one_hot(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     depth = scope.ints(layer, "depth", 1)
-    if not depth:
+    if depth is None:
         raise CannotTell
+    require(depth[0] > 0 or not layer.attributes.get("positive"), f"a depth of {int(depth[0])}")
     axis = axis_in(layer.attributes.get("axis", -1), len(x) + 1)
     return [(*x[:axis], depth[0], *x[axis:])]
 

@@ -40,8 +40,14 @@ def slide(
     pads: Any,
     *,
     ceil_mode: bool | str = False,
+    small: str = "cut",
 ) -> list[int]:
-    """How many places a window takes along each axis."""
+    """How many places a window takes along each axis.
+
+    `small` says what becomes of an input that a window does not fit into: it is refused
+    ("refuse"), has no place for it ("none"), or, as ONNX Runtime's pools divide towards zero, no
+    or one place where a stride reaches beyond it ("cut").
+    """
     if pads in ("same", "same_lower"):
         return [ceil_div(size, step) for size, step in zip(space, strides, strict=True)]
     before, after = both_sides(pads, len(space))
@@ -52,9 +58,11 @@ def slide(
         room = size + low + high - ((taps - 1) * gap + 1)
         require(step > 0 and gap > 0, f"a step of {step}, a dilation of {gap}")
         if room < 0:
-            # Runtimes divide towards zero: windows larger than their input take none or one place.
-            places = 1 - (-int(room) // step)
-            require(places >= 0, f"a window of {taps} does not fit into {int(size)}")
+            places = 0 if small == "none" else 1 - (-int(room) // step)
+            require(
+                places >= 0 and small != "refuse",
+                f"a window of {taps} does not fit into {int(size)}",
+            )
             result.append(places)
             continue
         if not ceil_mode:
@@ -79,7 +87,9 @@ def spread(
 ) -> list[int]:
     """Sizes after a transposed convolution."""
     if pads in ("same", "same_lower"):
-        return [size * step for size, step in zip(space, strides, strict=True)]
+        natural = spread(space, kernel, strides, dilations, "valid", extra)
+        wanted = [size * step for size, step in zip(space, strides, strict=True)]
+        return [want if want <= most else most for want, most in zip(wanted, natural, strict=True)]
     before, after = both_sides(pads, len(space))
     return [
         (size - 1) * step + (taps - 1) * gap + 1 - low - high + more

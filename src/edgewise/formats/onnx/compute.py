@@ -158,6 +158,7 @@ def pool(kind: str, layout_of: Callable[[Operator], str] = layout) -> Translatio
             "function": kind, "kernel": kernel, "strides": operator.integers("strides") or ones,
             "dilations": operator.integers("dilations") or ones, "pads": pads(operator),
             "layout": layout_of(operator), "ceil_mode": operator.flag("ceil_mode"),
+            "strict": True,
         })  # fmt: skip
 
     return translate

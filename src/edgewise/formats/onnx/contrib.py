@@ -134,6 +134,7 @@ CONTRIB: Mapping[str, Translation] = {
     "EmbedLayerNormalization": Meaning(Kind.GATHER, {"axis": 0}, (2, 0)),
     "RotaryEmbedding": _unary("rotary_embedding"),
     "Trilu": Meaning(Kind.IDENTITY, {"exact": False}),
+    "Inverse": Meaning(Kind.IDENTITY, {"exact": False}),
     "GemmaRotaryEmbedding": _POSTPROCESS, "RelativePositionBias": _POSTPROCESS,
     # between quantised tensors
     "QuantizeLinear": Meaning(Kind.QUANTIZE), "DequantizeLinear": Meaning(Kind.DEQUANTIZE),
@@ -157,7 +158,7 @@ CONTRIB: Mapping[str, Translation] = {
     "TorchEmbedding": Meaning(Kind.GATHER, {"axis": 0}),
     **dict.fromkeys(("CropAndResize", "Unique", "UnfoldTensor"), Meaning(Kind.DATA_DEPENDENT)),
     **dict.fromkeys(
-        ("BifurcationDetector", "DynamicTimeWarping", "Inverse", "Irfft", "IsAllFinite",
+        ("BifurcationDetector", "DynamicTimeWarping", "Irfft", "IsAllFinite",
          "MurmurHash3", "NGramRepeatBlock", "RemovePadding", "RestorePadding", "Rfft",
          "Tokenizer"), _POSTPROCESS),
 }  # fmt: skip

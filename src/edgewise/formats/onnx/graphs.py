@@ -16,6 +16,7 @@ from edgewise.formats.kit import Meaning, arrange
 from edgewise.formats.onnx.constants import constant_tensor
 from edgewise.formats.onnx.control import CONTROL_FLOW, control_flow, given_dtypes
 from edgewise.formats.onnx.dtypes import UNKNOWN, output_dtypes
+from edgewise.formats.onnx.needs import needs
 from edgewise.formats.onnx.operator import Operator
 from edgewise.formats.onnx.ops import is_listed, meaning
 from edgewise.formats.onnx.quantization import describe_weights
@@ -292,6 +293,9 @@ class GraphReader:
         operator = self._operator(node, inputs)
         describe_weights(operator)
         what = meaning(node.domain, operator)
+        asked = needs(operator)
+        if asked:
+            what = what._replace(attributes={**what.attributes, "needs": asked})
         dtypes = output_dtypes(operator, what.attributes.get("dtype"))
         # Operators that no table has may hold networks, such as ONNX Runtime's BeamSearch.
         bodies = () if is_listed(node.domain, node.op) else tuple(self._bodies(node).values())

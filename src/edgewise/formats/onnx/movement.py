@@ -55,7 +55,9 @@ def _transpose(operator: Operator) -> Meaning:
 
 def _split(operator: Operator) -> Meaning:
     # Opset 1 had the sizes as an input already, opsets 2 to 12 as an attribute.
-    attributes = {"axis": operator.integer("axis", 0)}
+    # Even parts are asked for until opset 18, which lets the last one be smaller.
+    even = operator.opset < 18
+    attributes = {"axis": operator.integer("axis", 0), **({"even": True} if even else {})}
     return Meaning(Kind.SPLIT, attributes | stated(sizes=operator.integers("split")))
 
 
@@ -77,7 +79,8 @@ def _scatter(operator: Operator) -> Meaning:
 
 def _pad(operator: Operator) -> Meaning:
     amounts = operator.integers("pads") or operator.integers("paddings")
-    return Meaning(Kind.PAD, {"order": "begin_end", **stated(pads=amounts)})
+    mode = {} if operator.text("mode", "constant") == "constant" else {"copies": True}
+    return Meaning(Kind.PAD, {"order": "begin_end", **stated(pads=amounts), **mode})
 
 
 def _tile(operator: Operator) -> Meaning:
@@ -141,7 +144,7 @@ def _cast_like(operator: Operator) -> Meaning:
 
 def _one_hot(operator: Operator) -> Meaning:
     values = operator.inputs[2] if len(operator.inputs) > 2 else None
-    attributes = {"axis": operator.integer("axis", -1)}
+    attributes = {"axis": operator.integer("axis", -1), "positive": True}
     return Meaning(Kind.ONE_HOT, attributes | {"dtype": values.dtype if values else "unknown"})
 
 

@@ -96,7 +96,7 @@ _SIZED_BY_DATA = (
 #: No convolution, fully connected layer, matrix product, recurrent gate or attention product by
 #: macs.md, though AffineGrid (and the transforms DFT and STFT) can be written as one.
 _NO_MACS = (
-    "AffineGrid", "BlackmanWindow", "Det", "HammingWindow", "HannWindow", "ImageDecoder",
+    "AffineGrid", "BlackmanWindow", "HammingWindow", "HannWindow", "ImageDecoder",
     "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss", "NonMaxSuppression",
     "RegexFullMatch", "SoftmaxCrossEntropyLoss", "StringConcat", "StringNormalizer",
     "StringSplit", "TfIdfVectorizer",
@@ -114,6 +114,7 @@ DEFAULT: Mapping[str, Translation] = {
     "Mod": _mod,
     "DFT": _dft,
     "STFT": _stft,
+    "Det": Meaning(Kind.REDUCE, {"function": "det", "axes": (-2, -1), "keep_dims": False}),
     "RoiAlign": _roi_align,
     "MaxRoiPool": _max_roi_pool,
     "Where": Meaning(Kind.WHERE),

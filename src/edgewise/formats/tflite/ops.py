@@ -149,10 +149,12 @@ _UNKNOWN = ("LSH_PROJECTION", "EMBEDDING_LOOKUP_SPARSE", "DELEGATE")
 RULES: dict[str, Translator] = {
     "CONV_2D": rule(
         Kind.CONV, layout=LAST, weight_layout="O*I", groups=None, pads=padding(0),
-        strides=sizes(2, 1), dilations=sizes(5, 4, default=1), activation=activation(3)),
+        strides=sizes(2, 1), dilations=sizes(5, 4, default=1), activation=activation(3),
+        needs=(("same", 1, 0, 2, 0),)),
     "DEPTHWISE_CONV_2D": rule(
         Kind.CONV, layout=LAST, weight_layout="1*O", groups=None, pads=padding(0),
-        strides=sizes(2, 1), dilations=sizes(6, 5, default=1), activation=activation(4)),
+        strides=sizes(2, 1), dilations=sizes(6, 5, default=1), activation=activation(4),
+        needs=(("size", 1, 0, 1), ("same", 1, 3, 2, 0))),
     "CONV_3D": rule(
         Kind.CONV, layout=LAST, weight_layout="*IO", groups=None, pads=padding(0),
         strides=sizes(1, 3, 2), dilations=sizes(5, 7, 6, default=1), activation=activation(4)),
@@ -164,9 +166,10 @@ RULES: dict[str, Translator] = {
         pads=padding(0), strides=sizes(1, 3, 2), dilations=sizes(5, 7, 6, default=1),
         activation=activation(4)),
     "FULLY_CONNECTED": rule(
-        Kind.DENSE, weight_layout="OI", keep_dims=flag(2), activation=activation(0)),
+        Kind.DENSE, weight_layout="OI", keep_dims=flag(2), cut=True, activation=activation(0)),
     "BATCH_MATMUL": rule(Kind.MATMUL, transpose_a=flag(0), transpose_b=flag(1)),
-    "SVDF": rule(Kind.SVDF, rank=size(0), activation=activation(1)),
+    "SVDF": rule(
+        Kind.SVDF, rank=size(0), activation=activation(1), needs=(("same", 1, 0, 2, 0),)),
     "ADD": rule(Kind.BINARY, function="add", activation=activation(0)),
     "SUB": rule(Kind.BINARY, function="sub", activation=activation(0)),
     "MUL": rule(Kind.BINARY, function="mul", activation=activation(0)),
@@ -182,8 +185,10 @@ RULES: dict[str, Translator] = {
     "CUMSUM": rule(Kind.CUMULATIVE),
     "QUANTIZE": rule(Kind.QUANTIZE, dtype=output_dtype),
     "DEQUANTIZE": rule(Kind.DEQUANTIZE, dtype=output_dtype),
-    "RESIZE_BILINEAR": rule(Kind.RESIZE, inputs=(0, None, None, 1), layout=LAST),
-    "RESIZE_NEAREST_NEIGHBOR": rule(Kind.RESIZE, inputs=(0, None, None, 1), layout=LAST),
+    "RESIZE_BILINEAR": rule(
+        Kind.RESIZE, inputs=(0, None, None, 1), layout=LAST, needs=(("rank", 0, 4, 4),)),
+    "RESIZE_NEAREST_NEIGHBOR": rule(
+        Kind.RESIZE, inputs=(0, None, None, 1), layout=LAST, needs=(("rank", 0, 4, 4),)),
     "RFFT2D": rule(Kind.FOURIER, style="rfft"),
     "DENSIFY": rule(Kind.IDENTITY),
     "CAST": rule(Kind.CAST, dtype=output_dtype),
@@ -206,22 +211,22 @@ RULES: dict[str, Translator] = {
     "GATHER_ND": rule(Kind.GATHER_ND),
     "SCATTER_ND": rule(Kind.SCATTER_ND, checked=True),
     "SPARSE_TO_DENSE": rule(Kind.SCATTER_ND, inputs=(0, 2, 1)),
-    "PAD": rule(Kind.PAD, order="pairs"),
-    "PADV2": rule(Kind.PAD, order="pairs"),
+    "PAD": rule(Kind.PAD, order="pairs", only_more=True),
+    "PADV2": rule(Kind.PAD, order="pairs", only_more=True),
     "MIRROR_PAD": rule(Kind.PAD, order="pairs", most=mirror),
     "TILE": rule(Kind.TILE, strict=True),
     "BROADCAST_TO": rule(Kind.BROADCAST_TO),
     "SPACE_TO_DEPTH": rule(Kind.SPACE_TO_DEPTH, block=size(0), layout=LAST),
     "DEPTH_TO_SPACE": rule(Kind.DEPTH_TO_SPACE, block=size(0), layout=LAST),
-    "SPACE_TO_BATCH_ND": rule(Kind.SPACE_TO_BATCH),
-    "BATCH_TO_SPACE_ND": rule(Kind.BATCH_TO_SPACE),
+    "SPACE_TO_BATCH_ND": rule(Kind.SPACE_TO_BATCH, strict=True),
+    "BATCH_TO_SPACE_ND": rule(Kind.BATCH_TO_SPACE, strict=True),
     "SHAPE": rule(Kind.SHAPE),
     "RANK": rule(Kind.RANK),
     "BROADCAST_ARGS": rule(Kind.BROADCAST_SHAPE),
     "FILL": rule(Kind.FILL, dtype=output_dtype),
     "RANDOM_UNIFORM": rule(Kind.FILL, dtype=output_dtype),
     "RANDOM_STANDARD_NORMAL": rule(Kind.FILL, dtype=output_dtype),
-    "RANGE": rule(Kind.RANGE),
+    "RANGE": rule(Kind.RANGE, forward=True),
     "ONE_HOT": rule(Kind.ONE_HOT, axis=integer(0), dtype=output_dtype),
     "TOPK_V2": rule(Kind.TOP_K, axis=-1),
 }  # fmt: skip
@@ -236,9 +241,11 @@ RULES |= {
 RULES |= {
     op: rule(
         Kind.POOL, function=function, layout=LAST, pads=padding(0), strides=sizes(2, 1),
-        kernel=sizes(4, 3), activation=activation(5))
+        kernel=sizes(4, 3), small="none", activation=activation(5))
     for op, function in _POOL.items()
 }  # fmt: skip
+RULES["PRELU"] = rule(Kind.BINARY, function="prelu", needs=(("into", 1, 0),))
+RULES["ADD_N"] = rule(Kind.BINARY, function="add", alike=True)
 RULES |= dict.fromkeys(_REARRANGED, rule(Kind.SCATTER))
 RULES |= dict.fromkeys(_DATA_DEPENDENT, rule(Kind.DATA_DEPENDENT))
 RULES |= dict.fromkeys(_VARIABLE, rule(Kind.VARIABLE))
