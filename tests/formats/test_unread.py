@@ -43,7 +43,7 @@ def test_every_format_has_a_source() -> None:
 @pytest.mark.parametrize(
     ("folder", "ending"),
     [("coreml", ".mlmodel"),
-     ("paddlelite", ".nb"), ("pytorch", ".pth"), ("tnn", ".tnnproto")],
+     ("pytorch", ".pth"), ("tnn", ".tnnproto")],
 )  # fmt: skip
 def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:
     found = [path for path in (corpus / "models" / folder).iterdir() if path.name.endswith(ending)]

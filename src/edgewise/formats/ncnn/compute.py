@@ -189,7 +189,7 @@ def _recurrent(cell: str, gates: int, biases: int) -> Translator:
             entry.name, entry.type, Kind.RECURRENT, (*reads, *weights[3:], *entry.inputs[1:]),
             entry.outputs, cell=cell, hidden=hidden, input_size=width, directions=directions,
             projection=out if out != hidden else None, time_axis=1, batch_axis=0,
-            outputs=forms[: len(entry.outputs)],
+            outputs=forms[:len(entry.outputs)], states=(),
         )  # fmt: skip
 
     return add

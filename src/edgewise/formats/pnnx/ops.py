@@ -124,7 +124,7 @@ def _recurrent(cell: str) -> Translator:
             count = max(1, min(len(operator.outputs), 3))
             body.layer(
                 f"{operator.name}.{number}", operator.type, Kind.RECURRENT, (value, *names),
-                results[:count], outputs=forms[:count], **attributes,
+                results[:count], outputs=forms[:count], states=(), **attributes,
             )  # fmt: skip
             value = results[0]
         for made, name in zip("hc", operator.outputs[1:], strict=False):
