@@ -6,6 +6,7 @@ The service's own code does it (`serving.hosted`), so that both ways prepare, ru
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import math
 import os
@@ -21,10 +22,11 @@ import numpy as np
 
 from edgewise import sandbox
 from edgewise.bench import memory
+from edgewise.bench.sources import sha256_of
 from edgewise.bench.statistics import distribution
 from edgewise.devices import contract, local, registry
 from edgewise.energy.power import power_here
-from edgewise.errors import DeviceError, EdgewiseError
+from edgewise.errors import DeviceError, EdgewiseError, UsageError
 from edgewise.placement.decide import summed_device
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Question, Subject
@@ -121,7 +123,10 @@ def device(name: str) -> Device:
         UsageError: there is none.
         DeviceError: this machine cannot emulate it.
     """
-    (found,) = registry.find(name)
+    several = registry.find(name)
+    if len(several) != 1:
+        raise UsageError(f"--device {name}: {len(several)} devices; name one")
+    (found,) = several
     if isinstance(found, local.Emulated):
         from edgewise.placement.slowed import slow_device
 
@@ -130,9 +135,9 @@ def device(name: str) -> Device:
     if call is None:
         raise DeviceError(
             f"{name} cannot answer requests: it runs no Python",
-            hint="measure on it with 'bench --store', then 'place --device' with that store",
+            hint="bench it with --store, then place --profiles STORE --device with its name",
         )
-    return Device(found.name, _on(call), power=_power(found))
+    return Device(found.name, _on(found, call), power=_power(found))
 
 
 def _power(found: contract.Device) -> str | None:
@@ -299,13 +304,27 @@ def unpacked(question: bytes | tuple[Raw, ...]) -> tuple[Tensor, ...]:
     )
 
 
-def _on(call: Callable[..., sandbox.Answer]) -> Callable[[Job, sandbox.Limits], Report]:
+def _on(
+    on: contract.Device, call: Callable[..., sandbox.Answer]
+) -> Callable[[Job, sandbox.Limits], Report]:
     """How a device that runs functions of this package does a job."""
 
     def run(job: Job, limits: sandbox.Limits) -> Report:
-        answer = call(_WORK, job, limits=limits)
+        answer = call(_WORK, _there(job, on), limits=limits)
         if answer.farewell is not None:
             raise DeviceError(f"the process was {answer.farewell} when it released the model")
         return msgspec.convert(answer.value, Report)
 
     return run
+
+
+def _there(job: Job, on: contract.Device) -> Job:
+    """The job with its files where the device has them."""
+    model = Path(job.runnable.file)
+    first = on.put(model, sha256_of(model))
+    files = [
+        first if Path(file) == model else on.put(Path(file), sha256_of(Path(file)), beside=first)
+        for file in job.files
+    ]
+    runnable = dataclasses.replace(job.runnable, file=first)
+    return msgspec.structs.replace(job, runnable=runnable, files=tuple(files))

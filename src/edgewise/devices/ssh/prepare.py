@@ -22,6 +22,8 @@ _MARKER = f"{FOLDER}/board.json"
 #: Rooms that a worker needs nothing of; what is left is 3 MB.
 _LEFT_OUT = ("demo", "report")
 _NEEDED = ("msgspec", "numpy")
+#: For `place`, which prepares photos there.
+_USEFUL = ("pillow",)
 _RUNTIMES = ("ai-edge-litert", "onnxruntime", "openvino", "ncnn", "MNN")
 _LEAST = (3, 11)
 _INSTALL_S = 1800.0
@@ -95,7 +97,11 @@ def prepare(ssh: Ssh, python: str | None = None) -> Iterator[str]:
     yield f"Python {'.'.join(map(str, version))} there"
     if python is None:
         folder = f"{FOLDER}/venv"
-        pins = [f"{name}=={found}" for name in (*_NEEDED, *_RUNTIMES) if (found := _here(name))]
+        pins = [
+            f"{name}=={found}"
+            for name in (*_NEEDED, *_RUNTIMES, *_USEFUL)
+            if (found := _here(name))
+        ]
         yield f"installing {', '.join(pins)}"
         _install(ssh, base, folder, pins)
         python = ssh.run(f"echo $HOME/{folder}/bin/python").strip()
