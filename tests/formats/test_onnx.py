@@ -19,7 +19,7 @@ from onnx_models import (
     value,
 )
 
-from edgewise.errors import OpaqueModel, RejectedModel
+from edgewise.errors import RejectedModel
 from edgewise.formats import onnx as reader
 from edgewise.graph import FreeDim, Kind
 
@@ -69,13 +69,6 @@ def test_a_model_that_begins_with_a_large_weight_is_recognised() -> None:
 def test_other_bytes_are_not(head: bytes) -> None:
     assert reader.recognise(head, "data.bin") == 0
     assert 0 < reader.recognise(head, "Net.ONNX") <= 0.5
-
-
-def test_the_runtimes_own_format_is_opaque() -> None:
-    content = b"\x18\0\0\0ORTM" + bytes(100)
-    assert reader.recognise(content, "net") > 0.5
-    with pytest.raises(OpaqueModel, match="ONNX Runtime"):
-        reader.read(MemoryFile(content))
 
 
 # What a model says of itself

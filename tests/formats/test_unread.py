@@ -15,7 +15,6 @@ from edgewise.formats.unread import unread_format
     ("name", "head", "path"),
     [
         ("executorch", b"\x1c\x00\x00\x00ET12", "a/model"),
-        ("ort", b"\x1c\x00\x00\x00ORTM", "a/model"),
         ("gguf", b"GGUF\x03", "llm.bin"),
         ("coreml", b"", "Payload/A.app/net.mlmodelc/coremldata.bin"),
         (None, b"", "toc.pb"),  # empty

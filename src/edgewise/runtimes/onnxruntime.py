@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NAME = "onnxruntime"
 EXTRA = "onnx"
 _NEEDED_FOR = "running ONNX models"
-FORMATS = ("onnx",)
+FORMATS = ("onnx", "ort")
 DEFAULT_DELEGATE = "cpu"
 OPTIONS = (
     RuntimeOption(

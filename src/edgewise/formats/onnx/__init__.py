@@ -13,7 +13,7 @@ from edgewise.formats.contract import Level, Sibling
 from edgewise.graph import Graph
 
 NAME = "onnx"
-EXTENSIONS = (".onnx", ".ort")
+EXTENSIONS = (".onnx",)
 LEVEL: Level = "graph"
 #: External data: each tensor names its file, these are what exporters call it.
 SIBLINGS = (Sibling(".onnx", ".onnx.data"), Sibling(".onnx", ".onnx_data"))
@@ -23,16 +23,12 @@ SOURCES = (
     "https://onnx.ai/onnx/operators",
     "https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md",
 )
-#: Of ONNX Runtime's own format.
-ORT_IDENTIFIER = b"ORTM"
 #: The tag of ir_version, which comes first in a ModelProto.
 _FIRST_TAG = b"\x08"
 
 
 def recognise(head: bytes, name: str) -> float:
     """See `contract.Format.recognise`. ONNX has no magic number: its first fields must fit."""
-    if head[4:8] == ORT_IDENTIFIER:
-        return 0.9
     if head[:1] == _FIRST_TAG:
         from edgewise.formats.onnx.sniff import looks_like_model
 

@@ -1,7 +1,7 @@
 """ONNX models (.onnx): read them into a `Graph`.
 
 Read from the wire with no weight touched: a model costs its nodes, not its size. External data
-files beside the model are its companions. ONNX Runtime's own format (.ort) is only recognised.
+files beside the model are its companions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 
 from edgewise.archive import File
-from edgewise.errors import OpaqueModel, RejectedModel
+from edgewise.errors import RejectedModel
 from edgewise.formats import onnx
 from edgewise.formats.onnx.graphs import Context, Function, GraphReader, Key, Surroundings
 from edgewise.formats.onnx.weights import ExternalFiles
@@ -43,14 +43,15 @@ def read(file: File) -> Graph:
     Raises:
         RejectedModel: it is not a valid ONNX model: no protobuf, a part is missing, a value is
             read before it is given, a tensor does not fit its shape.
-        OpaqueModel: it is in ONNX Runtime's own format.
         LimitExceeded: it has more fields, nodes or tensors than anyone's model.
     """
-    if file.head(8)[4:] == onnx.ORT_IDENTIFIER:
-        raise OpaqueModel("ONNX Runtime's own format", hint="inspect the .onnx it was made from")
-    wire = Wire(file.data())
+    return read_model(file.data(), ExternalFiles(file))
+
+
+def read_model(data: memoryview, files: ExternalFiles) -> Graph:
+    """The ModelProto in `data`, whose external weights lie in `files`. Raises what `read` does."""
     try:
-        return _Model(wire, ExternalFiles(file)).graph()
+        return _Model(Wire(data), files).graph()
     except RejectedModel as error:
         raise RejectedModel(f"not a valid ONNX model: {error.message}") from None
 
