@@ -19,6 +19,9 @@ from edgewise.graph import DTYPE_BITS, Graph, Kind, Layer, Quantization, Shape, 
 MAX_DIM = 1 << 40
 MAX_RANK = 64
 
+_WHOLE = frozenset({Kind.SHAPE, Kind.SIZE, Kind.RANK, Kind.ARG_REDUCE, Kind.BROADCAST_SHAPE})
+_TRUTHS = frozenset({"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"})
+
 #: An operand: the name of a value, the index of a tensor, or None for one left out.
 Operand = str | int | None
 
@@ -95,10 +98,25 @@ class Netlist:
         """A layer. Its outputs are new values."""
         read = tuple(self.value(o) if isinstance(o, str) else o for o in inputs)
         self._read.update(index for index in read if index is not None)
-        made = tuple(None if o is None else self.define(o) for o in outputs)
+        dtype = self._dtype(kind, read, attributes)
+        made = tuple(None if o is None else self.define(o, dtype) for o in outputs)
         layer = Layer(name, op, kind, read, made, attributes)
         self.graph.layers.append(layer)
         return layer
+
+    def _dtype(self, kind: Kind, read: tuple[int | None, ...], attributes: dict[str, Any]) -> str:
+        """The type of what a layer gives: that of what it reads, but for some kinds."""
+        if kind in (Kind.CAST, Kind.FILL, Kind.ONE_HOT) and attributes.get("dtype"):
+            return str(attributes["dtype"])
+        if kind in _WHOLE:
+            return "int64"
+        if attributes.get("function") in _TRUTHS:
+            return "bool"
+        place = 1 if kind is Kind.WHERE else 0
+        first = read[place] if place < len(read) else None
+        if first is None or kind in (Kind.DEQUANTIZE, Kind.ONE_HOT):
+            return "float32"
+        return self.graph.tensors[first].dtype
 
     def finish(self, outputs: Iterable[str] | None = None) -> Graph:
         """The graph. Outputs are those named, or else whatever is written and never read."""

@@ -144,10 +144,10 @@ def _to_stated(layer: Layer, x: Dims, weight: Dims, wanted: Dims) -> Dims:
     attributes = layer.attributes
     out, deep, kernel = kernel_of(weight, attributes["weight_layout"])
     layout = attributes.get("layout", "channels_first")
-    ones = [1] * len(kernel)
+    axes = len(kernel)
     back = slide(
-        spatial(wanted, layout), kernel, attributes.get("strides") or ones,
-        attributes.get("dilations") or ones, attributes.get("pads"),
+        spatial(wanted, layout), kernel, per_axis(attributes.get("strides"), axes),
+        per_axis(attributes.get("dilations"), axes), attributes.get("pads"),
     )  # fmt: skip
     require(x[-1] == deep, f"input has {int(x[-1])} channels, its weights {int(deep)}")
     fits = wanted[0] == x[0] and wanted[-1] == out and tuple(back) == spatial(x, layout)

@@ -75,7 +75,11 @@ def _normalise(function: str) -> Translator:
         stored: list[Operand] = [
             argument for name in names for argument in operator.inputs.get(name, [])
         ]
-        emit(netlist, operator, Kind.NORMALISE, [*_x(operator), *stored], "Y", function=function)
+        inputs = [*_x(operator), *stored]
+        emit(
+            netlist, operator, Kind.NORMALISE, inputs, "Y", function=function,
+            layout=layout(operator),
+        )  # fmt: skip
 
     return build
 

@@ -145,7 +145,7 @@ def _fused(kind: Kind) -> Translator:
 
 
 def _batch_norm(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.NORMALISE, inputs, 6, function="batch")
+    make(builder, node, Kind.NORMALISE, inputs, 6, function="batch", layout=layout(node))
 
 
 def _fill(builder: Builder, node: Node, inputs: Inputs) -> None:
