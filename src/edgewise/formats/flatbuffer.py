@@ -23,7 +23,7 @@ _TABLE_COST = 8
 _INT8, _UINT8, _BOOL = Struct("<b"), Struct("<B"), Struct("<?")
 _UINT16_PAIR, _INT32, _UINT32 = Struct("<HH"), Struct("<i"), Struct("<I")
 _INT64, _UINT64, _FLOAT32 = Struct("<q"), Struct("<Q"), Struct("<f")
-_FLOAT64 = Struct("<d")
+_FLOAT64, _INT16 = Struct("<d"), Struct("<h")
 
 
 class Flatbuffer:
@@ -125,6 +125,11 @@ class Table:
     def flag(self, slot: int, default: bool = False) -> bool:
         """A boolean."""
         value: bool = self._scalar(_BOOL, slot, default)
+        return value
+
+    def int16(self, slot: int, default: int = 0) -> int:
+        """A signed 16-bit integer."""
+        value: int = self._scalar(_INT16, slot, default)
         return value
 
     def int32(self, slot: int, default: int = 0) -> int:

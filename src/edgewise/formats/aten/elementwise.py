@@ -101,9 +101,9 @@ def _normalise(name: str, parameters: str, takes: str, outputs: int = 1) -> Entr
     """A normalisation whose inputs are the parameters named in `takes`."""
 
     def translate(call: Call) -> Any:
-        same = {"same": (0,)} if outputs > 1 else {}
-        meaning = function(Kind.NORMALISE, name, **same)
-        return call.emit(meaning, [call[part] for part in takes.split()], outputs)
+        made = call.emit(function(Kind.NORMALISE, name), [call[part] for part in takes.split()])
+        # The further outputs are statistics, which nothing reads at inference.
+        return made if outputs == 1 else (made, *[None] * (outputs - 1))
 
     return parameters, translate
 

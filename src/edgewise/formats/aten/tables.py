@@ -22,10 +22,14 @@ Entry = tuple[str, Translation]
 OPERATORS: Mapping[str, Entry] = {**ELEMENTWISE, **MOVEMENT, **COMPUTE, **QUANTIZED}
 
 
+#: Namespaces whose operators are called as ATen's.
+_PLAIN_SPACES = ("", "aten", "prim", "prims", "executorch_prim", "dim_order_ops")
+
+
 def entry_of(op: str) -> Entry | None:
     """The entry of an operator, `aten::relu_` or `quantized::linear`."""
     space, _, name = op.rpartition("::")
-    prefix = "" if space in ("", "aten", "prim", "prims") else f"{space}::"
+    prefix = "" if space in _PLAIN_SPACES else f"{space}::"
     for known in (name, name.removesuffix("_"), name.removesuffix("_copy"), name.strip("_")):
         found = OPERATORS.get(prefix + known)
         if found is not None:
