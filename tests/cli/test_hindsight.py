@@ -21,7 +21,7 @@ def log(tmp_path: Path) -> str:
         Decision(
             at=f"2026-11-24T00:00:00.{i:06d}+00:00", request_id=str(i), family="digits",
             policy="random", outcome="answered", sla_ms=30.0, budget_ms=20.0, basis="client",
-            wait_ms=0.0, backlog=0, variant=("small", "large")[i % 2], probability=0.5,
+            backlog_ms=0.0, queue_length=0, variant=("small", "large")[i % 2], probability=0.5,
             probabilities=ODDS, accuracy=(80.0, 90.0)[i % 2], queue_ms=0.0,
             service_ms=(5.0, 40.0)[i % 2] + i % 3, in_time=i % 2 == 0,
         )
@@ -49,7 +49,8 @@ def test_people_read_a_table_and_why_there_is_no_number(
         Decision(
             at=f"2026-11-24T00:00:00.{i:06d}+00:00", request_id=str(i), family="digits",
             policy="deadline", outcome="answered", sla_ms=30.0, budget_ms=20.0, basis="client",
-            wait_ms=0.0, backlog=0, variant=name, probability=1.0, probabilities={name: 1.0},
+            backlog_ms=0.0, queue_length=0, variant=name, probability=1.0,
+            probabilities={name: 1.0},
             accuracy=90.0 if name == "large" else 80.0, queue_ms=0.0, service_ms=5.0, in_time=True,
         )
         for i, name in enumerate(["small"] * 50 + ["large"] * 50)

@@ -58,7 +58,7 @@ def arrived(at_ms: float = 1000.0, family: str = "digits") -> Arrived:
 def shed(reason: str = "late", at_ms: float = 1000.0, **given: Any) -> ShedEvent:
     event = {
         "request_id": "r-2", "model": "digits", "family": "digits", "sla_ms": 100.0,
-        "budget_ms": 4.0, "basis": "service", "retry_after_ms": 200.0, "backlog": 7,
+        "budget_ms": 4.0, "basis": "service", "retry_after_ms": 200.0, "queue_length": 7,
     } | given  # fmt: skip
     return ShedEvent(reason=reason, at_ms=at_ms, **event)
 
@@ -124,5 +124,5 @@ def _one_second(rng: random.Random, now_ms: float, load: float, *, down: bool) -
         total_ms = queue_ms + inference_ms + 0.8
         yield answered(
             variant=name, accuracy=accuracy, queue_ms=queue_ms, inference_ms=inference_ms,
-            total_ms=total_ms, in_time=total_ms < 28, at_ms=at_ms, backlog=int(queue_ms / 2),
+            total_ms=total_ms, in_time=total_ms < 28, at_ms=at_ms, queue_length=int(queue_ms / 2),
         )  # fmt: skip

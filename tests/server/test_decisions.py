@@ -34,12 +34,14 @@ def stored(url: Path, *events: Event) -> list[Decision]:
 
 def test_a_decision_says_what_was_chosen_with_what_probability(tmp_path: Path) -> None:
     now_ms = time.monotonic() * 1000
-    (row,) = stored(tmp_path, arrived(), answered(at_ms=now_ms, wait_ms=1.5, backlog=4, probe=True))
+    (row,) = stored(
+        tmp_path, arrived(), answered(at_ms=now_ms, backlog_ms=1.5, queue_length=4, probe=True)
+    )
     assert (row.outcome, row.policy, row.family) == ("answered", "deadline", "digits")
     assert (row.variant, row.probability) == ("digits-s", 0.5)
     assert row.probabilities == {"digits-s": 0.5, "digits-m": 0.5}
     assert (row.sla_ms, row.budget_ms, row.basis) == (100.0, 80.0, "client")
-    assert (row.wait_ms, row.backlog, row.probe, row.pinned) == (1.5, 4, True, False)
+    assert (row.backlog_ms, row.queue_length, row.probe, row.pinned) == (1.5, 4, True, False)
     assert (row.queue_ms, row.inference_ms, row.total_ms) == (0.5, 1.6, 3.0)
     assert row.service_ms == pytest.approx(2.3)
     assert (row.accuracy, row.in_time) == (93.3, True)

@@ -64,7 +64,7 @@ def test_seconds_count_what_ended_in_them() -> None:
     assert series["effective"] == [93.3, 0, 0]
     assert (series["shed"], series["failed"]) == ([0, 0, 1], [0, 0, 1])
     assert series["cancelled"] == [0, 0, 1]
-    assert series["backlog"] == [0, 0, 7]
+    assert series["queue_length"] == [0, 0, 7]
     assert series["choices"] == {"digits-s": [2, 0, 0]}
     assert series["p50_ms"][0] == pytest.approx(3.0, rel=0.02)
     assert series["p50_ms"][1] is None

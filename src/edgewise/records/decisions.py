@@ -15,10 +15,11 @@ class Decision(Record, frozen=True):
     """One request to a service, as its policy saw it, and how it ended. Times in ms.
 
     `at` is in UTC. `budget_ms` is what the network left of the deadline `sla_ms`, by the word of
-    `basis`; both null without a deadline. `wait_ms` is the unfinished work per worker and `backlog`
-    the number of queued requests that the choice saw. `probability` is that of the `variant` among
-    `probabilities`, which hold every variant that the policy could have picked; they are empty
-    where it was not asked: pinned to a variant, or refused or cancelled before the choice.
+    `basis`; both null without a deadline. `backlog_ms` is the unfinished work per worker and
+    `queue_length` the number of queued requests that it met, null where it failed, was cancelled
+    or met no worker. `probability` is that of the `variant` among `probabilities`, which hold every
+    variant that the policy could have picked; they are empty where it was not asked: pinned to a
+    variant, or refused or cancelled before the choice.
     `in_time` is null without a deadline or without an answer. `reason` says why a request was
     shed or failed.
     """
@@ -31,8 +32,8 @@ class Decision(Record, frozen=True):
     sla_ms: float | None
     budget_ms: float | None
     basis: str
-    wait_ms: float
-    backlog: int
+    backlog_ms: float | None = None
+    queue_length: int | None = None
     variant: str | None = None
     probability: float | None = None
     probabilities: dict[str, float] = msgspec.field(default_factory=dict)

@@ -189,7 +189,7 @@ class _Hindsight:
         sla_ms = math.inf if row.sla_ms is None else row.sla_ms
         budget_ms = math.inf if row.budget_ms is None else row.budget_ms
         if knows_queue:
-            budget_ms -= row.wait_ms if row.queue_ms is None else row.queue_ms
+            budget_ms -= (row.backlog_ms or 0.0) if row.queue_ms is None else row.queue_ms
         models = self._profiles.models
         return {
             _REFUSED if index == REFUSED else models[index]: probability

@@ -37,8 +37,8 @@ class Answered(_Event, frozen=True, gc=False):
 
     `probabilities` is what the policy gave each variant at this choice, empty where there was none
     to make (then `result.probability` is 1). `total_ms` runs from the last byte of the request to
-    the result. `sla_ms` is the deadline end to end, None without one. `wait_ms` and `backlog` are
-    what the choice saw: unfinished work per worker ahead of it, and requests queued. `probe`: not
+    the result. `sla_ms` is the deadline end to end, None without one. `backlog_ms` and
+    `queue_length` are what it met: unfinished work per worker, and requests queued. `probe`: not
     chosen for this request's sake but to keep a profile fresh. `batch`: requests run together.
     """
 
@@ -52,8 +52,8 @@ class Answered(_Event, frozen=True, gc=False):
     download_ms: float
     total_ms: float
     at_ms: float
-    wait_ms: float = 0.0
-    backlog: int = 0
+    backlog_ms: float = 0.0
+    queue_length: int = 0
     probe: bool = False
     batch: int = 1
 
@@ -76,8 +76,8 @@ class ShedEvent(_Event, frozen=True, gc=False):
     retry_after_ms: float
     at_ms: float
     waited_ms: float = 0.0
-    wait_ms: float = 0.0
-    backlog: int = 0
+    backlog_ms: float = 0.0
+    queue_length: int = 0
 
 
 class Failed(_Event, frozen=True, gc=False):
@@ -101,8 +101,6 @@ class Failed(_Event, frozen=True, gc=False):
     total_ms: float = 0.0
     probability: float = 1.0
     probabilities: Mapping[str, float] = msgspec.field(default_factory=dict)
-    wait_ms: float = 0.0
-    backlog: int = 0
 
 
 class Cancelled(_Event, frozen=True, gc=False):

@@ -217,7 +217,7 @@ class _Server:
         service = self._deployment.service
         return Live(
             queue_length=service.scheduler.queue_length,
-            wait_ms=service.scheduler.wait_ms(now_ms()),
+            backlog_ms=service.scheduler.backlog_ms(now_ms()),
             workers_busy=service.running,
             set_aside=self._deployment.set_aside(),
         )

@@ -78,7 +78,8 @@ class Pending:
     """A request between its arrival and its result."""
 
     __slots__ = (
-        "budget", "caller", "family", "inputs", "moved", "pinned", "plan", "request", "ticket",
+        "backlog_ms", "budget", "caller", "family", "inputs", "moved", "pinned", "plan", "request",
+        "ticket",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +91,7 @@ class Pending:
         ticket: Ticket,
         plan: Plan,
         caller: Caller,
+        backlog_ms: float,
     ) -> None:
         self.request = request
         self.inputs = request.inputs
@@ -99,6 +101,7 @@ class Pending:
         self.ticket = ticket
         self.plan = plan
         self.caller = caller
+        self.backlog_ms = backlog_ms
         self.moved = False
 
 
@@ -134,8 +137,8 @@ class Teller:
                 download_ms=budget.download_ms,
                 total_ms=at_ms - ticket.arrived_ms,
                 at_ms=at_ms,
-                wait_ms=work.predicted_queue_ms,
-                backlog=queued,
+                backlog_ms=pending.backlog_ms,
+                queue_length=queued,
                 probe=work.probe,
                 batch=len(work.tickets),
             )
@@ -148,7 +151,7 @@ class Teller:
         budget: Budget,
         shed: Shed,
         at_ms: float,
-        wait_ms: float,
+        backlog_ms: float,
         queued: int,
     ) -> Refused:
         """It is not worked on; the error for its caller."""
@@ -164,8 +167,8 @@ class Teller:
                 retry_after_ms=shed.retry_after_ms,
                 at_ms=at_ms,
                 waited_ms=at_ms - shed.ticket.arrived_ms,
-                wait_ms=wait_ms,
-                backlog=queued,
+                backlog_ms=backlog_ms,
+                queue_length=queued,
             )
         )
         device = family.family.fallback()

@@ -173,6 +173,7 @@ class Service:
                 pinned=pinned.variant.name if pinned else None,
                 eligible=variants,
             )
+            backlog_ms = self._backlog_ms(arrived_ms)
             verdict = self.scheduler.arrive(ticket, arrived_ms)
             if isinstance(verdict, Shed):
                 raise self._refusal(request, family, budget, verdict, arrived_ms)
@@ -180,7 +181,7 @@ class Service:
             if not isinstance(error, Refused):
                 self.teller.failed(request, family_name, error, budget, arrived_ms)
             raise
-        pending = Pending(request, family, pinned, budget, ticket, verdict, caller)
+        pending = Pending(request, family, pinned, budget, ticket, verdict, caller, backlog_ms)
         self._pending[ticket.id] = pending
         self._idle.clear()
         self._pump(arrived_ms)
@@ -420,9 +421,13 @@ class Service:
         shed: Shed,
         at_ms: float,
     ) -> Refused:
-        wait_ms = self.scheduler.wait_ms(at_ms)
-        queued = self.scheduler.queue_length
-        return self.teller.refused(request, family, budget, shed, at_ms, wait_ms, queued)
+        backlog_ms, queued = self._backlog_ms(at_ms), self.scheduler.queue_length
+        return self.teller.refused(request, family, budget, shed, at_ms, backlog_ms, queued)
+
+    def _backlog_ms(self, at_ms: float) -> float:
+        """Unfinished work per worker."""
+        is_idle = not (self._running or self.scheduler.queue_length)
+        return 0.0 if is_idle else self.scheduler.backlog_ms(at_ms)
 
     def _settle(self) -> None:
         if not self._pending and not self._running:

@@ -100,7 +100,7 @@ class Scheduler:
             raise UsageError(f"the request {ticket.id} is queued already, or due at no time")
         family.check(ticket)
         if len(self._queued) >= self._limit:
-            return Shed(ticket, "full", max(self.wait_ms(now_ms), 1.0))
+            return Shed(ticket, "full", max(self.backlog_ms(now_ms), 1.0))
         found = self._best(family, ticket, now_ms)
         if found is None:
             return Shed(ticket, "down", _DOWN_MS)
@@ -213,7 +213,7 @@ class Scheduler:
         """Requests that wait."""
         return len(self._queued)
 
-    def wait_ms(self, now_ms: float) -> float:
+    def backlog_ms(self, now_ms: float) -> float:
         """The expected work of each worker until the shortest queue is empty; infinite where no
         worker is up."""
         live = (each.wait_ms(now_ms) for each in self._stations.values() if each.live)

@@ -9,6 +9,7 @@ stored even if the service is killed.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -214,8 +215,8 @@ def _answered(event: Answered) -> _Kept:
             "sla_ms": event.sla_ms,
             "budget_ms": result.budget_ms,
             "basis": result.basis,
-            "wait_ms": event.wait_ms,
-            "backlog": event.backlog,
+            "backlog_ms": event.backlog_ms,
+            "queue_length": event.queue_length,
             "variant": result.variant,
             "probability": result.probability,
             "probabilities": dict(event.probabilities),
@@ -241,8 +242,8 @@ def _shed(event: ShedEvent) -> _Kept:
             "sla_ms": event.sla_ms,
             "budget_ms": event.budget_ms,
             "basis": event.basis,
-            "wait_ms": event.wait_ms,
-            "backlog": event.backlog,
+            "backlog_ms": event.backlog_ms if math.isfinite(event.backlog_ms) else None,
+            "queue_length": event.queue_length,
             "pinned": event.model != event.family,
             "queue_ms": event.waited_ms,
             "reason": event.reason,
@@ -263,8 +264,6 @@ def _failed(event: Failed) -> _Kept | None:
             "sla_ms": event.sla_ms,
             "budget_ms": event.budget_ms,
             "basis": event.basis,
-            "wait_ms": event.wait_ms,
-            "backlog": event.backlog,
             "variant": event.variant,
             "probability": event.probability,
             "probabilities": dict(event.probabilities),
@@ -285,8 +284,6 @@ def _cancelled(event: Cancelled) -> _Kept:
             "sla_ms": event.sla_ms,
             "budget_ms": event.budget_ms,
             "basis": event.basis,
-            "wait_ms": 0.0,
-            "backlog": 0,
             "pinned": event.model != event.family,
             "queue_ms": event.waited_ms,
         },

@@ -30,7 +30,7 @@ class Live(NamedTuple):
     by family and variant why one is not run any more."""
 
     queue_length: int
-    wait_ms: float
+    backlog_ms: float
     workers_busy: int
     set_aside: Mapping[tuple[str, str], str] = {}
 

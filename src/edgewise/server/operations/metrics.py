@@ -95,7 +95,7 @@ class Metrics:
         plain = {
             "edgewise_queue_length": ("Requests that wait for a worker.", live.queue_length),
             "edgewise_backlog_seconds": (
-                "Expected unfinished work per worker.", live.wait_ms / 1000,
+                "Expected unfinished work per worker.", live.backlog_ms / 1000,
             ),
             "edgewise_workers_configured": ("Workers as set.", self._sources.workers),
             "edgewise_workers_alive": ("Workers that stand ready.", len(inventory.workers)),

@@ -162,7 +162,7 @@ function tiles(family) {
     ["effective accuracy", percent(seen.effective_accuracy), isNumber(seen.accuracy) ? `${percent(seen.accuracy)} of what was answered` : "over all that is offered", ""],
     ["answered", `${count(rate)} /s`, [`${count(seen.answered)} in all`, refused && `${count(refused)} refused`, seen.failed && `${count(seen.failed)} failed`].filter(Boolean).join(", "), ""],
     ["latency, p99", time(seen.p99_ms), `median ${time(seen.p50_ms)}, in the service`, ""],
-    ["queue", count(queue.length), `${time(queue.wait_ms)} of work per worker`, ""],
+    ["queue", count(queue.length), `${time(queue.backlog_ms)} of work per worker`, ""],
     ["workers busy", `${workers.busy} of ${workers.alive}`, [workers.losses && `${count(workers.losses)} lost so far`, resident].filter(Boolean).join("; "), workers.alive < workers.configured ? "bad" : ""],
   ];
   byId("tiles").replaceChildren(...rows.map(([name, value, note, look]) =>
@@ -220,7 +220,7 @@ function charts(family) {
     { name: "median", colour: "var(--accent)", values: series.p50_ms },
     { name: "of it queued, mean", colour: "var(--warn)", values: series.queue_ms }] });
   chart("queue", { title: "Queue", note: "longest that a choice saw, per second", height: 150, whole: true, format: count, lines: [
-    { name: "requests", colour: "var(--accent)", values: series.backlog }] });
+    { name: "requests", colour: "var(--accent)", values: series.queue_length }] });
   chart("refused", { title: "Not answered", note: "per second", height: 150, format: count, lines: [
     { name: "refused", colour: "var(--warn)", values: smooth(series.shed) },
     { name: "failed", colour: "var(--bad)", values: smooth(series.failed) },

@@ -77,7 +77,7 @@ class Snapshots:
                 "losses": inventory.losses,
                 "last_loss": inventory.last_loss or None,
             },
-            "queue": {"length": live.queue_length, "wait_ms": round(live.wait_ms, 3)},
+            "queue": {"length": live.queue_length, "backlog_ms": round(live.backlog_ms, 3)},
             "memory": {
                 "resident_bytes": resident,
                 "budget_bytes": self._sources.memory_budget_bytes,
@@ -175,7 +175,7 @@ def _window(seconds: Sequence[Second], choices: Counter[str]) -> dict[str, Any]:
 #: The columns of a series but for the choices, which have one per variant.
 _COLUMNS = (
     "arrived", "answered", "due", "in_time", "offered", "effective", "shed", "failed", "cancelled",
-    "backlog", "queue_ms", "p50_ms", "p99_ms",
+    "queue_length", "queue_ms", "p50_ms", "p99_ms",
 )  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def _row(each: Second) -> tuple[float | None, ...]:
         sum(each.shed.values()),
         each.failed,
         each.cancelled,
-        each.backlog,
+        each.queue_length,
         _ratio(each.queue_ms, each.answered),
         _rounded(quantile(each.latencies, 0.5)),
         _rounded(quantile(each.latencies, 0.99)),

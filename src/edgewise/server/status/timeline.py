@@ -24,19 +24,33 @@ class Second:
 
     `due` counts requests with a deadline, `in_time` those of them that met it; `effective` sums
     the accuracy (percent) of answers that were not late, over the `offered` ones. `latencies`
-    counts by bin, `backlog` is the longest queue that a choice saw.
+    counts by bin, `queue_length` is the longest queue that a choice saw.
     """
 
     __slots__ = (
-        "accuracy", "accurate", "answered", "arrived", "backlog", "cancelled", "choices", "due",
-        "effective", "failed", "in_time", "late", "latencies", "offered", "queue_ms", "second",
+        "accuracy",
+        "accurate",
+        "answered",
+        "arrived",
+        "cancelled",
+        "choices",
+        "due",
+        "effective",
+        "failed",
+        "in_time",
+        "late",
+        "latencies",
+        "offered",
+        "queue_length",
+        "queue_ms",
+        "second",
         "shed",
     )  # fmt: skip
 
     def __init__(self, second: int) -> None:
         self.second = second
         self.arrived = self.answered = self.due = self.in_time = self.late = 0
-        self.failed = self.cancelled = self.accurate = self.offered = self.backlog = 0
+        self.failed = self.cancelled = self.accurate = self.offered = self.queue_length = 0
         self.accuracy = self.effective = self.queue_ms = 0.0
         self.choices: dict[str, int] = {}
         self.latencies: dict[int, int] = {}
@@ -123,8 +137,8 @@ class Timelines:
             if in_time is not False:
                 now.effective += accuracy
         now.queue_ms += result.queue_ms
-        if event.backlog > now.backlog:
-            now.backlog = event.backlog
+        if event.queue_length > now.queue_length:
+            now.queue_length = event.queue_length
         choices, latencies = now.choices, now.latencies
         choices[result.variant] = choices.get(result.variant, 0) + 1
         index = bin_of(event.total_ms)
@@ -136,8 +150,8 @@ class Timelines:
         now.offered += 1
         if event.sla_ms is not None:
             now.due += 1
-        if event.backlog > now.backlog:
-            now.backlog = event.backlog
+        if event.queue_length > now.queue_length:
+            now.queue_length = event.queue_length
 
     def _failed(self, event: Failed) -> None:
         now = self._of(event.family, event.at_ms)
