@@ -28,7 +28,10 @@ def run_schemathesis(
 
 def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     with Served() as served:
-        done = run_schemathesis(served, tmp_path, "--max-examples", "5")
+        done = run_schemathesis(
+            served, tmp_path, "--max-examples", "4",
+            "--exclude-path-regex", "versions/.*/(infer|config|stats)$",
+        )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
 
 
@@ -36,7 +39,8 @@ def test_schemathesis_finds_nothing_behind_a_token(tmp_path: Path) -> None:
     with Served(Settings(port=0, token="s3cret")) as served:
         done = run_schemathesis(
             served, tmp_path, "-H", "Authorization: Bearer s3cret",
-            "--max-examples", "3", "--phases", "examples,coverage",
+            "--max-examples", "1", "--phases", "examples,coverage",
+            "--exclude-path-regex", "/infer$|versions",
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr
 
@@ -48,7 +52,7 @@ def test_schemathesis_finds_nothing_at_a_real_model(tmp_path: Path) -> None:
     )
     with Served() as served:
         done = run_schemathesis(
-            served, tmp_path, "--max-examples", "10", "--include-path-regex", "/infer$",
+            served, tmp_path, "--max-examples", "10", "--include-path-regex", "version}/infer$",
             "--exclude-checks", "positive_data_acceptance",
         )  # fmt: skip
         assert served.service.seen
@@ -77,6 +81,9 @@ def test_answers_are_as_described() -> None:
 
 
 def test_every_datatype_is_described() -> None:
-    described = document(with_token=False)["components"]["schemas"]["InferRequest"]
-    datatype = described["properties"]["inputs"]["items"]["properties"]["datatype"]
+    described = document(with_token=False)["components"]["schemas"]
+    assert described["InferRequest"]["properties"]["inputs"]["items"] == {
+        "$ref": "#/components/schemas/InferInput"
+    }
+    datatype = described["InferInput"]["properties"]["datatype"]
     assert datatype["enum"] == [*DATATYPES, "BYTES"]

@@ -14,42 +14,87 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import structs
+from msgspec import Meta, structs
 
 from edgewise.protocol.http import jsondata
 from edgewise.protocol.messages import DATATYPES, BadRequest, InferResult, Tensor
 from edgewise.protocol.metadata import VERSION, TensorMetadata
-from edgewise.protocol.tensors import check_offered, from_raw, to_raw
+from edgewise.protocol.tensors import MAX_DIMENSIONS, check_offered, from_raw, to_raw
 
 HEADER_LENGTH = b"inference-header-content-length"
 
 Parameters = dict[str, str | int | float | bool]
-_Size = Annotated[int, msgspec.Meta(ge=0)]
+_Size = Annotated[int, Meta(ge=0)]
 
 
-class _Input(msgspec.Struct, gc=False):
+#: Times in ms, and what is said of a tensor, as the OpenAPI document has them beyond their types.
+Ms = Annotated[float, Meta(ge=0)]
+DATATYPE = Meta(extra_json_schema={"enum": [*DATATYPES, "BYTES"]})
+SHAPE = Meta(extra_json_schema={"maxItems": MAX_DIMENSIONS})
+
+
+def _known(**parameters: Any) -> Meta:
+    """Parameters of which some have a meaning here; their types by name."""
+    found = {name: msgspec.json.schema(each) for name, each in parameters.items()}
+    return Meta(extra_json_schema={"properties": found})
+
+
+def _told(kind: Any, description: str) -> Any:
+    return Annotated[kind, Meta(description=description)]
+
+
+_INPUT_PARAMETERS = _known(
+    binary_data_size=_told(_Size, "Bytes of this input in the binary part, instead of `data`."),
+    content_type=_told(str, "`base64`: the strings of BYTES are base64."),
+)
+_OUTPUT_PARAMETERS = _known(binary_data=bool)
+#: Of the caller's: how much time there is, and what it knows of the network.
+_REQUEST_PARAMETERS = _known(
+    sla_ms=_told(Ms, "The deadline, end to end, as the caller sees it."),
+    elapsed_ms=_told(Ms, "Already spent of it before sending."),
+    rtt_ms=_told(Ms, "The network's round trip as the caller knows it."),
+    upload_ms=_told(Ms, "What the caller expects the upload to take."),
+    download_ms=_told(Ms, "What it expects the answer to take."),
+    timeout=_told(Ms, "Triton's: microseconds from arrival; 0: none."),
+    binary_data_output=_told(
+        bool, "Whether outputs come as binary data where they do not say it themselves."
+    ),
+)
+_DATA = Meta(
+    description="Flat, or nested as the shape is; strings for BYTES.",
+    extra_json_schema={"anyOf": [{"$ref": "#/components/schemas/Data"}, {"type": "null"}]},
+)
+
+
+class InferInput(msgspec.Struct, gc=False):
+    """One input."""
+
     name: str
-    datatype: str
-    shape: list[_Size]
-    parameters: Parameters | None = None
-    data: msgspec.Raw = msgspec.Raw()
+    datatype: Annotated[str, DATATYPE]
+    shape: Annotated[list[_Size], SHAPE]
+    parameters: Annotated[Parameters, _INPUT_PARAMETERS] | None = None
+    data: Annotated[msgspec.Raw, _DATA] = msgspec.field(default_factory=msgspec.Raw)
 
 
-class _Output(msgspec.Struct, gc=False):
+class RequestedOutput(msgspec.Struct, gc=False):
+    """An output that is wanted."""
+
     name: str
-    parameters: Parameters | None = None
+    parameters: Annotated[Parameters, _OUTPUT_PARAMETERS] | None = None
 
 
-class _Request(msgspec.Struct, gc=False):
-    inputs: Annotated[list[_Input], msgspec.Meta(min_length=1)]
+class InferRequest(msgspec.Struct, gc=False):
+    """The JSON of a request."""
+
+    inputs: Annotated[list[InferInput], Meta(min_length=1)]
     id: str | None = None
-    parameters: Parameters | None = None
-    outputs: list[_Output] | None = None
+    parameters: Annotated[Parameters, _REQUEST_PARAMETERS] | None = None
+    outputs: list[RequestedOutput] | None = None
 
 
 #: Elements of an answer in JSON that take longer to write than others should wait, about 2 ms.
 _LONG_ELEMENTS = 32 * 1024
-_REQUEST = msgspec.json.Decoder(_Request)
+_REQUEST = msgspec.json.Decoder(InferRequest)
 #: So many heads are remembered, none longer than this.
 _REMEMBERED, _LONGEST_HEAD_BYTES = 256, 2048
 
@@ -210,7 +255,7 @@ def _opening(name: str, datatype: str, shape: tuple[int, ...], size: int | None)
     return msgspec.json.encode(output)[:-1]
 
 
-def _parsed(text: memoryview) -> _Request:
+def _parsed(text: memoryview) -> InferRequest:
     try:
         return _REQUEST.decode(text)
     except RecursionError as error:
@@ -222,7 +267,7 @@ def _parsed(text: memoryview) -> _Request:
         raise BadRequest(f"the request's JSON: {error}", hint=hint) from error
 
 
-def _tensors(inputs: Sequence[_Input], binary: memoryview) -> tuple[Tensor, ...]:
+def _tensors(inputs: Sequence[InferInput], binary: memoryview) -> tuple[Tensor, ...]:
     _check_once("input", [each.name for each in inputs])
     tensors = []
     at = 0
@@ -243,7 +288,7 @@ def _tensors(inputs: Sequence[_Input], binary: memoryview) -> tuple[Tensor, ...]
     return tuple(tensors)
 
 
-def _from_json(given: _Input) -> Tensor:
+def _from_json(given: InferInput) -> Tensor:
     text = bytes(given.data)
     if not text or text == b"null":
         raise BadRequest(
@@ -253,7 +298,7 @@ def _from_json(given: _Input) -> Tensor:
     return jsondata.decode(given.name, given.datatype, given.shape, text, base64_strings=is_base64)
 
 
-def _binary_size(given: _Input) -> int | None:
+def _binary_size(given: InferInput) -> int | None:
     parameters = given.parameters
     if not parameters:
         return None
@@ -269,7 +314,7 @@ def _binary_size(given: _Input) -> int | None:
     return size
 
 
-def _is_binary(output: _Output, default: bool) -> bool:
+def _is_binary(output: RequestedOutput, default: bool) -> bool:
     parameters = output.parameters
     if not parameters:
         return default

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.protocol.messages import DATATYPES
-from edgewise.server.http.schemas import SCHEMAS
+from edgewise.server.http.schemas import schemas
 
 Part = dict[str, Any]
 
@@ -42,7 +42,7 @@ def document(*, with_token: bool) -> Part:
     paths = {**_pages(), **_server(), **_repository()}
     for of_version in (False, True):
         paths |= _model(of_version)
-    components: Part = {"schemas": SCHEMAS}
+    components: Part = {"schemas": schemas()}
     if with_token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         _secure(paths)
@@ -129,7 +129,7 @@ def _infer(suffix: str) -> Part:
         "operationId": "infer" + suffix,
         "summary": "Answer one request",
         "description": f"Datatypes are {', '.join(DATATYPES)} and BYTES. FP16 is taken as binary "
-        "data XX Bodies may be compressed (Content-Encoding gzip or deflate); an "
+        "data only. Bodies may be compressed (Content-Encoding gzip or deflate); an "
         "answer is where gzip or deflate alone is accepted.",
         "parameters": [_HEADER_LENGTH],
         "requestBody": {

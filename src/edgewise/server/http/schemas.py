@@ -1,187 +1,180 @@
-"""JSON schemas of the protocol's messages, for the OpenAPI document."""
+"""JSON schemas of the protocol's messages, for the OpenAPI document: msgspec's, of the types below
+and of the request as the codec decodes it."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from edgewise.protocol.messages import DATATYPES
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from edgewise.protocol.http.codec import DATATYPE, SHAPE, InferRequest, Ms
 
 Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_FLAG: Schema = {"type": "boolean"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_MS: Schema = {"type": "number", "minimum": 0}
-_DATATYPE: Schema = {"enum": [*DATATYPES, "BYTES"]}
-_FREE_SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": -1}}
-_SHAPE: Schema = {"type": "array", "items": _COUNT, "maxItems": 32}
-#: A parameter is a word, a number or a flag.
-_PARAMETER: Schema = {"type": ["string", "number", "boolean"]}
+_TEMPLATE = "#/components/schemas/{name}"
+_Count = Annotated[int, Meta(ge=0)]
+_FreeShape = list[Annotated[int, Meta(ge=-1)]]
+_Text = str | UnsetType
 
 
-def _object(required: Schema, optional: Schema | None = None) -> Schema:
-    return {
-        "type": "object",
-        "properties": {**required, **(optional or {})},
-        "required": list(required),
-    }
+class Error(Struct):
+    error: str
 
 
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
+class Refusal(Struct):
+    error: str
+    retry_after_ms: Ms | UnsetType = UNSET
+    device: Annotated[_Text, Meta(description="The variant to run on the caller's device.")] = UNSET
 
 
-def _maybe(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
+class Live(Struct):
+    live: bool
 
 
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+class Ready(Struct):
+    ready: bool
 
 
-def _parameters(known: Schema) -> Schema:
-    return _maybe({"type": "object", "properties": known, "additionalProperties": _PARAMETER})
+class Server(Struct):
+    name: str
+    version: str
+    extensions: list[str]
 
 
-_PORT = _object({"name": _TEXT, "datatype": _DATATYPE, "shape": _FREE_SHAPE})
-_CONFIG_PORT = _object({"name": _TEXT, "data_type": _TEXT, "dims": _FREE_SHAPE})
-_DURATION = _object({"count": _COUNT, "ns": _COUNT})
-_DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output",
-              "cache_hit", "cache_miss")  # fmt: skip
+class Models(Struct):
+    models: list[str]
 
-#: Of the caller's: how much time there is, and what it knows of the network.
-_REQUEST_PARAMETERS: Schema = {
-    "sla_ms": {**_MS, "description": "The deadline, end to end, as the caller sees it."},
-    "elapsed_ms": {**_MS, "description": "Already spent of it before sending."},
-    "rtt_ms": {**_MS, "description": "The network's round trip as the caller knows it."},
-    "upload_ms": {**_MS, "description": "What the caller expects the upload to take."},
-    "download_ms": {**_MS, "description": "What it expects the answer to take."},
-    "timeout": {**_MS, "description": "Triton's: microseconds from arrival; 0: none."},
-    "binary_data_output": {
-        **_FLAG,
-        "description": "Whether outputs come as binary data where they do not say it themselves.",
-    },
-}
-_INPUT = _object(
-    {"name": _TEXT, "datatype": _DATATYPE, "shape": _SHAPE},
-    {
-        "data": {
-            "description": "Flat, or nested as the shape is; strings for BYTES.",
-            **_maybe(_ref("Data")),
-        },
-        "parameters": _parameters(
-            {
-                "binary_data_size": {
-                    **_COUNT,
-                    "description": "Bytes of this input in the binary part, instead of `data`.",
-                },
-                "content_type": {
-                    **_TEXT,
-                    "description": "`base64`: the strings of BYTES are base64.",
-                },
-            }
-        ),
-    },
-)
-_REQUESTED_OUTPUT = _object({"name": _TEXT}, {"parameters": _parameters({"binary_data": _FLAG})})
-_OUTPUT = _object(
-    {"name": _TEXT, "datatype": _DATATYPE, "shape": _SHAPE},
-    {
-        "data": _list({"type": ["number", "string", "boolean"]}),
-        "parameters": _object({"binary_data_size": _COUNT}),
-    },
-)
-#: As `InferResult.parameters` gives them.
-_RESULT_PARAMETERS: Schema = {
-    "variant": {**_TEXT, "description": "The variant that answered."},
-    "accuracy": {"type": "number", "description": "Of that variant, in percent."},
-    "budget_ms": {"type": "number", "description": "What the network left of the deadline."},
-    "budget_basis": {"enum": ["client", "proxy", "service", "default"]},
-    "predicted_queue_ms": {"type": "number"},
-    "queue_ms": {"type": "number"},
-    "predicted_ms": {"type": "number"},
-    "preprocess_ms": {"type": "number"},
-    "inference_ms": {"type": "number"},
-    "cold_ms": {"type": "number", "description": "Loading that this request waited for."},
-    "policy": {**_TEXT, "description": "Who chose the variant, and why."},
-    "in_time": {**_FLAG, "description": "Whether it was ready within the budget."},
-}
 
-SCHEMAS: dict[str, Schema] = {
-    "Error": _object({"error": _TEXT}),
-    "Refusal": _object(
-        {"error": _TEXT},
-        {
-            "retry_after_ms": _MS,
-            "device": {**_TEXT, "description": "The variant to run on the caller's device."},
-        },
-    ),
-    "Live": _object({"live": _FLAG}),
-    "Ready": _object({"ready": _FLAG}),
-    "Server": _object({"name": _TEXT, "version": _TEXT, "extensions": _list(_TEXT)}),
-    "Models": _object({"models": _list(_TEXT)}),
-    "ModelReady": _object({"name": _TEXT, "ready": _FLAG}),
-    "Model": _object(
-        {
-            "name": _TEXT,
-            "versions": _list(_TEXT),
-            "platform": _TEXT,
-            "inputs": _list(_PORT),
-            "outputs": _list(_PORT),
-        }
-    ),
-    "Config": _object(
-        {
-            "name": _TEXT,
-            "platform": _TEXT,
-            "backend": _TEXT,
-            "max_batch_size": _COUNT,
-            "input": _list(_CONFIG_PORT),
-            "output": _list(_CONFIG_PORT),
-        }
-    ),
-    "Stats": _object(
-        {
-            "model_stats": _list(
-                _object(
-                    {
-                        "name": _TEXT,
-                        "version": _TEXT,
-                        "last_inference": _COUNT,
-                        "inference_count": _COUNT,
-                        "execution_count": _COUNT,
-                        "inference_stats": _object(dict.fromkeys(_DURATIONS, _DURATION)),
-                        "batch_stats": _list({"type": "object"}),
-                    }
-                )
-            )
-        }
-    ),
-    "IndexRequest": _object({}, {"ready": _FLAG}),
-    "Index": _list(
-        _object(
-            {
-                "name": _TEXT,
-                "version": _TEXT,
-                "state": {"enum": ["READY", "UNAVAILABLE"]},
-                "reason": _TEXT,
-            }
-        )
-    ),
-    "Data": {
+class ModelReady(Struct):
+    name: str
+    ready: bool
+
+
+class Port(Struct):
+    name: str
+    datatype: Annotated[str, DATATYPE]
+    shape: _FreeShape
+
+
+class Model(Struct):
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[Port]
+    outputs: list[Port]
+
+
+class ConfigPort(Struct):
+    name: str
+    data_type: str
+    dims: _FreeShape
+
+
+class Config(Struct):
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: _Count
+    input: list[ConfigPort]
+    output: list[ConfigPort]
+
+
+class Duration(Struct):
+    count: _Count
+    ns: _Count
+
+
+class Durations(Struct):
+    success: Duration
+    fail: Duration
+    queue: Duration
+    compute_input: Duration
+    compute_infer: Duration
+    compute_output: Duration
+    cache_hit: Duration
+    cache_miss: Duration
+
+
+class ModelStats(Struct):
+    name: str
+    version: str
+    last_inference: _Count
+    inference_count: _Count
+    execution_count: _Count
+    inference_stats: Durations
+    batch_stats: list[dict[str, Any]]
+
+
+class Stats(Struct):
+    model_stats: list[ModelStats]
+
+
+class IndexRequest(Struct):
+    ready: bool | UnsetType = UNSET
+
+
+class IndexEntry(Struct):
+    name: str
+    version: str
+    state: Literal["READY", "UNAVAILABLE"]
+    reason: str
+
+
+class BinarySize(Struct):
+    binary_data_size: _Count
+
+
+class Output(Struct):
+    name: str
+    datatype: Annotated[str, DATATYPE]
+    shape: Annotated[list[_Count], SHAPE]
+    data: list[float | str | bool] | UnsetType = UNSET
+    parameters: BinarySize | UnsetType = UNSET
+
+
+class ResultParameters(Struct):
+    """As `InferResult.parameters` gives them."""
+
+    variant: Annotated[_Text, Meta(description="The variant that answered.")] = UNSET
+    variant_sha256: Annotated[_Text, Meta(description="The content of its file.")] = UNSET
+    accuracy: Annotated[float | UnsetType, Meta(description="Of that variant, in percent.")] = UNSET
+    budget_ms: Annotated[
+        float | UnsetType, Meta(description="What the network left of the deadline.")
+    ] = UNSET
+    budget_basis: Literal["client", "proxy", "service", "default"] | UnsetType = UNSET
+    predicted_queue_ms: float | UnsetType = UNSET
+    queue_ms: float | UnsetType = UNSET
+    predicted_ms: float | UnsetType = UNSET
+    preprocess_ms: float | UnsetType = UNSET
+    inference_ms: float | UnsetType = UNSET
+    cold_ms: Annotated[
+        float | UnsetType, Meta(description="Loading that this request waited for.")
+    ] = UNSET
+    policy: Annotated[_Text, Meta(description="Who chose the variant, and why.")] = UNSET
+    in_time: Annotated[
+        bool | UnsetType, Meta(description="Whether it was ready within the budget.")
+    ] = UNSET
+
+
+class InferResponse(Struct):
+    model_name: str
+    model_version: str
+    outputs: list[Output]
+    id: _Text = UNSET
+    parameters: ResultParameters | UnsetType = UNSET
+
+
+_MESSAGES = (Error, Refusal, Live, Ready, Server, Models, ModelReady, Model, Config, Stats,
+             IndexRequest, IndexEntry, InferRequest, InferResponse)  # fmt: skip
+
+
+def schemas() -> dict[str, Schema]:
+    """All of them by name."""
+    _, found = msgspec.json.schema_components(_MESSAGES, ref_template=_TEMPLATE)
+    scalar = {"type": ["number", "string", "boolean"]}
+    nested = {
         "type": "array",
-        "items": {"anyOf": [{"type": ["number", "string", "boolean"]}, _ref("Data")]},
-    },
-    "InferRequest": _object(
-        {"inputs": {**_list(_INPUT), "minItems": 1}},
-        {
-            "id": {"type": ["string", "null"]},
-            "parameters": _parameters(_REQUEST_PARAMETERS),
-            "outputs": _maybe(_list(_REQUESTED_OUTPUT)),
-        },
-    ),
-    "InferResponse": _object(
-        {"model_name": _TEXT, "model_version": _TEXT, "outputs": _list(_OUTPUT)},
-        {"id": _TEXT, "parameters": _object({}, _RESULT_PARAMETERS)},
-    ),
-}
+        "items": {"anyOf": [scalar, {"$ref": _TEMPLATE.format(name="Data")}]},
+    }
+    index = {"type": "array", "items": {"$ref": _TEMPLATE.format(name="IndexEntry")}}
+    return {**found, "Data": nested, "Index": index}
