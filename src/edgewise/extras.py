@@ -15,6 +15,7 @@ MODULES = {
     "client": ("httpx", "PIL"),
     "serve": ("uvicorn", "starlette", "httptools", "grpc", "google.protobuf", "prometheus_client",
               "httpx", "PIL"),
+    "fetch": ("cryptography", "asn1crypto"),
     "bom": ("cyclonedx",),
     "ray": ("ray",),
 }  # fmt: skip

@@ -17,6 +17,7 @@ from edgewise.extras import bringing
 #: The verbs in the order of the help, and the module of this room that each is in.
 VERBS = {
     "scan": "apps",
+    "fetch": "fetch",
     "diff": "changes",
     "check": "changes",
     "inspect": "models",

@@ -39,6 +39,7 @@ from edgewise.records.choosing import (
     SimulationRow,
 )
 from edgewise.records.decisions import Decision, DecisionOutcome, OffPolicyEstimate
+from edgewise.records.fetching import Fetched
 from edgewise.records.measuring import (
     Context,
     Delegation,
@@ -92,6 +93,7 @@ __all__ = [
     "Energy",
     "Evidence",
     "EvidenceKind",
+    "Fetched",
     "FrontierPoint",
     "Grade",
     "LayerRow",

@@ -1,0 +1,1 @@
+"""Where app packages come from. `contract.py` says what a source is, `registry.py` lists them."""
