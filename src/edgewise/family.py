@@ -82,12 +82,26 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return next((one for one in self.variant if one.role == "device"), None)
 
 
+def of_one(path: Path) -> Family:
+    """The family of a model file alone, called as the file is; its accuracy is not known.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not path.is_file():
+        raise InputError(f"the family {path} cannot be read: there is no such file")
+    variant = Variant(name=path.stem, file=str(path.resolve()))
+    return Family(name=path.stem, input=Input(kind="tensor"), variant=(variant,), path=str(path))
+
+
 def load_family(path: Path) -> Family:
-    """Read and check a family.
+    """Read and check a family; of a model file the family that it alone makes.
 
     Raises:
         InputError: not TOML, an unknown key, a missing file, a value out of range: which.
     """
+    if path.suffix.lower() != ".toml":
+        return of_one(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

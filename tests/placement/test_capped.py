@@ -1,4 +1,4 @@
-"""`--cap-radio`: the table by default, a maker's limit on request, and the notes that tell."""
+"""A maker's limit by default, the table with `--no-cap-radio`, and the notes that tell."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_over_fast_wifi_the_cap_lowers_the_cloud_s_energy_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     table, capped = (
+        placed(capsys, "--link", "wifi", "--no-cap-radio"),
         placed(capsys, "--link", "wifi"),
-        placed(capsys, "--link", "wifi", "--cap-radio"),
     )
     assert capped["cloud"]["energy_j"] < table["cloud"]["energy_j"]  # type: ignore[index]
     assert capped["on_device"] == table["on_device"]
-    assert any("see --cap-radio" in note for note in table["notes"])  # type: ignore[attr-defined]
+    assert any("not counted: --no-cap-radio" in note for note in table["notes"])  # type: ignore[attr-defined]
     assert any("counted here" in note for note in capped["notes"])  # type: ignore[attr-defined]
 
 
 def test_over_lte_there_is_nothing_to_cap(capsys: pytest.CaptureFixture[str]) -> None:
-    assert placed(capsys, "--link", "lte") == placed(capsys, "--link", "lte", "--cap-radio")
+    assert placed(capsys, "--link", "lte") == placed(capsys, "--link", "lte", "--no-cap-radio")

@@ -37,7 +37,7 @@ def test_numbers_fit_the_inputs_and_are_the_same_again() -> None:
         np.testing.assert_array_equal(one.values, other.values)
 
 
-@pytest.mark.parametrize("port", [Port("s", (1,), "string"), Port("x", None, "float32")])
+@pytest.mark.parametrize("port", [Port("c", (1,), "complex64"), Port("x", None, "float32")])
 def test_what_cannot_be_made_up_is_refused_with_the_option(port: Port) -> None:
     with pytest.raises(InputError, match="no inputs can be made up") as caught:
         made_up.tensors([port], ())

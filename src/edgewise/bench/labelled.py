@@ -58,6 +58,16 @@ def load_labelled(path: Path, label_names: Sequence[str]) -> Labelled:
     raise InputError(f"no labelled data at {path}", hint="a folder per class, or an npz file")
 
 
+def class_names(path: Path) -> tuple[str, ...]:
+    """Names of the classes in the order of their indices, where the data has them all as names: of
+    folders that are called by words. Numbers are the indices themselves, and name nothing."""
+    if not path.is_dir():
+        return ()
+    folders = [entry.name for entry in sorted(path.iterdir()) if entry.is_dir()]
+    names = [name for name in folders if not name.startswith((".", "__")) and _images(path / name)]
+    return () if all(name.isdecimal() for name in names) else tuple(names)
+
+
 def _from_folders(path: Path, label_names: Sequence[str]) -> Labelled:
     """Classes are the folders with images in them, at any depth; hidden ones are no class, such as
     those that notebooks and file managers leave behind."""

@@ -59,6 +59,9 @@ def load(
     realtime: bool = typer.Option(
         True, "--realtime/--no-realtime", help="Before other work, where the system allows it."
     ),
+    wait: float = typer.Option(
+        0.0, "--wait", help="Seconds to wait until the service is there and ready."
+    ),
     samples: bool = typer.Option(False, "--samples", help="Keep every request in the record."),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
     store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
@@ -89,6 +92,10 @@ def load(
         realtime=realtime,
         samples=samples,
     )
+    if wait:
+        from edgewise.load.target import parse
+
+        parse(url, token, ca).await_model(model, wait)
     with output.kept_in(store, at_once=True) as keep:
         run = _run(settings, quiet=quiet)
         keep(run)

@@ -23,6 +23,7 @@ VERBS = {
     "inspect": "models",
     "formats": "models",
     "eval": "evaluate",
+    "family": "families",
     "bench": "bench",
     "devices": "bench",
     "import": "imports",

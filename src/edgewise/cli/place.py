@@ -62,7 +62,9 @@ def place(
     connection: str = typer.Option("both", "--connection", help="fresh, warm or both."),
     radio: str = typer.Option("active", "--radio", help="active or idle before the first request."),
     cap_radio: bool = typer.Option(
-        False, "--cap-radio", help="While bytes pass, count no more power than a maker states."
+        True,
+        "--cap-radio/--no-cap-radio",
+        help="While bytes pass, count no more power than a maker states.",
     ),
     gap: float = typer.Option(0.0, "--gap", help="Seconds of silence before each request."),
     requests: int | None = typer.Option(
@@ -150,7 +152,7 @@ def place(
         None, "--server-target", help="As --target, for the server.", rich_help_panel=OF_A_STORE
     ),
     photo: str = typer.Option(
-        "4032x3024",
+        place_computed.PHOTO,
         "--photo",
         metavar="WxH[,BYTES]",
         help="What a request is about.",
@@ -175,10 +177,10 @@ def place(
         help="How many times a server's core is as fast as the device's.",
         rich_help_panel=_COMPUTED,
     ),
-    utilisation: float = typer.Option(
-        0.0,
+    utilisation: float | None = typer.Option(
+        None,
         "--utilisation",
-        help="Of the server, for its queue and price: 0 … 1.",
+        help="Of the server, for its queue and price: above 0, below 1.  [no queue; price: 0.5]",
         rich_help_panel=_COMPUTED,
     ),
     mix: str | None = typer.Option(
@@ -266,7 +268,7 @@ def place(
         power=power,
         slowdown=slowdown,
         threads=threads,
-        utilisation=utilisation,
+        utilisation=_utilisation(utilisation),
     )
     if mix is not None:
         found = place_computed.mixed(asked, mix, price, cores)
@@ -300,6 +302,16 @@ def _open(store: str | None) -> Store | None:
 def _filled(store: str | None) -> str | None:
     """The store that rows go to, for the joules that it has. One that is not there yet is made."""
     return store if _open(store) is not None else None
+
+
+def _utilisation(given: float | None) -> float:
+    if given is None:
+        return 0.0
+    if not 0 < given < 1:
+        raise UsageError(
+            f"--utilisation {given:g}", hint="above 0 and below 1; leave it out for no queue"
+        )
+    return given
 
 
 def _kinds(text: str) -> tuple[Kind, ...]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _PHOTO = re.compile(r"(\d+)x(\d+)(?:,(\d+))?", re.I)
 _SIZE = re.compile(r"(\d+)x(\d+)", re.I)
+#: What a request is about where the user does not tell.
+PHOTO = "4032x3024"
 #: A model's input where neither the user nor the store tells.
 _ASSUMED = "224x224"
 
@@ -106,6 +108,7 @@ def sent(
         input_size=(height, width),
         prepared_by=prepared_by,
         size_assumed=input_size is None,
+        photo_assumed=photo == PHOTO,
     )
 
 

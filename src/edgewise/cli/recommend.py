@@ -85,6 +85,10 @@ def recommend(
     from edgewise.selection.recommend import recommend as find
 
     check_picture(plot)
+    if 0 < accuracy <= 1:
+        raise UsageError(
+            f"--accuracy {accuracy:g} would be {accuracy:g} percent", hint="75, not 0.75"
+        )
     wish = Wish(sla, attainment, accuracy)
     load = _load(arrivals, workers)
     which = wanted(server or device, runtime, delegate, threads, batch, target)

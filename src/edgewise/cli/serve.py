@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    families: list[Path] = typer.Argument(metavar="FAMILY.toml…", help="What to serve."),
+    families: list[Path] = typer.Argument(
+        metavar="FAMILY.toml|MODEL…", help="What to serve: families, or a model file alone."
+    ),
     host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on."),
     port: int = typer.Option(8080, "--port", help="HTTP; 0: any free one."),
     grpc_port: int | None = typer.Option(

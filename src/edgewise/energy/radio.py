@@ -4,8 +4,8 @@ The model of Huang et al. (MobiSys 2012), with the rows of `network/data/radio.c
 
 - a radio that slept is promoted: `promotion_ms` at `promotion_mw`;
 - while bytes pass it takes `slope · Mbps + base_mw`, over a whole transfer `slope · Mbit +
-  base_mw · duration`; where that is wished no more than `energy/data/radio_limits.toml` states of
-  the radio, since the rows are lines that were fitted at a few Mbps;
+  base_mw · duration`, unless that is wished otherwise no more than `energy/data/radio_limits.toml`
+  states of the radio, since the rows are lines that were fitted at a few Mbps;
 - the rest of a request (round trips, the server's work) it is awake without data, and after the
   last byte for `tail_ms` more: both at `tail_mw`.
 
@@ -129,7 +129,7 @@ def transfer_energy(
     state: RadioState = "idle",
     requests: int = 1,
     gap_ms: float = 0.0,
-    capped: bool = False,
+    capped: bool = True,
 ) -> RadioEnergy:
     """Energy of one request, the mean of a run of them.
 

@@ -7,6 +7,7 @@ import socket
 import ssl
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic, sleep
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +17,7 @@ from edgewise.errors import InputError, UsageError
 from edgewise.load.wire import Port
 
 _ASK_S = 10.0
+_BETWEEN_S = 0.2
 #: OpenSSL's X509_V_ERR_… (x509_vfy.h): not yet valid or expired; made out to another name or
 #: address.
 _OUT_OF_DATE, _OTHER_NAME = (9, 10), (62, 64)
@@ -141,6 +143,22 @@ class Target:
             InputError: nobody answers, or there is no such model.
         """
         return self._ask(f"/v2/models/{quote(name, safe='')}", ModelAbout)
+
+    def await_model(self, name: str, seconds: float) -> None:
+        """Wait until the server has a model.
+
+        Raises:
+            InputError: it has not within so many seconds; as `model`.
+        """
+        until = monotonic() + seconds
+        while True:
+            try:
+                self.model(name)
+                return
+            except InputError:
+                if monotonic() > until:
+                    raise
+            sleep(_BETWEEN_S)
 
     def _ask(self, path: str, kind: type[A]) -> A:
         status, content = self._get(self.prefix + path)

@@ -69,7 +69,7 @@ def in_cloud(
 
 
 def notes(
-    link: LinkProfile, how: Computing, device: str, *, capped: bool = False
+    link: LinkProfile, how: Computing, device: str, *, capped: bool = True
 ) -> tuple[str, ...]:
     """What an energy leaves out, and why one is missing."""
     said = [LEFT_OUT, *how.notes(device)]
@@ -81,10 +81,11 @@ def notes(
     elif (limit_mw := radio.transfer_max_mw) is not None:
         by_row_w = radio.by_row_w(link.uplink_mbps)
         if by_row_w > limit_mw / 1e3:
+            counted = "counted here" if capped else "not counted: --no-cap-radio"
             said.append(
                 f"energy: at {link.uplink_mbps:g} Mbps {radio.name} would take {by_row_w:.0f} W by "
                 "its row, which was fitted at lower rates; a maker states at most "
-                f"{limit_mw / 1e3:.2g} W, {'counted here' if capped else 'see --cap-radio'}"
+                f"{limit_mw / 1e3:.2g} W, {counted}"
             )
     return tuple(said)
 

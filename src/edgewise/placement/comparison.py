@@ -53,7 +53,7 @@ class Comparison:
     processes: int = 10
     radio: RadioState = "active"
     gap_ms: float = 0.0
-    capped: bool = False
+    capped: bool = True
     prepared_by: Way | None = None
     how: Preprocess = field(default_factory=Preprocess)
     threads: int = 1

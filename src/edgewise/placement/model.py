@@ -176,6 +176,9 @@ def _case(
     elif sent.size_assumed:
         height, width = sent.input_size
         notes.append(f"preprocessing: for an input of {height} × {width}, see --input-size")
+    if sent.photo is not None and sent.photo_assumed:
+        pixels = sent.photo.width * sent.photo.height / 1e6
+        notes.append(f"a request is assumed to be a photo of {pixels:.0f} megapixels, see --photo")
     ways = tuple(
         _served(device, remote, way, utilisation) for way in sent.ways(device.costs, server.costs)
     )

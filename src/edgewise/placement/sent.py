@@ -28,6 +28,7 @@ class Sent:
     input_size: tuple[int, int] = (224, 224)
     prepared_by: Way | None = None
     size_assumed: bool = False
+    photo_assumed: bool = False
 
     def __post_init__(self) -> None:
         if (self.photo is None) == (self.payload_bytes is None):

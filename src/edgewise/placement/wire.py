@@ -32,7 +32,7 @@ class Usage:
     radio: RadioState = "active"
     requests: int = 100
     gap_ms: float = 0.0
-    capped: bool = False
+    capped: bool = True
 
     def __post_init__(self) -> None:
         if self.requests < 1 or not 0 <= self.gap_ms < np.inf:

@@ -231,7 +231,7 @@ def is_image(inputs: Sequence[Tensor]) -> bool:
 def _served(family: Family, shared: set[str]) -> ServedFamily:
     variants = {}
     for variant in family.variant:
-        if variant.accuracy is None:
+        if variant.accuracy is None and len(family.variant) > 1:
             raise InputError(
                 f"the variant '{variant.name}' of {family.path} has no accuracy",
                 hint="measure it with: edgewise eval FAMILY --data …",

@@ -232,7 +232,9 @@ class _Server:
                 ProfileNow(
                     family=name,
                     variant=profile.model,
-                    accuracy=profile.accuracy,
+                    accuracy=service.catalogue.families[name]
+                    .variants[profile.model]
+                    .variant.accuracy,
                     mean_ms=profile.mean_ms,
                     start_mean_ms=start_ms.get(profile.model, profile.mean_ms),
                     n=(profile.n or 0) if profile.origin == "learned" else 0,

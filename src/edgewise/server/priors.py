@@ -51,7 +51,7 @@ def measured(
         profiles.append(
             Profile(
                 model=served.variant.name,
-                accuracy=served.variant.accuracy,
+                accuracy=_counted(served),
                 mean_ms=float(samples.mean()),
                 std_ms=float(samples.std(ddof=1)) if len(samples) > 1 else 0.0,
                 n=len(samples),
@@ -83,10 +83,16 @@ def make_room(state: Path) -> None:
         ) from error
 
 
+def _counted(served: Served) -> float:
+    """What policies count an answer for. That of a model alone may not be known: with nothing to
+    choose from any number does."""
+    return 100.0 if served.variant.accuracy is None else served.variant.accuracy
+
+
 def _of(served: Served, profile: Profile) -> Profile:
     return msgspec.structs.replace(
         profile,
         model=served.variant.name,
-        accuracy=served.variant.accuracy,
+        accuracy=_counted(served),
         accuracy_source=served.variant.accuracy_source,
     )

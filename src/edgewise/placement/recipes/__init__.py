@@ -26,7 +26,7 @@ def run(
     processes: int | None = None,
     share: float | None = None,
     server: str | None = None,
-    capped: bool = False,
+    capped: bool = True,
     cache: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Placement]:

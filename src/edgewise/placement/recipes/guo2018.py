@@ -74,7 +74,7 @@ class Settings:
     processes: int = 5
     share: float = SHARE
     server: str = LOCAL
-    capped: bool = False
+    capped: bool = True
     cache: Path | None = None
 
     def __post_init__(self) -> None:
