@@ -6,7 +6,6 @@ package needs torch without saying so, and takes seconds of CPU to import.
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -151,7 +150,7 @@ class ExecuTorchSession(contract.Session):
         if self._profile is None:
             return None
         dump, buffer = self._profile / "run.etdump", self._profile / "run.debug"
-        with refusals(), contextlib.redirect_stdout(None):
+        with refusals():
             self._program.write_etdump_result_to_file(str(dump), str(buffer))
             from executorch.devtools import Inspector
 
