@@ -47,10 +47,17 @@ _kept: list[object] = []
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one call. `memory_bytes` is private writable memory; None: no limit."""
+    """Bounds on one call. `memory_bytes` is private writable memory; None: no limit. `words`: the
+    seconds as whoever set them put it, for the message when they are over."""
 
     seconds: float
     memory_bytes: int | None = None
+    words: str | None = None
+
+    @property
+    def time_words(self) -> str:
+        """The time in words."""
+        return self.words or f"{self.seconds:.3g} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +162,7 @@ class _Worker:
             while True:
                 ready = selector.select(max(0.0, self._deadline - time.monotonic()))
                 if not ready and time.monotonic() >= self._deadline:
-                    raise WorkerFailed(f"no answer within {self._limits.seconds:g} s{self._end()}")
+                    raise WorkerFailed(f"no answer within {self._limits.time_words}{self._end()}")
                 for key, _ in ready:
                     part = os.read(key.fd, 1 << 16)
                     if key.fd != self._answer:

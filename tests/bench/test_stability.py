@@ -70,3 +70,9 @@ def test_noise_that_remembers_is_no_trend(count: int, lag1: float) -> None:
 def test_few_runs_give_a_verdict_too() -> None:
     assert judge([[1.0], [1.01]])[0] == "stable"
     assert judge([[1.0]])[0] == "stable"
+
+
+def test_what_waits_for_a_cpu_is_not_stable() -> None:
+    verdict, why = judge(processes(5), wait_share=0.76)
+    assert verdict == "noisy" and "waited 76%" in why
+    assert judge(processes(5), wait_share=0.03)[0] == "stable"

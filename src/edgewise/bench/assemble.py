@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgewise.bench import stability
+from edgewise.bench import readback, stability
 from edgewise.bench.statistics import distribution
 from edgewise.devices.job import Report
 from edgewise.records import Context, Distribution, Measurement, Sample, Target
@@ -27,7 +27,14 @@ def measurement(
     timed = [report for report in reports if report.timed_ns]
     processes = [[ns / _NS_PER_MS for ns in report.timed_ns] for report in timed]
     latency = distribution(processes)
-    verdict, why = stability.judge(processes)
+    waited = _waited(timed)
+    verdict, why = stability.judge(processes, waited)
+    said = [
+        *notes,
+        *_notes(timed, latency, waited),
+        *readback.notes(target, context, timed),
+        *_their_notes(reports),
+    ]
     warm = [report for report in reports if not report.evicted]
     evicted = [report for report in reports if report.evicted]
     return Measurement(
@@ -50,7 +57,7 @@ def measurement(
         layer_times=next((r.layer_times for r in reports if r.layer_times is not None), None),
         coverage=next((r.coverage for r in reversed(reports) if r.coverage is not None), None),
         samples=tuple(_samples(reports)),
-        notes=tuple(dict.fromkeys([*notes, *_notes(timed, latency), *_their_notes(reports)])),
+        notes=tuple(dict.fromkeys(said)),
     )
 
 
@@ -87,7 +94,13 @@ def _samples(reports: Sequence[Report]) -> Iterator[Sample]:
             )
 
 
-def _notes(timed: Sequence[Report], latency: Distribution) -> Iterator[str]:
+def _waited(timed: Sequence[Report]) -> float | None:
+    """The part of the time that the processes waited for a CPU."""
+    waits = [report.cpu_wait_share for report in timed if report.cpu_wait_share is not None]
+    return statistics.fmean(waits) if waits else None
+
+
+def _notes(timed: Sequence[Report], latency: Distribution, waited: float | None) -> Iterator[str]:
     every = max(report.every for report in timed)
     if every > 1:
         yield f"so short that one call in {every} was timed, the others ran between them"
@@ -98,9 +111,14 @@ def _notes(timed: Sequence[Report], latency: Distribution) -> Iterator[str]:
         yield f"{', '.join(missing)}: not given, {latency.n} samples are too few"
     if not all(report.steady for report in timed):
         yield "still getting faster when warm-up ended"
-    waits = [report.cpu_wait_share for report in timed if report.cpu_wait_share is not None]
-    if waits and statistics.fmean(waits) > _DISTURBED:
-        yield f"waited {statistics.fmean(waits):.0%} of the time for a CPU: others use this machine"
+    if waited is not None and _DISTURBED < waited <= stability.WAITING:
+        yield f"waited {waited:.0%} of the time for a CPU: others use this machine"
+    for number, report in enumerate(timed):
+        if report.stood_still_ms:
+            yield (
+                f"process {number + 1} of {len(timed)} stood still for "
+                f"{report.stood_still_ms / 1e3:.2g} s: it was stopped or frozen meanwhile"
+            )
     yield from _coverage_notes(timed)
     if all(report.peak_memory_bytes is None for report in timed):
         yield "no memory: this system does not tell a process's high-water mark"

@@ -299,6 +299,7 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
     limits = Limits(
         seconds=settings.timeout_s + needs_s.get(each.purpose, 0.0) + _import_s(case),
         memory_bytes=settings.memory_bytes or case.context.memory_bytes,
+        words=f"{settings.timeout_s:g} s, beyond the time of its runs",
     )
     try:
         if case.before is None:

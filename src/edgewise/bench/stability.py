@@ -19,6 +19,8 @@ from edgewise.records import Stability
 #: a process's runs spans more of its median (a standard deviation of about 10 %, as in pyperf).
 BETWEEN = 0.05
 WITHIN = 0.15
+#: Noisy: waited more than this part of the time for a CPU.
+WAITING = 0.10
 #: Drifting: a change over a process of at least this, different from 0 at this level over
 #: processes; or a change over all processes, each slower (or each faster) than the one before.
 DRIFT = 0.03
@@ -31,11 +33,19 @@ _BLOCKS = 10
 _KENDALL = 35
 
 
-def judge(processes: Sequence[Sequence[float]]) -> tuple[Stability, str]:
-    """The verdict on the timed samples of each process, in the order they ran, and why."""
+def judge(
+    processes: Sequence[Sequence[float]], wait_share: float | None = None
+) -> tuple[Stability, str]:
+    """The verdict on the timed samples of each process, in the order they ran, and why.
+
+    `wait_share`: the part of the time that they waited for a CPU, None where it is not known. What
+    waits much is noisy however even its times look: they are those of a machine that is shared.
+    """
     trend = _trend(processes)
     if trend is not None:
         return "drifting", trend
+    if wait_share is not None and wait_share > WAITING:
+        return "noisy", f"waited {wait_share:.0%} of the time for a CPU: others use this machine"
     between = _between(processes)
     within = statistics.median(_middle_half(process) for process in processes)
     words = f"processes differ by {between:.1%}, the middle half of runs by {within:.1%}"

@@ -8,13 +8,13 @@ import statistics
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from time import monotonic, perf_counter_ns, sleep
+from time import monotonic, perf_counter_ns, process_time_ns, sleep
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgewise import sandbox
-from edgewise.bench import inputs, memory, timing
+from edgewise.bench import denormals, inputs, memory, readback, timing
 from edgewise.devices.job import Job, Report
 from edgewise.errors import RuntimeRefused
 from edgewise.runtimes import registry, runner
@@ -94,7 +94,7 @@ def _measure(job: Job, folder: Path) -> dict[str, Any]:
         "first_ns": first_ns,
         **repeated,
         "coverage": session.coverage(),
-        "used": session.used(),
+        "used": session.used() | repeated.get("used", {}),
         "peak_memory_bytes": peak,
         "anonymous_memory_bytes": anonymous,
         "notes": [*notes, *session.notes(), *_inspect_results(session, job.target.batch)],
@@ -157,7 +157,8 @@ def _time(job: Job, session: Session) -> dict[str, Any]:
     )
     typical_ns = statistics.median(warmup_ns) if warmup_ns else timing.once(session.invoke)
     wait = None if job.rate_hz is None else timing.Pace(job.rate_hz)
-    waited, timed_from = memory.cpu_wait_ns(), perf_counter_ns()
+    before, waited, timed_from = readback.threads(), memory.cpu_wait_ns(), perf_counter_ns()
+    computed = process_time_ns()
     timed_ns, every = timing.timed_runs(
         session.invoke,
         runs=job.runs,
@@ -167,6 +168,7 @@ def _time(job: Job, session: Session) -> dict[str, Any]:
         wait=wait,
     )
     now, waited_now = perf_counter_ns(), memory.cpu_wait_ns()
+    computed = process_time_ns() - computed
     share = None
     if waited is not None and waited_now is not None:
         share = (waited_now - waited) / (now - timed_from)
@@ -177,6 +179,12 @@ def _time(job: Job, session: Session) -> dict[str, Any]:
         "every": every,
         "spent_s": (now - begin) / 1e9,
         "cpu_wait_share": share,
+        "stood_still_ms": readback.stood_still_ms(
+            timed_ns,
+            away_ns=(now - timed_from) - computed - (waited_now or 0) + (waited or 0),
+            paced=wait is not None,
+        ),
+        "used": readback.used(before),
     }
 
 
@@ -228,4 +236,6 @@ def _inspect_results(session: Session, batch: int) -> list[str]:
     denormal = sum(int(((a != 0) & (abs(a) < np.finfo(a.dtype).tiny)).sum()) for a in floats)
     if denormal:
         return [f"{denormal} output values are denormal numbers, which some processors are slow on"]
+    if denormals.met(session.invoke):
+        return ["denormal numbers occur inside the network, which some processors are slow on"]
     return []

@@ -46,6 +46,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     were, read back. `reported`: of a tool that gives no samples, only its summary.
     `moments_s`, of purpose "energy": when idling, inferring, idling again began and when that
     ended, on the system's monotonic clock; with so many `inferences` in between.
+    `stood_still_ms`: how long the process neither ran nor waited for a CPU while it timed runs.
     """
 
     versions: dict[str, str]
@@ -66,4 +67,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     reported: Reported | None = None
     moments_s: list[float] = []
     inferences: int = 0
+    stood_still_ms: float = 0.0
     notes: list[str] = []
