@@ -12,7 +12,17 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 TESTS = Path(__file__).resolve().parent
 #: Rooms whose tests run servers, pace bytes or stop processes: one after the other, since beside
 #: one another they would disturb each other's clocks. Side by side with them run the others.
-ON_THE_CLOCK = ("server", "client", "load", "protocol", "network", "placement", "devices")
+ON_THE_CLOCK = ("server", "client", "load", "network", "placement", "devices")
+#: Their files that do none of that.
+OFF_THE_CLOCK = frozenset(
+    f"test_{name}.py"
+    for name in (
+        "bench_serving", "budget", "client_rules", "decisions", "load_parts", "logs", "metrics",
+        "mlserver", "ports", "residency", "rest_openapi", "served_names", "status_page",
+        "uvicorn_seam", "warming",
+    )
+)  # fmt: skip
+
 
 # The suite is the same every time: property tests draw the same examples in every run. `make fuzz`
 # draws others, and says how a failure is repeated.
@@ -26,9 +36,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     first what takes longest."""
     for item in items:
         file = item.path.relative_to(TESTS)
-        group = "clock" if file.parts[0] in ON_THE_CLOCK else str(file)
+        group = "clock" if _on_the_clock(item) else str(file)
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in ON_THE_CLOCK)
+    items.sort(key=lambda item: not _on_the_clock(item))
+
+
+def _on_the_clock(item: pytest.Item) -> bool:
+    room = item.path.relative_to(TESTS).parts[0]
+    return room in ON_THE_CLOCK and item.path.name not in OFF_THE_CLOCK
 
 
 def _beside(folder: str) -> Path:

@@ -7,8 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +16,8 @@ import httpx
 import numpy as np
 import pytest
 from serving_process import DIGITS, Serving, family, image_request, serving, wait_until
+
+from edgewise.cli.main import run
 
 Image = pytest.importorskip("PIL.Image", reason="the extra 'images' is not installed")
 pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
@@ -235,24 +235,25 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
     ],
 )
 def test_half_given_settings_are_refused(
-    tmp_path: Path, options: list[str], reason: str, status: int
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    options: list[str],
+    reason: str,
+    status: int,
 ) -> None:
     path = family(tmp_path, ("digits-xs",))
-    done = subprocess.run(
-        [sys.executable, "-m", "edgewise", "serve", str(path), "--port", "0", *options],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert (done.returncode, len(done.stderr.strip().splitlines())) == (status, 1), done.stderr
-    assert reason in done.stderr
+    given = run(["serve", str(path), "--port", "0", "--workers", "1", *options])
+    said = capfd.readouterr().err
+    assert (given, len(said.strip().splitlines())) == (status, 1), said
+    assert reason in said
 
 
-def test_a_variant_that_does_not_match_the_labels_is_an_error_at_start(tmp_path: Path) -> None:
+def test_a_variant_that_does_not_match_the_labels_is_an_error_at_start(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = family(tmp_path, ("digits-xs",))
     (tmp_path / "labels.txt").write_text("zero\none\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "edgewise", "serve", str(path), "--port", "0"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "10 classes" in done.stderr
-    assert "2 labels" in done.stderr
+    assert run(["serve", str(path), "--port", "0", "--workers", "1"]) == 1
+    said = capfd.readouterr().err
+    assert "10 classes" in said
+    assert "2 labels" in said

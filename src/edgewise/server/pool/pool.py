@@ -383,7 +383,8 @@ class Pool:
             self._open.discard(worker)
             self._told.pop(worker, None)
         self._on_change(worker, None)
-        if self._open:
+        job = self._jobs[worker]
+        if self._open and job is not None and job.begun_s is None:
             self._loop.call_soon(self._give_back, worker, NotBegun("its worker was lost"))
         self._holdings.admission.advance()
 
