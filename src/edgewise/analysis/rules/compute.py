@@ -32,6 +32,8 @@ def kernel_of(weight: Dims, weight_layout: str) -> tuple[int, int, Dims]:
             return weight[-2] * weight[-1], 1, weight[:-2]
         case "*OI":
             return weight[-2], weight[-1], weight[:-2]
+        case "I*O":
+            return weight[-1], weight[0], weight[1:-1]
         case "GOI*":
             return weight[0] * weight[1], weight[2], weight[3:]
         case "GIO*":
@@ -103,7 +105,7 @@ def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
         return [_to_stated(layer, x, weight, tuple(whole(size) for size in stated_whole))]
     out, _, kernel = kernel_of(weight, attributes["weight_layout"])
     groups = attributes.get("groups") or 1
-    if attributes["weight_layout"] == "IO*":
+    if attributes["weight_layout"] in ("IO*", "I*O"):
         out = out * groups
     _check_transposed(scope, layer, x, weight)
     space = spatial(x, layout)
