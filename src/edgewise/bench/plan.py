@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgewise.bench import metering
+from edgewise.devices import cores
 from edgewise.devices import registry as known_devices
 from edgewise.devices.contract import Offer, Options
 from edgewise.errors import UsageError
-from edgewise.records import Target
+from edgewise.records import DeviceFacts, Target
 from edgewise.runtimes import registry as own_runtimes
 
 #: Stands for the preferred runtime of a file's format.
@@ -94,8 +95,9 @@ class Plan:
     `devices` are names as `devices.registry` knows them. `paths` are files, folders or files inside
     packages. `delegates` empty: the default of each runtime. `shapes` by name of the input.
     `input_path`: an .npy or .npz file with the inputs. `runtime_options`: each runtime is set those
-    that it has. `done`: files by their hash and targets that
-    an earlier run measured: they are left out.
+    that it has. `cpus`: groups of CPUs to pin to, each measured: "big", "little" (by their top
+    frequency), or a list such as "0-3". `done`: files by their hash and targets that an earlier run
+    measured: they are left out.
     """
 
     paths: tuple[str, ...]
@@ -105,6 +107,7 @@ class Plan:
     threads: tuple[int, ...] = (1,)
     batches: tuple[int, ...] = (1,)
     affinity: tuple[int, ...] | None = None
+    cpus: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     input_path: Path | None = None
     runtime_options: tuple[tuple[str, str], ...] = ()
@@ -126,6 +129,11 @@ class Plan:
                 raise UsageError(f"{name}: something is given twice")
         for name in ("threads", "batches"):
             _at_least(name, min(getattr(self, name)), 1)
+        if self.cpus and self.affinity is not None:
+            raise UsageError("affinity and cpus both say where to run: give one")
+        for each in self.cpus:
+            if each not in cores.NAMES:
+                cores.parse_list(each)
         for device in self.devices:
             _check_runtimes(self.runtimes, known_devices.kind_of(device).RUNTIMES)
             if self.affinity is not None:
@@ -150,11 +158,26 @@ class Plan:
         settings = dataclasses.replace(self.settings, **changes)  # type: ignore[arg-type]
         return dataclasses.replace(self, settings=settings)
 
+    def affinities(self, facts: DeviceFacts | None) -> tuple[tuple[int, ...] | None, ...]:
+        """The CPUs to pin to, one measurement for each, on a device with these facts.
+
+        Raises:
+            DeviceError: it has no such group of CPUs, or does not tell.
+        """
+        if not self.cpus:
+            return (self.affinity,)
+        return tuple(cores.named(each, facts) for each in self.cpus)
+
     def targets(
-        self, format_name: str, device: str = "host", offers: tuple[Offer, ...] | None = None
+        self,
+        format_name: str,
+        device: str = "host",
+        offers: tuple[Offer, ...] | None = None,
+        affinities: tuple[tuple[int, ...] | None, ...] | None = None,
     ) -> tuple[Target, ...]:
         """The targets for a file of this format on a device that has these runtimes (None: those of
-        this package); none where no wanted runtime runs it."""
+        this package), pinned to each of `affinities` (None: to `affinity`); none where no wanted
+        runtime runs it."""
         there = [each for each in offers or own_offers() if format_name in each.formats]
         auto = there[:1] if AUTO in self.runtimes else []
         by_name = {each.name: each for each in there}
@@ -162,13 +185,14 @@ class Plan:
         return tuple(
             Target(
                 device=device, runtime=runtime.name, delegate=delegate,
-                threads=threads, batch=batch, affinity=self.affinity,
+                threads=threads, batch=batch, affinity=affinity,
                 options=self._options_of(runtime.name),
             )
             for runtime in dict.fromkeys(wanted)
             for delegate in self.delegates or (runtime.default_delegate,)
             for threads in self.threads
             for batch in self.batches
+            for affinity in (affinities or (self.affinity,))
         )  # fmt: skip
 
     def _options_of(self, name: str) -> tuple[str, ...]:

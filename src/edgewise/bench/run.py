@@ -62,14 +62,55 @@ class _Round:
     evicted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is to come: targets (of all models), processes, and how long that takes, in s.
+
+    At least as long as the runs that were asked for take, at most as long as they may.
+    """
+
+    targets: int
+    processes: int
+    least_s: float
+    most_s: float
+
+
+#: What a process needs beside its runs: its start, the runtime's import, loading and warm-up.
+_PROCESS_S = 0.6
+
+
+def _outline(cases: list[_Case], settings: Settings) -> Outline:
+    energy_s = 3 * settings.energy_s * (settings.energy_processes if settings.meter else 0)
+    places: dict[str, list[float]] = {}
+    for case in cases:
+        least, most = places.setdefault(case.device.place, [0.0, 0.0])
+        others = case.rounds * _PROCESS_S + energy_s
+        timed = min(settings.processes * settings.min_time_s, settings.max_time_s)
+        places[case.device.place] = [
+            least + others + timed,
+            most + others + max(settings.max_time_s, timed),
+        ]
+    return Outline(
+        targets=len(cases),
+        processes=sum(case.rounds for case in cases),
+        least_s=max((least for least, _ in places.values()), default=0.0),
+        most_s=max((most for _, most in places.values()), default=0.0),
+    )
+
+
 def measure(
-    plan: Plan, *, on_result: OnResult | None = None, progress: OnProgress | None = None
+    plan: Plan,
+    *,
+    on_result: OnResult | None = None,
+    progress: OnProgress | None = None,
+    on_start: Callable[[Outline], None] | None = None,
 ) -> list[Measurement]:
     """Measure; one record per model × target: first what no target was tried for, then by plan.
 
     What crashes, hangs or is refused is a record with status "failed" and the reason. `on_result`
     gets every record as soon as it is complete. On Ctrl-C it gets those of which at least one
-    process timed runs, with a note that says how many of how many.
+    process timed runs, with a note that says how many of how many. `on_start` gets what is to come
+    before the first process starts.
     """
     done: dict[tuple[str, Target], Measurement] = {}
     one_at_a_time = threading.Lock()
@@ -84,6 +125,8 @@ def measure(
         cases, failures = _cases(plan, until_end)
         for record in failures:
             finished(record)
+        if on_start is not None:
+            on_start(_outline(cases, plan.settings))
         try:
             _run_places(cases, plan, finished, progress)
         except KeyboardInterrupt:
@@ -110,12 +153,20 @@ def _cases(plan: Plan, until_end: ExitStack) -> tuple[list[_Case], list[Measurem
                 ]  # fmt: skip
                 continue
             assert not isinstance(device, str)
+            try:
+                affinities = plan.affinities(device.describe().facts if plan.cpus else None)
+            except DeviceError as error:
+                failures += [
+                    _nothing(path, None, device.name, plan, str(error), context)
+                    for path in plan.paths
+                ]
+                continue
             for path, files in found.items():
                 if isinstance(files, str):
                     failures.append(_nothing(path, None, device.name, plan, files, context))
                     continue
                 for file in files:
-                    more, failed = _cases_of(file, plan, device, context)
+                    more, failed = _cases_of(file, plan, device, context, affinities)
                     cases += more
                     failures += failed
     return cases, failures
@@ -167,12 +218,16 @@ def _localised(file: File, until_end: ExitStack) -> ModelFile | _Unfit:
 
 
 def _cases_of(
-    model: ModelFile | _Unfit, plan: Plan, device: Device, context: Context
+    model: ModelFile | _Unfit,
+    plan: Plan,
+    device: Device,
+    context: Context,
+    affinities: tuple[tuple[int, ...] | None, ...],
 ) -> tuple[list[_Case], list[Measurement]]:
     """One file on all targets of a device, or why there is none."""
     if isinstance(model, _Unfit):
         return [], [_nothing(model.path, None, device.name, plan, model.reason, context)]
-    targets = plan.targets(model.format, device.name, device.offers)
+    targets = plan.targets(model.format, device.name, device.offers, affinities)
     if not targets:
         reason = f"{' and '.join(plan.runtimes)} cannot run {model.format} files"
         return [], [_nothing(model.path, model.sha256, device.name, plan, reason, context)]

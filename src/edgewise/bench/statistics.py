@@ -37,7 +37,7 @@ COMPARE_CONFIDENCE = 0.98
 #: interval; with fewer, ranks cannot reach the level (the surest order of 7 has 1.6 %).
 RANKED_FROM = 8
 
-Verdict = Literal["faster", "slower", "no difference shown"]
+Verdict = Literal["faster", "slower", "can't tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def timed_by_process(measurement: Measurement) -> dict[int, Sequence[float]]:
 
 def _verdict(centre: float, low: float, high: float, pairs: int) -> Comparison:
     """From an interval of the logarithm of the ratio."""
-    verdict: Verdict = "no difference shown"
+    verdict: Verdict = "can't tell"
     if low > 0:
         verdict = "slower"
     elif high < 0:

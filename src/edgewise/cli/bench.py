@@ -12,6 +12,7 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.arguments import parse_numbers, parse_option, parse_shape, parse_words
+from edgewise.cli.bench_print import announce, print_comparisons
 from edgewise.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
@@ -94,6 +95,12 @@ def bench(
     reconnect: float = typer.Option(
         60.0, help="Seconds that a phone may stay away before it is given up."
     ),
+    cpus: list[str] = typer.Option(
+        [], "--cpus", metavar="big|little|0-3", help="CPUs to pin to; repeated, each is measured."
+    ),
+    compare: bool = typer.Option(
+        False, "--compare", help="Each against the first, with an interval of the ratio."
+    ),
     rate: float | None = typer.Option(
         None, help="Inferences a second at most, with pauses between them.  [back to back]"
     ),
@@ -127,6 +134,7 @@ def bench(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> int:
     """Measure models on a device: load, first and repeated inference, memory."""
+    from edgewise.bench import comparing
     from edgewise.bench.plan import QUICK, Plan, Settings
 
     plan = Plan(
@@ -137,6 +145,7 @@ def bench(
         threads=parse_numbers("--threads", threads),
         batches=parse_numbers("--batch", batch),
         affinity=None if affinity is None else parse_numbers("--affinity", affinity),
+        cpus=tuple(dict.fromkeys(cpus)),
         shapes={name: tuple(dims) for name, dims in map(parse_shape, shape)},
         input_path=input_path,
         runtime_options=tuple(map(parse_option, option)),
@@ -156,6 +165,8 @@ def bench(
     }  # fmt: skip
     given = {name: value for name, value in changed.items() if value is not None}
     plan = plan.with_settings(**given, seed=seed, profile=profile)
+    if compare and processes is None and not quick:
+        plan = plan.with_settings(processes=comparing.ROUNDS)
     if samples and not as_json:
         raise UsageError("--samples goes with --json", hint="a store keeps every sample anyway")
     if resume:
@@ -165,6 +176,13 @@ def bench(
     found = _measure(
         plan, store, as_json=as_json, samples=samples, quiet=quiet, all_notes=all_notes
     )
+    if compare:
+        compared = comparing.against_first(found)
+        if as_json:
+            for each in compared:
+                output.emit({"comparison": each})
+        else:
+            print_comparisons(compared)
     return 1 if any(_all_failed(path, found) for path in plan.paths) else 0
 
 
@@ -239,7 +257,8 @@ def _measure(
                 def step(total: int, next_model: str) -> None:
                     advance(next_model.rpartition("/")[2], total=total)
 
-                measure(plan, on_result=done, progress=step)
+                start = None if quiet or as_json else announce
+                found[:] = measure(plan, on_result=done, progress=step, on_start=start)
         finally:
             if not as_json and found:
                 print_table(output.console(), found, all_notes=all_notes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgewise.errors import UsageError
+from edgewise.errors import DeviceError, UsageError
+from edgewise.records import DeviceFacts
 
 
 def groups(top_khz: Sequence[int | None]) -> list[tuple[int, ...]]:
@@ -22,6 +23,28 @@ def big_and_little(
     """The CPUs of the highest and of the lowest top frequency, None where all are alike."""
     each = groups(top_khz)
     return (each[-1], each[0]) if len(each) > 1 else (None, None)
+
+
+#: Names of groups of CPUs.
+NAMES = ("big", "little")
+
+
+def named(name: str, facts: DeviceFacts | None) -> tuple[int, ...]:
+    """The CPUs of a group, or of a list.
+
+    Raises:
+        DeviceError: the device has no such group: all CPUs are alike, or it does not tell.
+        UsageError: it is neither a group nor a list.
+    """
+    if name not in NAMES:
+        return parse_list(name)
+    found = None if facts is None else facts.big if name == "big" else facts.little
+    if found is None:
+        raise DeviceError(
+            f"no {name} CPUs: all have the same top frequency, or it is not told",
+            hint="name CPUs by their number, such as 0-3",
+        )
+    return found
 
 
 def parse_list(text: str) -> tuple[int, ...]:
