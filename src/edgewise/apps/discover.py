@@ -96,7 +96,10 @@ class Search:
         self._on_entry(file, inside, head)
         fmt = registry.recognise(head, file.name)
         if fmt is not None:
-            self._found.append(self._model(file, fmt))
+            model = self._model(file, fmt)
+            self._found.append(model)
+            if model.status in ("parsed", "opaque"):
+                return  # what is packed in it is its own
         elif (unread := unread_format(head, file.path)) is not None:
             self._found.append(_without_summary(file, unread, "not_examined", no_reader(unread)))
             return

@@ -36,6 +36,7 @@ VERBS = {
     "place": "place",
     "report": "reports",
     "query": "reports",
+    "study": "study",
     "demo": "demo",
 }
 _HELP = ("-h", "--help")

@@ -36,6 +36,8 @@ TEXT_LIMIT = 65_536
 DIMENSIONS = 4
 LIMITS = {"tensors": TENSOR_LIMIT, "keys": KEY_LIMIT, "elements of arrays": ELEMENT_LIMIT}
 _LATEST = 3
+#: A version beyond this is text that only begins with the same letters.
+_CREDIBLE = 255
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
@@ -81,7 +83,9 @@ class _File:
         if version > 0xFFFF:  # written on a machine of the other byte order
             self.order, self.at = ">", 4
             version = self.scalar("I")
-        if not 1 <= version <= _LATEST:
+        if not 1 <= version <= _CREDIBLE:
+            raise RejectedModel(f"begins as GGUF does, but its version would be {version}")
+        if version > _LATEST:
             raise OpaqueModel(f"GGUF version {version}: 1 to {_LATEST} are read")
         self.version = version
         self.length = "I" if version == 1 else "Q"

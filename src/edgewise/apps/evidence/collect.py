@@ -6,6 +6,7 @@ Afterwards, because only then the models, the parts of a split app and their nam
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ from edgewise.archive import Source
 from edgewise.errors import EdgewiseError
 from edgewise.records import Evidence, Model, Reach
 
+#: What tables that lie lead to, in the readers of code.
+_DAMAGE = (ValueError, IndexError, KeyError, OverflowError, struct.error)
 _CLASS_FILE = b"\xca\xfe\xba\xbe"
 #: Files that describe a package, and say what packed it.
 _DESCRIBING = "META-INF/MANIFEST.MF"
@@ -109,6 +112,11 @@ class Collector:
         except EdgewiseError as error:
             reason = error.message.removeprefix(f"{aside.file.path}: ")
             self._found.notes.append(f"{place}: not searched for evidence: {reason}")
+        except _DAMAGE as error:
+            # Offsets and counts that contradict each other, in a file made or cut so.
+            self._found.notes.append(
+                f"{place}: not searched to its end for evidence: damaged ({type(error).__name__})"
+            )
 
     def _assets(self, inside: str) -> None:
         for pattern, signature in compiled(self._signatures).assets:

@@ -61,7 +61,7 @@ class Elf:
         try:
             self._read_headers()
             self._dynamic = self._read_dynamic()
-        except (struct.error, IndexError) as error:
+        except (struct.error, IndexError, OverflowError) as error:
             raise InputError("an ELF file that is cut off") from error
 
     def _read_headers(self) -> None:

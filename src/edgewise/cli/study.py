@@ -1,0 +1,126 @@
+"""The verb `study`."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edgewise.cli import output
+
+if TYPE_CHECKING:
+    from edgewise.apps.study import Study
+    from edgewise.store import Store
+
+_SHOWN = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's verb."""
+    app.command("study")(study)
+
+
+def study(
+    store: str = typer.Argument(help="A store of scans."),
+    name: str | None = typer.Option(
+        None, "--study", help="A file: made where none is, and then what the tables are made of."
+    ),
+    table: list[str] = typer.Option([], "--table", help="Only this table; may be repeated."),
+    csv_to: Path | None = typer.Option(None, "--csv", help="Also a CSV of each table, here."),
+    figures: Path | None = typer.Option(None, "--figures", help="Also charts (SVG), here."),
+    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
+) -> int:
+    """What many apps add up to: frameworks, tasks, layers, reuse, quantisation, protection.
+
+    Shares are bounds: seen, and at most (seen, or in an app that hides it). Example:
+    `edgewise study mystore --csv tables --figures figures`
+    """
+    from edgewise.apps import study as studies
+    from edgewise.errors import UsageError
+    from edgewise.store import Store
+
+    if unknown := sorted(set(table) - studies.TABLES.keys()):
+        known = ", ".join(studies.TABLES)
+        raise UsageError(f"no table {', '.join(unknown)}", hint=f"there are {known}")
+    opened = Store.open(store)
+    chosen = _study(opened, name) if name else None
+    for folder in filter(None, (csv_to, figures)):
+        folder.mkdir(parents=True, exist_ok=True)
+    for title, rows in studies.tables(opened, chosen):
+        if table and title not in table:
+            continue
+        if as_json:
+            for row in rows:
+                output.emit({"table": title, **row})
+        else:
+            _print(title, rows)
+        if csv_to is not None:
+            _write_csv(csv_to / f"{title}.csv", rows)
+        if figures is not None:
+            _draw(figures, title, rows)
+    return 0
+
+
+def _study(store: Store, name: str) -> Study:
+    """The study of a file, which is made where none is."""
+    import msgspec
+
+    from edgewise.apps import study as studies
+
+    path = Path(name)
+    if path.is_file():
+        return studies.read_study(path.read_bytes(), name)
+    output.check_writable(path, "--study")
+    made = studies.frozen(store, path.stem)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(made)) + b"\n")
+    return made
+
+
+def _print(title: str, rows: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = output.console()
+    console.print(f"[bold]{title.replace('_', ' ')}[/bold]")
+    if not rows:
+        console.print("  none\n")
+        return
+    table = Table(box=None, padding=(0, 1, 0, 1), header_style="dim")
+    for column in rows[0]:
+        is_number = isinstance(rows[0][column], int | float)
+        table.add_column(column.replace("_", " "), justify="right" if is_number else "left")
+    for row in rows[:_SHOWN]:
+        table.add_row(*(escape(_cell(name, value)) for name, value in row.items()))
+    console.print(table)
+    if len(rows) > _SHOWN:
+        console.print(f"  and {len(rows) - _SHOWN} more (--csv, --json)")
+    console.print()
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name.startswith("share"):
+        return f"{100 * float(value):.1f} %"
+    if isinstance(value, int | float):
+        return output.count(value) if abs(value) >= 10_000 else output.number(value)
+    return output.plain(str(value))
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if rows:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def _draw(folder: Path, title: str, rows: list[dict[str, Any]]) -> None:
+    from edgewise.apps.figures import figure
+
+    drawn = figure(title, rows)
+    if drawn is not None:
+        (folder / f"{title}.svg").write_text(drawn, encoding="utf-8")
+        _write_csv(folder / f"{title}.csv", rows)
