@@ -295,10 +295,12 @@ def _run_places(
 
     if len(places) < 2:
         for each in places.values():
-            _run_all(each, plan, finished, step)
+            _run_all(each, plan, finished, step, stop)
         return
     with ThreadPoolExecutor(len(places)) as pool:
-        running = [pool.submit(_run_all, each, plan, finished, step) for each in places.values()]
+        running = [
+            pool.submit(_run_all, each, plan, finished, step, stop) for each in places.values()
+        ]
         try:
             for one in as_completed(running):
                 one.result()
@@ -315,7 +317,11 @@ class _Stopped(Exception):
 
 
 def _run_all(
-    cases: list[_Case], plan: Plan, finished: OnResult, step: Callable[[str], None]
+    cases: list[_Case],
+    plan: Plan,
+    finished: OnResult,
+    step: Callable[[str], None],
+    stop: threading.Event,
 ) -> None:
     """Round by round, each in another order, so that no case always follows the same one."""
     shuffle = random.Random(plan.settings.seed)
@@ -327,6 +333,9 @@ def _run_all(
             if case.failed is None:
                 each = _rounds(plan.settings, case.device)[number]
                 gone = _run_one(case, each, plan)
+                if stop.is_set():
+                    case.failed = None  # whatever it was: its device was told to stop
+                    raise _Stopped
                 if case.failed is not None or number == case.rounds - 1:
                     case.ended = True
                     finished(_complete(case, plan.settings))
@@ -482,7 +491,10 @@ def _energy_notes(case: _Case, settings: Settings) -> list[str]:
         return []
     if settings.meter is not None:
         return [f"no energy: {settings.meter} cannot be read beside a {case.device.kind} device"]
-    found = case.device.describe().meters
+    try:
+        found = case.device.describe().meters
+    except DeviceError:
+        return ["no energy: the device does not answer any more"]
     if not found:
         return [f"no energy: no meter on this {case.device.kind}"]
     names = ", ".join(dict.fromkeys(each.partition(":")[0] for each in found))

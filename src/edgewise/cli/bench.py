@@ -232,7 +232,11 @@ def _done(url: str) -> frozenset[tuple[str, Target]]:
     except StoreError:
         return frozenset()
     return frozenset(
-        (each.sha256, each.target) for each in stored if each.status == "ok" and each.sha256
+        (each.sha256, each.target)
+        for each in stored
+        if each.status == "ok"
+        and each.sha256
+        and not any(note.startswith("interrupted:") for note in each.notes)
     )
 
 
@@ -414,7 +418,8 @@ def _target(target: Target) -> str:
 def _with_interval(latency: Distribution | None) -> str:
     """The interval in the unit of the median."""
     if latency is None or latency.p50 is None:
-        return "–"
+        mean = None if latency is None else latency.mean
+        return "–" if mean is None else f"mean {output.milliseconds(mean)}"
     text = output.milliseconds(latency.p50)
     if latency.ci95_low is None or latency.ci95_high is None:
         return text

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgewise.devices.adb.client import Adb, quoted
+from edgewise.devices.adb.client import Adb, Lost, quoted
 from edgewise.errors import DeviceError
 
 #: Where the shell user may write and execute (/sdcard is mounted noexec).
@@ -35,7 +35,10 @@ class Files:
             return path
         size = file.stat().st_size
         if not self._is_there(path, size, sha256):
-            self._copy(file, path, size, sha256)
+            try:
+                self._copy(file, path, size, sha256)
+            except Lost:  # it is back
+                self._copy(file, path, size, sha256)
         if executable:
             self.adb.shell(f"chmod 755 {quoted(path)}")
         self.there[path] = sha256
@@ -68,7 +71,7 @@ class Files:
             if self.adb.state() != "device":
                 self.adb.come_back()
                 self._remove(part)
-                raise DeviceError("the device went away while a file was copied to it") from error
+                raise Lost("the device went away while a file was copied to it") from error
             self._remove(part)
             if "No space left" in error.message:
                 message = f"no room on the phone for {file.name}: {error.message}"
