@@ -146,7 +146,7 @@ class _Weights:
                 dtype, dims, start = _tensor(data, at)
                 self._at[name] = (dtype, dims, start)
                 at = start + math.prod(dims) * DTYPE_BITS.get(dtype, 32) // 8
-        except (error, RejectedModel):
+        except (error, OverflowError, RejectedModel):
             self._at.clear()
         if at != len(data):
             self._at.clear()

@@ -109,7 +109,7 @@ def read(file: File) -> Graph:
         else:
             variables, operators = _program(program)
             stored = dict(_combined(weights) if version == 1 else _separate(weights))
-    except (error, IndexError) as problem:
+    except (error, IndexError, OverflowError) as problem:
         raise RejectedModel(f"cut off: {problem}") from problem
     graph = build(Program(variables, operators, _storing(stored, None)), netlist)
     said = text.split(b"\0", 1)[0].decode("ascii", "replace")

@@ -78,7 +78,7 @@ def _normalise(function: str) -> Translator:
         inputs = [*_x(operator), *stored]
         emit(
             netlist, operator, Kind.NORMALISE, inputs, "Y", function=function,
-            layout=layout(operator),
+            axis=1 if layout(operator) == "channels_first" else -1,
         )  # fmt: skip
 
     return build

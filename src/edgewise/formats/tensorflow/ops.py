@@ -75,6 +75,11 @@ def _spatial(values: list[int], node: Node) -> tuple[int, ...]:
     return tuple(picked)
 
 
+def _channels(node: Node) -> int:
+    """The axis of the channels."""
+    return 1 if layout(node) == "channels_first" else -1
+
+
 def _pads(node: Node) -> Any:
     padding = node.text("padding", "VALID")
     if padding != "EXPLICIT":
@@ -145,7 +150,7 @@ def _fused(kind: Kind) -> Translator:
 
 
 def _batch_norm(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.NORMALISE, inputs, 6, function="batch", layout=layout(node))
+    make(builder, node, Kind.NORMALISE, inputs, 6, function="batch", axis=_channels(node))
 
 
 def _fill(builder: Builder, node: Node, inputs: Inputs) -> None:
