@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgewise.analysis.quantised import quantization
 from edgewise.analysis.values import weight_statistics
-from edgewise.analysis.weights import parameters_by_layer, quantization, stored
+from edgewise.analysis.weights import parameters_by_layer, stored
 from edgewise.errors import InputError
 from edgewise.graph import Kind, Quantization, Tensor, Weights
 
@@ -138,3 +139,40 @@ def test_of_weights_that_are_partly_missing_nothing_is_said_of_the_whole(net: An
     assert list(found) == ["tensors"] and len(found["tensors"]) == 1
     (note,) = b.graph.notes
     assert "and 1 more: external data 'w' is missing" in note
+
+
+def test_scales_of_weights_that_arithmetic_dequantises_are_none(net: Any) -> None:
+    graph = (
+        net(x=(1, 8))
+        .layer(Kind.CAST, [np.ones((8, 4), np.int8)], "f")
+        .layer(Kind.BINARY, ["f", np.ones(4, np.float32)], "less", function="sub")
+        .layer(Kind.BINARY, ["less", np.ones(4, np.float32)], "w", function="mul")
+        .layer(Kind.MATMUL, ["x", "w"], "y")
+        .done("y")
+    )
+    assert quantization(graph) == "weights"
+    assert stored(parameters_by_layer(graph)).parameters == 32
+
+
+def test_a_quantised_table_does_not_make_what_follows_integers(net: Any) -> None:
+    graph = (
+        net(ids=(1, 5))
+        .layer(Kind.GATHER, [np.ones((9, 8), np.int8), "ids"], "rows", "int8")
+        .layer(Kind.DEQUANTIZE, ["rows", np.float32(1)], "x")
+        .layer(Kind.QUANTIZE, ["x"], ["q", "scale", "zero"], "uint8")
+        .layer(Kind.MATMUL, ["q", np.ones((8, 4), np.int8)], "y", "int32")
+        .done("y")
+    )
+    assert quantization(graph) == "weights"
+
+
+def test_where_a_state_begins_is_no_parameter_behind_dequantisation_either(net: Any) -> None:
+    body = net(state=(1, 8)).layer(Kind.UNARY, ["state"], "next", function="tanh").done("next")
+    test = net(state=(1, 8)).layer(Kind.UNARY, ["state"], "go", function="tanh").done("go")
+    graph = (
+        net()
+        .layer(Kind.DEQUANTIZE, [np.zeros((1, 8), np.float16)], "start")
+        .layer(Kind.LOOP, ["start"], "end", style="while", bodies=(test, body))
+        .done("end")
+    )
+    assert stored(parameters_by_layer(graph)).parameters == 0

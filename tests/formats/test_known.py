@@ -32,8 +32,8 @@ _COMPILED = {"tflite-ethosu"}
 _WITHOUT_BATCH = {"ncnn"}
 #: Batch normalisation folded, biases of gates that are always added merged: as right.
 _FOLDED = {"mixcnn": 11_078, "gatednet": 4_534}
+#: Counted as they are stored: a batch normalisation folded in part, a bias of zeros for none.
 _OPEN = {
-    "rosetta/gatednet/tflite/gatednet__base.fp16.tflite",
     "rosetta/mixcnn/tflite/mixcnn__base.dynbatch.tflite",
     "tflite_extra/dwmult.tflite",
 }
@@ -146,6 +146,8 @@ def _ports(row: Row, what: str, wanted: list[Any] | None, ports: Any) -> list[st
 def _shapes(wanted: Any) -> list[tuple[int, ...]]:
     shapes = []
     for each in wanted if isinstance(wanted, list) else ():
+        if str(each[-1:]).startswith("['image"):
+            continue  # of an image the manifest has height and width alone
         shape = next((p for p in each if isinstance(p, list)), each) if each else each
         if isinstance(shape, list) and shape and all(isinstance(size, int) for size in shape):
             shapes.append(tuple(shape))
@@ -162,7 +164,7 @@ def _expected(row: Row) -> str | None:
 @pytest.mark.parametrize("row", list(rows()), ids=lambda row: row.file)
 def test_is_as_known(row: Row) -> None:
     model = read(row)
-    if row.file in _OPEN or row.format in _COMPILED:
+    if row.file in _OPEN:
         pytest.xfail("not counted right yet")
     if model is None or model.format not in {each.NAME for each in registry.formats()}:
         pytest.skip("no reader for this format")

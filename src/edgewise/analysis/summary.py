@@ -9,9 +9,10 @@ from typing import Any
 from edgewise.analysis.cost import Cost, layer_costs, total
 from edgewise.analysis.larger import Larger, at_larger_sizes
 from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
+from edgewise.analysis.quantised import quantization
 from edgewise.analysis.shapes import Shapes, propagate
 from edgewise.analysis.symbolic import formula, plain
-from edgewise.analysis.weights import parameters_by_layer, quantization, stored
+from edgewise.analysis.weights import parameters_by_layer, stored
 from edgewise.archive import File, packed_as
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import registry
@@ -103,6 +104,7 @@ def _parsed(
     sums = stored(parameters)
     peak = peak_activation_bytes(graph, found)
     larger = at_larger_sizes(graph, overrides, cost)
+    compiled = [layer.op for layer in graph.layers if layer.attributes.get("compiled")]
     statistics: dict[str, Any] = {}
     if weights:
         from edgewise.analysis.values import weight_statistics
@@ -119,21 +121,22 @@ def _parsed(
         outputs=tuple(_port(graph.tensors[i], found.dims[i]) for i in graph.outputs),
         layers=len(graph.layers),
         ops=dict(Counter(layer.op for layer in graph.layers).most_common()),
-        parameters=sums.parameters,
+        parameters=None if compiled else sums.parameters,
         macs=_int(cost.macs),
         macs_known=int(cost.known),
         macs_formula=formula(larger.macs if larger else cost.macs),
         flops=_int(cost.flops),
-        weight_bytes=sums.size_bytes,
+        weight_bytes=None if compiled else sums.size_bytes,
         peak_activation_bytes=peak,
-        weight_dtypes=sums.by_dtype,
-        quantization=quantization(graph),
+        weight_dtypes=None if compiled else sums.by_dtype,
+        quantization=None if compiled else quantization(graph),
         labels=graph.labels,
         metadata=graph.metadata,
         notes=(
             *graph.notes,
             *(f"weights in {name!r} are missing" for name in graph.missing),
             *found.notes,
+            *_compiled(compiled),
             *(_together(cost.why) if graph.reason is None else cost.why),
             *_gaps(graph, found, peak),
             *_hints(graph, cost, larger),
@@ -150,6 +153,16 @@ def _together(reasons: Iterable[str]) -> list[str]:
         operator, _, why = reason.rpartition(": ")
         operators.setdefault(why, []).append(operator)
     return [f"{', '.join(names)}: {why}" for why, names in operators.items()]
+
+
+def _compiled(ops: list[str]) -> list[str]:
+    """Why nothing is said of weights that lie in a blob for a processor."""
+    if not ops:
+        return []
+    return [
+        f"{ops[0]}: compiled for a processor of its own: the layers and weights inside cannot be "
+        "read, so parameters, their bytes and the quantisation are not known"
+    ]
 
 
 def _gaps(graph: Graph, shapes: Shapes, peak: int | None) -> list[str]:

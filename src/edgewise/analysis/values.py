@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.analysis.weights import elements
+from edgewise.analysis.graphs import elements
 from edgewise.errors import InputError
 from edgewise.graph import Graph, Tensor
 from edgewise.records import TensorRow

@@ -1,4 +1,4 @@
-"""What a file stores: parameters, their bytes by type, and how the network is quantised.
+"""What a file stores: parameters, and their bytes by type.
 
 Parameters are the elements of stored weights, tied ones once, batch-normalisation statistics
 included; shapes, indices, axes, scales, zero points and lone scalars are not parameters. Which
@@ -7,14 +7,12 @@ constants are weights follows from the place they take in a layer, not from thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-from edgewise.analysis.symbolic import product
+from edgewise.analysis.graphs import Lookup, elements, lookup
+from edgewise.analysis.quantised import scales_only
 from edgewise.graph import Graph, Kind, Layer, Tensor
-
-Quantized = Literal["none", "float16", "weights", "full", "mixed"]
 
 _COMPUTE = frozenset(
     {
@@ -43,20 +41,12 @@ _LEADING: Mapping[Kind, int] = {
 _INDEX_TYPES = frozenset(
     {"int32", "int64", "uint32", "uint64", "bool", "string", "int16", "uint16"}
 )
-_SMALL_INTEGERS = frozenset({"int2", "uint2", "int4", "uint4", "int8", "uint8"})
-_HALF = frozenset({"float16", "bfloat16"})
-#: Layers that hand a weight on unchanged in meaning.
-_PASS_ON = frozenset(
-    {Kind.DEQUANTIZE, Kind.QUANTIZE, Kind.CAST, Kind.IDENTITY, Kind.RESHAPE, Kind.TRANSPOSE,
-     Kind.EXPAND_DIMS, Kind.SQUEEZE, Kind.PAD}
-)  # fmt: skip
 #: Layers that move a value, or parts of it.
 _MOVES = frozenset(
     {Kind.IDENTITY, Kind.CAST, Kind.RESHAPE, Kind.SQUEEZE, Kind.EXPAND_DIMS, Kind.TRANSPOSE,
-     Kind.SPLIT, Kind.SLICE, Kind.STRIDED_SLICE, Kind.GATHER, Kind.TILE, Kind.BROADCAST_TO}
+     Kind.SPLIT, Kind.SLICE, Kind.STRIDED_SLICE, Kind.GATHER, Kind.TILE, Kind.BROADCAST_TO,
+     Kind.DEQUANTIZE}
 )  # fmt: skip
-#: A converter leaves its smallest layers as they were: below this share they do not decide.
-_NEGLIGIBLE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +58,11 @@ class Stored:
     by_dtype: dict[str, int]
 
 
-def elements(tensor: Tensor) -> int:
-    """How many numbers a stored tensor holds."""
-    return int(product(d for d in tensor.shape or () if isinstance(d, int)))
-
-
-#: A tensor by its index in the graph at hand.
-Lookup = Callable[[int], Tensor]
-
-
-def _lookup(graph: Graph, outside: Lookup | None = None) -> Lookup:
-    """Tensors of a graph or body; what a body captures is the tensor outside, with its weights."""
-
-    def tensor(index: int) -> Tensor:
-        captured = graph.captures.get(index)
-        if captured is None or outside is None:
-            return graph.tensors[index]
-        return outside(captured)
-
-    return tensor
-
-
 def parameters_by_layer(graph: Graph) -> list[list[Tensor]]:
     """For each layer the parameters that it is the first to use, those of its bodies included."""
     seen: set[int] = set()
-    tensor = _lookup(graph)
-    states = _states(graph)
+    tensor = lookup(graph)
+    states = _states(graph) | scales_only(graph)
     return [list(_parameters(layer, tensor, states, seen)) for layer in graph.layers]
 
 
@@ -101,6 +70,8 @@ def _parameters(
     layer: Layer, of: Lookup, states: frozenset[int], seen: set[int]
 ) -> Iterator[Tensor]:
     leading = _LEADING.get(layer.kind, len(layer.inputs))
+    if layer.attributes.get("compiled"):
+        return  # what it holds is no weight as the network has it
     for place, index in enumerate(layer.inputs[:leading]):
         if index is None or index in states:
             continue
@@ -111,7 +82,7 @@ def _parameters(
             seen.add(id(tensor.weights))
             yield tensor
     for body in layer.bodies:
-        inside, inner_states = _lookup(body, of), _states(body)
+        inside, inner_states = lookup(body, of), _states(body) | scales_only(body)
         for inner in body.layers:
             yield from _parameters(inner, inside, inner_states, seen)
 
@@ -175,88 +146,3 @@ def stored(parameters: list[list[Tensor]]) -> Stored:
         size += nbytes
         by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + nbytes
     return Stored(count, size, dict(sorted(by_dtype.items())))
-
-
-def quantization(graph: Graph) -> Quantized:
-    """How the layers that compute are quantised.
-
-    "full": integer weights and integer activations; "weights": integer weights, activations in
-    floating point, also where each layer quantises them for itself while it runs; "float16":
-    weights in 16-bit floating point; "mixed": more than one of these, or a share of more than a
-    tenth of the weights in 32-bit floating point beside one of them.
-    A network whose layers have no weights is "full" where its activations are integers.
-    """
-    shares: dict[str, int] = {}
-    _add_shares(graph, _lookup(graph), shares)
-    if not shares:
-        return "full" if _integer_activations(graph) else "none"
-    quantised = [kind for kind in shares if kind != "none"]
-    if not quantised:
-        return "none"
-    if len(quantised) > 1:
-        major = max(quantised, key=lambda kind: shares[kind])
-        minor = sum(shares[kind] for kind in quantised if kind != major)
-        if minor > _NEGLIGIBLE * sum(shares.values()):
-            return "mixed"
-        quantised = [major]
-    if shares.get("none", 0) > _NEGLIGIBLE * sum(shares.values()):
-        return "mixed"
-    return quantised[0]  # type: ignore[return-value]
-
-
-def _add_shares(graph: Graph, of: Lookup, shares: dict[str, int]) -> None:
-    producers = {
-        index: layer for layer in graph.layers for index in layer.outputs if index is not None
-    }
-    for layer in graph.layers:
-        for body in layer.bodies:
-            _add_shares(body, _lookup(body, of), shares)
-        if layer.kind is Kind.WEIGHTS:
-            for held in (of(index) for index in layer.inputs if index is not None):
-                if len(held.shape or ()) > 1:
-                    kind = _class_of(held, None)
-                    shares[kind] = shares.get(kind, 0) + elements(held)
-            continue
-        if layer.kind not in _COMPUTE or layer.kind is Kind.ATTENTION:
-            continue
-        for place in (1, 2) if layer.kind in (Kind.RECURRENT, Kind.SVDF) else (1, 0):
-            weight = _traced(layer, place, of, producers)
-            if weight is None or weight.weights is None:
-                continue
-            activation = _traced(layer, 0 if place else 1, of, producers)
-            kind = _class_of(weight, activation)
-            shares[kind] = shares.get(kind, 0) + elements(weight)
-            break
-
-
-def _traced(layer: Layer, place: int, of: Lookup, producers: Mapping[int, Layer]) -> Tensor | None:
-    """The tensor that an input stands for, behind dequantisation and the like."""
-    index = layer.inputs[place] if place < len(layer.inputs) else None
-    for _ in range(8):
-        if index is None:
-            return None
-        maker = producers.get(index)
-        if maker is None or maker.kind not in _PASS_ON or not maker.inputs:
-            break
-        dynamic = len(maker.outputs) > 1  # scales are found anew each time: what flows is float
-        if maker.kind is Kind.QUANTIZE and not dynamic and of(index).dtype in _SMALL_INTEGERS:
-            break
-        index = maker.inputs[0]
-    return None if index is None else of(index)
-
-
-def _class_of(weight: Tensor, activation: Tensor | None) -> str:
-    if weight.dtype in _HALF:
-        return "float16"
-    if weight.dtype not in _SMALL_INTEGERS and weight.weights and weight.weights.decode is None:
-        return "none"
-    integer = activation is not None and activation.dtype in _SMALL_INTEGERS | {"int16", "uint16"}
-    return "full" if integer else "weights"
-
-
-def _integer_activations(graph: Graph) -> bool:
-    kinds = [
-        tensor.dtype in _SMALL_INTEGERS | {"int16"} and tensor.quantization is not None
-        for tensor in (graph.tensors[i] for layer in graph.layers for i in layer.outputs if i)
-    ]
-    return bool(kinds) and all(kinds)

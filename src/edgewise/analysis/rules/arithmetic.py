@@ -196,11 +196,12 @@ def _check_parameters(scope: Scope, layer: Layer, x: Dims) -> None:
     """Scales, means and so on: one for each channel, or for what is normalised together."""
     what = layer.attributes.get("function")
     given = [scope.maybe_shape(layer, place) for place in range(1, len(layer.inputs))]
-    if what in ("batch", "instance") and layer.attributes.get("axis", 1) == 1:
-        require(len(x) > 1, f"{len(x)} dimensions have no channels")
+    channels = layer.attributes.get("channel_axis")
+    if channels is not None:
+        size = x[axis_in(channels, len(x))]
         for dims in given:
-            fits = dims is None or len(dims) != 1 or _equal(scope, x[1], dims[0])
-            require(fits, f"{int(x[1])} channels, parameters of {dims}")
+            fits = dims is None or len(dims) != 1 or _equal(scope, size, dims[0])
+            require(fits, f"{int(size)} channels, parameters of {dims}")
     elif what in ("layer", "rms") and "axis" in layer.attributes:
         axis_in(layer.attributes["axis"], len(x))
         for dims in given[:2]:

@@ -171,7 +171,10 @@ def global_pool(kind: str, layout_of: Callable[[Operator], str] = layout) -> Tra
 
 def normalise(kind: str, *same: int) -> Meaning:
     """A normalisation; outputs in `same` besides the first have the shape of x, too."""
-    return function(Kind.NORMALISE, kind, **({"same": (0, *same)} if same else {}))
+    attributes: dict[str, Any] = {"same": (0, *same)} if same else {}
+    if kind in ("batch", "instance"):
+        attributes["channel_axis"] = 1
+    return function(Kind.NORMALISE, kind, **attributes)
 
 
 def _over_axes(kind: str) -> Translation:

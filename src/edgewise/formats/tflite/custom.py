@@ -20,6 +20,8 @@ def custom(op: Operator) -> Meaning:
         return _transposed_convolution(op)
     if op.op == "MaxPoolingWithArgmax2D":
         return _max_pool(op)
+    if op.op in compiled():
+        return Meaning(Kind.UNKNOWN, {"compiled": True})
     return AS_STATED if op.op in without_macs() else UNKNOWN
 
 
@@ -30,6 +32,15 @@ def without_macs() -> frozenset[str]:
 
     text = Path(__file__).with_suffix(".toml").read_text("utf-8")
     return frozenset(op for group in tomllib.loads(text)["group"] for op in group["ops"])
+
+
+@cache
+def compiled() -> frozenset[str]:
+    """The custom operators that hold parts of the network compiled for a processor."""
+    import tomllib
+
+    text = Path(__file__).with_suffix(".toml").read_text("utf-8")
+    return frozenset(op for group in tomllib.loads(text)["compiled"] for op in group["ops"])
 
 
 def _transposed_convolution(op: Operator) -> Meaning:
