@@ -35,6 +35,7 @@ _MODULES = (
     "safetensors",
     "gguf",
     "ggml",
+    "rknn",
     "identified",
 )
 
