@@ -14,8 +14,7 @@ from edgewise.formats.unread import unread_format
 @pytest.mark.parametrize(
     ("name", "head", "path"),
     [
-        ("executorch", b"\x1c\x00\x00\x00ET12", "a/model"),
-        ("gguf", b"GGUF\x03", "llm.bin"),
+        ("litertlm", b"LITERTLM", "llm.bin"),
         ("coreml", b"", "Payload/A.app/net.mlmodelc/coremldata.bin"),
         (None, b"", "toc.pb"),  # empty
         (None, b"\n\x07bundletool", "BundleConfig.pb"),
@@ -41,9 +40,8 @@ def test_every_format_has_a_source() -> None:
 @pytest.mark.corpus
 @pytest.mark.parametrize(
     ("folder", "ending"),
-    [("coreml", ".mlmodel"),
-     ("pytorch", ".pth"), ("tnn", ".tnnproto")],
-)  # fmt: skip
+    [("tnn", ".tnnproto")],
+)
 def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:
     found = [path for path in (corpus / "models" / folder).iterdir() if path.name.endswith(ending)]
     assert found
