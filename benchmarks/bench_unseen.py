@@ -1,13 +1,15 @@
 """`deadline` on profile sets, networks and traces that nobody chose.
 
     python benchmarks/bench_unseen.py [TRACES] [--cells 100] [--seed 17] [--from 0]
+                                      [--only cellular] [--discipline edf] [--smoke]
 
 Each cell is drawn: profiles (published ones, or 3 to 12 models at random), how their service times
 are spread (normal, lognormal, of two lengths, heavy-tailed), a network (a published kind of pair, a
-link, a bandwidth trace of the folder TRACES at one request a second or at the pace of arrivals), a
-deadline, workers, bursts and load. Cells in which fewer than 3 % of the requests could be in time
-are drawn again. `deadline` meets the same requests as every static model that no other beats,
-`fastest`, `mdinference`, `mdinference+queue` and `cnnselect`.
+link, a made cellular trace with outages, a bandwidth trace of the folder TRACES; traces at one
+request a second or at the pace of arrivals), a deadline, workers, bursts and load. Cells in which
+fewer than 3 % of the requests could be in time are drawn again. `deadline` meets the same requests
+as every static model that no other beats, `fastest`, `mdinference`, `mdinference+queue` and
+`cnnselect`.
 """
 
 from __future__ import annotations
@@ -19,10 +21,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
+from edgewise.network.capacity import Recorded
 from edgewise.network.catalogue import Carried, resolve
 from edgewise.network.link import Network, Pair
 from edgewise.network.link import Path as Route
@@ -35,7 +38,6 @@ from edgewise.selection.workload.setup import Setup, block
 
 OTHERS = ("fastest", "mdinference", "mdinference+queue", "cnnselect")
 LINKS = ("wifi", "lte", "3g", "5g-low-band", "link:campus", "link:home")
-REQUESTS = 30_000
 NORMAL = np.array([NormalDist().inv_cdf(level) for level in np.clip(LEVELS, 1e-6, 1 - 1e-6)])
 
 
@@ -44,6 +46,11 @@ class Cell(NamedTuple):
     sla_ms: float
     load: queueing.Load
     name: str
+
+
+class Asked(NamedTuple):
+    requests: int
+    discipline: Literal["fcfs", "edf"]
 
 
 class Result(NamedTuple):
@@ -102,9 +109,37 @@ def models(rng: np.random.Generator) -> tuple[ProfileTable, str]:
     return table(f"{base}, {kind}", made), kind
 
 
-def network(rng: np.random.Generator, rate: float, traces: list[Path]) -> tuple[Network, str]:
-    kinds = ["trace"] * 3 * bool(traces) + ["pair", "link"]
-    kind = str(rng.choice(kinds))
+def cellular(rng: np.random.Generator) -> Route:
+    """Lognormal rates that stay for a while, with outages: downloads of a mean of several medians.
+    Both directions fade together, or each on its own beside the outages that they share."""
+    steps, step_ms = 6000, 100.0
+    held = float(np.exp(-step_ms / rng.choice([300.0, 1000.0, 5000.0])))
+    width, share = float(rng.uniform(0.5, 1.2)), float(rng.uniform(0.02, 0.15))
+    outage_ms = float(rng.choice([300.0, 1000.0, 3000.0]))
+    ends, begins = step_ms / outage_ms, step_ms / outage_ms * share / (1 - share)
+    draws = rng.random(steps)
+    out = np.zeros(steps, dtype=bool)
+    for step in range(1, steps):
+        out[step] = draws[step] < (1 - ends if out[step - 1] else begins)
+    rates = []
+    for median_mbps in rng.uniform([3, 5], [20, 40]):
+        level = rng.standard_normal(steps)
+        for step in range(1, steps):
+            level[step] = held * level[step - 1] + (1 - held**2) ** 0.5 * level[step]
+        rates.append(np.where(out, 0.0, median_mbps * np.exp(width * level)))
+    edges_ms = step_ms * np.arange(steps + 1)
+    down = Recorded(edges_ms, rates[1])
+    up = down if rng.random() < 0.3 else Recorded(edges_ms, rates[0])
+    payload, reply = float(rng.choice([2e4, 1e5])), float(rng.choice([1e3, 2e4]))
+    rtt_ms = float(rng.uniform(20, 80))
+    return Route("cellular", up, down, rtt_ms, rtt_ms / 20, 0.0, 0.0, payload, reply)
+
+
+def network(
+    rng: np.random.Generator, rate: float, traces: list[Path], only: str | None
+) -> tuple[Network, str]:
+    kinds = ["trace"] * 3 * bool(traces) + ["pair", "link", "cellular"]
+    kind = only or str(rng.choice(kinds))
     if kind == "link":
         name = str(rng.choice(LINKS))
         return resolve(name), name
@@ -112,33 +147,42 @@ def network(rng: np.random.Generator, rate: float, traces: list[Path]) -> tuple[
         mean_ms = float(np.exp(rng.uniform(np.log(10), np.log(300))))
         pair = Pair("pair", mean_ms, mean_ms * float(rng.uniform(0, 1)))
         return pair, f"pair {pair.mean_ms:.0f},{pair.std_ms:.0f}"
-    file = traces[int(rng.integers(len(traces)))]
-    found = resolve(str(file), Carried(payload_bytes=float(rng.choice([2e4, 1e5]))))
-    assert isinstance(found, Route)
+    if kind == "cellular":
+        found, name = cellular(rng), kind
+    else:
+        file = traces[int(rng.integers(len(traces)))]
+        sizes = Carried(payload_bytes=float(rng.choice([2e4, 1e5])))
+        traced, name = resolve(str(file), sizes), file.name
+        assert isinstance(traced, Route)
+        found = traced
     pace_ms = 1000.0 if rng.random() < 0.6 else 1000 / rate
-    return replace(found, spacing_ms=pace_ms), f"{file.name} at {pace_ms:.0f} ms"
+    return replace(found, spacing_ms=pace_ms), f"{name} at {pace_ms:.0f} ms"
 
 
-def draw(number: int, seed: int, traces: list[Path]) -> tuple[Cell, str]:
+def draw(
+    number: int, seed: int, traces: list[Path], only: str | None, asked: Asked
+) -> tuple[Cell, str]:
     rng = np.random.default_rng([seed, number])
     while True:
         source, kind = models(rng)
         workers, cv = int(rng.choice([1, 4])), float(rng.choice([1, 4]))
         busy = float(rng.choice([0.1, 0.3, 0.8, 1.2, 2]))
         rate = busy * workers * 1000 / float(source.mean_ms.min())
-        route, where = network(rng, rate, traces)
+        route, where = network(rng, rate, traces, only)
         sla_ms = float(rng.choice([100, 200, 300, 400, 600, 1000]))
-        setup = Setup(source, route, isinstance(route, Pair), REQUESTS, int(rng.integers(100)))
+        setup = Setup(
+            source, route, isinstance(route, Pair), asked.requests, int(rng.integers(100))
+        )
         left_ms = block(setup, sla_ms, 0, 4000).left_ms
         if (left_ms > np.median(source.quantiles_ms, axis=1).min()).mean() > 0.03:
             break
     name = f"{source.name}; {where}; {sla_ms:g} ms, {workers} worker(s), cv {cv:g}, load {busy:g}"
-    load = queueing.Load(arrivals(f"gamma:{rate},{cv}"), workers)
+    load = queueing.Load(arrivals(f"gamma:{rate},{cv}"), workers, asked.discipline)
     return Cell(setup, sla_ms, load, name), kind
 
 
-def measure(number: int, seed: int, traces: list[Path]) -> Result:
-    (setup, sla_ms, load, name), kind = draw(number, seed, traces)
+def measure(number: int, seed: int, traces: list[Path], only: str | None, asked: Asked) -> Result:
+    (setup, sla_ms, load, name), kind = draw(number, seed, traces, only, asked)
     models, means_ms = setup.table.models, setup.table.mean_ms
     # Models come best first: one that is no faster than a better one is beaten by it.
     kept = [m for at, m in enumerate(models) if (means_ms[:at] > means_ms[at]).all()]
@@ -157,12 +201,21 @@ def main() -> None:
     options.add_argument("--cells", type=int, default=100)
     options.add_argument("--from", dest="first", type=int, default=0, help="the first cell")
     options.add_argument("--seed", type=int, default=17)
+    options.add_argument("--requests", type=int, default=30_000)
+    options.add_argument("--discipline", choices=("fcfs", "edf"), default="fcfs")
+    options.add_argument("--only", choices=("pair", "link", "cellular", "trace"))
+    options.add_argument("--smoke", action="store_true", help="seconds: to see that it runs")
     asked = options.parse_args()
+    if asked.smoke:
+        asked.cells, asked.requests = 2, 2000
     files = sorted(asked.traces.rglob("*")) if asked.traces else []
     traces = [file for file in files if file.is_file() and "LICEN" not in file.name]
     numbers = range(asked.first, asked.first + asked.cells)
     with ProcessPoolExecutor(min(os.cpu_count() or 1, 2)) as pool:
-        work = partial(measure, seed=asked.seed, traces=traces)
+        work = partial(
+            measure, seed=asked.seed, traces=traces, only=asked.only,
+            asked=Asked(asked.requests, asked.discipline),
+        )  # fmt: skip
         results = list(pool.map(work, numbers, chunksize=2))
     for kind in ("", "normal", "lognormal", "two lengths", "heavy"):
         ahead = np.array([r.deadline - r.best for r in results if kind in ("", r.kind)])

@@ -24,15 +24,17 @@ START, FINISH, MODEL = range(3)
 class Prices(NamedTuple):
     """What `deadline` knows when it chooses among M models.
 
-    `gain` (M,): points for an answer in time. `quantiles_ms` (M, Q): service with what is
-    uncertain about the network. `value` (C, N, M + 1): the worth of all later requests once a model
-    was given this one, over the backlog; the last column is for a refusal. Node j of the backlog
-    is reach·(j/(N−1))². Where budgets come in stretches there is a value for each of C classes of
-    them, which `edges_ms` (C − 1,) divide. `models`: those worth looking at, best first.
-    `attainment`, `floor`: see `deadline`.
+    `gain` (M,): points for an answer in time. `service_ms` (M, Q): quantiles of the work;
+    `quantiles_ms` (M, Q): of the work and what is uncertain about the network. `value`
+    (C, N, M + 1): the worth of all later requests once a model was given this one, over the
+    backlog; the last column is for a refusal. Node j of the backlog is reach·(j/(N−1))². Where
+    budgets come in stretches there is a value for each of C classes of them, which `edges_ms`
+    (C − 1,) divide. `models`: those worth looking at, best first. `attainment`, `floor`: see
+    `deadline`.
     """
 
     gain: Floats
+    service_ms: Floats
     quantiles_ms: Floats
     value: Floats
     reach_ms: float

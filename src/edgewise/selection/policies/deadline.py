@@ -160,15 +160,15 @@ class DeadlinePolicy:
         self._seen_at = np.zeros(len(table), dtype=np.int64)
         self._next_probe = 0
         self._no_load = np.empty(0)
-        quantiles_ms = with_error(table.quantiles_ms, network_error_ms)
         self.prices = prices.start(
             Prices(
                 gain=table.accuracy - self.rule.fallback,
-                quantiles_ms=quantiles_ms,
+                service_ms=table.quantiles_ms,
+                quantiles_ms=with_error(table.quantiles_ms, network_error_ms),
                 value=np.empty((0, 0)),
                 reach_ms=0.0,
                 edges_ms=np.empty(0),
-                models=undominated(quantiles_ms),
+                models=undominated(table.quantiles_ms),
                 attainment=self.rule.attainment,
                 floor=self.rule.floor,
             )
@@ -306,9 +306,11 @@ class DeadlinePolicy:
 
     def _reprofile(self, slowdown: float = 1.0) -> None:
         self._service.renew()
-        quantiles_ms = with_error(slowdown * self._service.quantiles_ms, self._network_error_ms)
+        service_ms = slowdown * self._service.quantiles_ms
         self.prices = self.prices._replace(
-            quantiles_ms=quantiles_ms, models=undominated(quantiles_ms)
+            service_ms=service_ms,
+            quantiles_ms=with_error(service_ms, self._network_error_ms),
+            models=undominated(service_ms),
         )
 
     def probe(self, backlog_ms: float) -> str | None:

@@ -66,7 +66,7 @@ def start(prices: Prices) -> Prices:
     more than it brings at the most. That is right where the fastest is just fast enough for all
     that come, and too high below; above, no more than the first few requests are queued too many.
     """
-    mean_ms, gain = prices.quantiles_ms.mean(axis=1), prices.gain
+    mean_ms, gain = prices.service_ms.mean(axis=1), prices.gain
     fastest = int(np.argmin(mean_ms))
     longer_ms = mean_ms - mean_ms[fastest]
     slower = longer_ms > 0
@@ -271,7 +271,7 @@ def _chain(
 ) -> _Chain:
     """Work that reaches beyond the grid ends there, and everything is refused until it is done."""
     work, beyond_ms = [], []
-    for row in prices.quantiles_ms:
+    for row in prices.service_ms:
         jobs_ms = _groups(row, _SERVICES) / workers
         work.append(kernels.flow(grid_ms, jobs_ms, prices.reach_ms))
         beyond_ms.append(np.maximum(grid_ms[:, None] + jobs_ms - prices.reach_ms, 0.0).mean(axis=1))

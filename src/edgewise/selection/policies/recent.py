@@ -17,6 +17,8 @@ _PRIOR = 10.0
 _MEMORY = 8192
 #: The first fit; from then on when as much again is known, and at last every so many requests.
 _FIRST, _LAST = 8, 16384
+#: Where fewer than one in so many had any time left, those that had count for so many each.
+_HOPEFUL = 8
 #: Requests between two looks at whether the traffic has changed (four times as many once it has
 #: been the same for all that is remembered); the last so many that are then held against what the
 #: fit rests on (few show a jump soon, many a drift at all); and by how many standard errors gaps
@@ -155,8 +157,11 @@ class TrafficLog:
 
     def fitted(self) -> None:
         """A fit was made: note what it rests on, and when the next is due."""
-        self._reference = _summary(self._tail(self._known)[:2])
-        self._next_fit = self.count + min(max(self._known, _FIRST), _LAST)
+        seen = self._tail(self._known)
+        self._reference = _summary(seen[:2])
+        # An outage teaches nothing of what comes after it.
+        enough = min(self._known, _HOPEFUL * int(np.count_nonzero(seen[_BUDGET] > 0)))
+        self._next_fit = self.count + min(max(enough, _FIRST), _LAST)
         self._next_look = self.count + self._patience
 
     @property

@@ -6,7 +6,7 @@ network and profile set meets the same random numbers, in whatever process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewise.errors import UsageError
-from edgewise.network.link import Network, Pair
+from edgewise.network.link import Network, Pair, Path
 from edgewise.records import Profile
 from edgewise.selection.policies.protocol import Indices
 from edgewise.selection.profiles.sources import Samples
@@ -22,6 +22,8 @@ from edgewise.selection.profiles.table import Floats, ProfileTable
 
 #: Requests that the predictor of downloads has seen before the simulation begins.
 HISTORY = 2000
+#: Groups of like uploads whose downloads are told apart.
+_GROUPS = 10
 
 
 @dataclass(frozen=True)
@@ -66,29 +68,38 @@ class Setup:
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """E[download | upload] as a line, with the sorted errors that it made on the history."""
+    """The median of the download given the upload, linear between the medians of groups of like
+    uploads, `upload_ms` and `median_ms` (G,), and the sorted errors that it made on the history.
 
-    intercept_ms: float
-    slope: float
+    Where now and then nothing passes, a mean would be several medians: more time than most have.
+    """
+
+    upload_ms: Floats
+    median_ms: Floats
     errors_ms: Floats
 
     def download_ms(self, upload_ms: Floats) -> Floats:
-        """Expected download times, never negative."""
-        return np.maximum(self.intercept_ms + self.slope * upload_ms, 0.0)
+        """Expected download times, shape as `upload_ms`."""
+        return np.interp(upload_ms, self.upload_ms, self.median_ms)
 
 
 def predictor(network: Network, seed: int) -> Predictor:
-    """Least squares over a history of its own; a correlation that chance explains is none."""
+    """Over a history of its own, which has seen all of a trace; a correlation of ranks that chance
+    explains is none."""
+    if isinstance(network, Path):
+        longest_ms = max(network.uplink.period_ms, network.downlink.period_ms)
+        spacing_ms = max(network.spacing_ms, longest_ms / HISTORY)
+        network = replace(network, spacing_ms=spacing_ms)
     upload_ms, download_ms = network.transfers(HISTORY, generator(seed, "history"))
-    up_std, down_std = float(upload_ms.std()), float(download_ms.std())
-    slope = 0.0
-    if up_std > 1e-9 * float(upload_ms.mean()) and down_std > 0:
-        correlation = float(np.corrcoef(upload_ms, download_ms)[0, 1])
-        if abs(correlation) > 3 / np.sqrt(HISTORY):
-            slope = correlation * down_std / up_std
-    line = Predictor(float(download_ms.mean() - slope * upload_ms.mean()), slope, np.empty(0))
-    errors_ms = np.sort(download_ms - line.download_ms(upload_ms))
-    return Predictor(line.intercept_ms, slope, errors_ms)
+    order, downs = np.argsort(upload_ms), np.argsort(np.argsort(download_ms))
+    related = float(np.corrcoef(np.arange(HISTORY), downs[order])[0, 1])
+    groups = np.array_split(order, _GROUPS if abs(related) > 3 / np.sqrt(HISTORY) else 1)
+    ups_ms, downs_ms = (
+        np.array([np.median(times[group]) for group in groups])
+        for times in (upload_ms, download_ms)
+    )
+    line = Predictor(ups_ms, downs_ms, np.empty(0))
+    return replace(line, errors_ms=np.sort(download_ms - line.download_ms(upload_ms)))
 
 
 _STREAMS = ("history", "network", "choice", "service", "again", "duplicate", "arrivals")
