@@ -56,7 +56,7 @@ def test_models_are_known_by_content_whatever_they_are_called(tmp_path: Path) ->
         "assets/music.mp3": ("tflite", "parsed"),
         "res/raw/weights": ("onnx", "parsed"),
         "assets/readme.tflite": ("tflite", "rejected"),
-        "assets/net.dlc": ("snpe", "not_examined"),
+        "assets/net.dlc": ("snpe", "rejected"),
     }
     assert app.coverage == Coverage(
         entries=8, examined=8, candidates=5, parsed=3, rejected=1, not_examined=1

@@ -140,12 +140,13 @@ def test_formats_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_format_without_a_reader_is_told_not_passed_over(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "net.dlc").write_bytes(b"\x18\x00\x00\x00 whatever")
+    (tmp_path / "net.mlmodelc").mkdir()
+    (tmp_path / "net.mlmodelc" / "coremldata.bin").write_bytes(b"\x18\x00\x00\x00 whatever")
     assert run(["inspect", "--json", str(tmp_path)]) == 0
     (model,) = objects(capsys)
-    assert (model["format"], model["status"]) == ("snpe", "not_examined")
+    assert (model["format"], model["status"]) == ("coreml", "not_examined")
     assert "no reader" in model["reason"]
-    assert run(["inspect", "--json", str(tmp_path / "net.dlc")]) == 1
+    assert run(["inspect", "--json", str(tmp_path / "net.mlmodelc" / "coremldata.bin")]) == 1
 
 
 def test_a_file_that_cannot_be_read_does_not_end_its_folder(

@@ -37,15 +37,17 @@ class Identified:
     reason: str
     #: Whether the bytes only count together with the name.
     by_name: bool = False
+    #: Whether no other kind of file is called so: one that is not this format is then rejected.
+    own_name: bool = False
     LEVEL: Level = "identified"
     SIBLINGS: tuple[Sibling, ...] = ()
     LIMITS: Mapping[str, int] = field(default_factory=dict)
 
     def recognise(self, head: bytes, name: str) -> float:
         """See `contract.Format.recognise`."""
-        named = name.lower().endswith(self.EXTENSIONS) if self.EXTENSIONS else False
+        named = name.lower().endswith(self.EXTENSIONS)
         if not self.test(head) or (self.by_name and not named):
-            return 0.0
+            return 0.4 if self.own_name and named else 0.0
         return 0.45 if self.by_name else 0.8
 
     def read(self, file: File) -> Graph:
@@ -144,14 +146,15 @@ _COMPILED = "compiled for {}: the network cannot be told from it"
 
 FORMATS: tuple[Identified, ...] = (
     Identified("snpe", (".dlc",), ("https://docs.qualcomm.com/doc/80-63442-2",), _dlc,
-               "a deep learning container of Qualcomm's SDKs: its layers are not read"),
+               "a deep learning container of Qualcomm's SDKs: its layers are not read",
+               own_name=True),
     Identified("tensorrt", (".engine", ".plan", ".trt"),
                ("https://docs.nvidia.com/deeplearning/tensorrt",), _engine,
                _COMPILED.format("one GPU by TensorRT")),
     Identified("huawei-om", (".om",), ("https://developer.huawei.com/consumer/en/hiai",), _davinci,
                _COMPILED.format("Huawei's NPU")),
     Identified("tengine", (".tmfile",), ("https://github.com/OAID/Tengine",), _tengine,
-               "Tengine: its layers are not read", by_name=True),
+               "Tengine: its layers are not read", by_name=True, own_name=True),
     Identified("darknet", (".cfg",), ("https://pjreddie.com/darknet",), _darknet,
                "Darknet: its layers are not read"),
     Identified("mxnet", (".json", ".params"), ("https://mxnet.apache.org",), _mxnet,
