@@ -9,7 +9,6 @@ import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import msgspec
@@ -57,16 +56,11 @@ class Collector:
 
     def __init__(self, known: tuple[Signature, ...] | None = None) -> None:
         self._signatures = signatures() if known is None else known
+        self._compiled = compiled(self._signatures)
         self._aside: list[_Aside] = []
         self._class_files: list[str] = []
         self._stems: set[str] = set()
         self._found = Sightings()
-
-    @cached_property
-    def _asset(self) -> re.Pattern[str]:
-        """Any path that tells something: decided at once for almost every entry."""
-        patterns = [pattern.pattern for pattern, _ in compiled(self._signatures).assets]
-        return re.compile("|".join(f"(?:{pattern})" for pattern in patterns) or "(?!)")
 
     def entry(self, file: Source, inside: str, head: bytes) -> None:
         """Set an entry aside for the extractors that want it; `inside` is its path in its
@@ -81,7 +75,7 @@ class Collector:
                 self._class_files.append(inside)
         elif inside == _DESCRIBING and file.size <= _DESCRIBING_BYTES:
             self._describing(file, inside)
-        elif self._asset.match(inside):
+        elif self._compiled.any_asset.match(inside):
             self._assets(inside)
 
     def findings(

@@ -117,8 +117,8 @@ class Dex:
         return None
 
     def search(self, patterns: Patterns) -> Iterator[Hit]:
-        """Where patterns stand in strings. Only the bytes between the first and last string are
-        searched."""
+        """Where patterns stand in strings; of those that overlap, one. Only the bytes between the
+        first and last string are searched."""
         import numpy as np
 
         offsets = self._string_offsets
@@ -129,7 +129,7 @@ class Dex:
         places = offsets if order is None else offsets[order]
         first, last = int(places[0]), int(places[-1])
         end = min(len(self.data), last + 4 + 4 * _STRING_BYTES)
-        hits = patterns.find(self.data[first:end])
+        hits = patterns.find(self.data[first:end], all_of_them=False)
         if not hits:
             return
         starts = np.array([start for _, start in hits], np.int64) + first

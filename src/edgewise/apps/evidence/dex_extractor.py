@@ -10,7 +10,7 @@ from edgewise.apps.evidence.contract import Context, Key, Sightings, Trace
 from edgewise.apps.evidence.dex import MAGIC, Dex
 from edgewise.apps.evidence.dex_code import Reading, Texts
 from edgewise.apps.evidence.owners import is_short
-from edgewise.apps.evidence.patterns import compiled, has_classes, in_classes, is_class
+from edgewise.apps.evidence.patterns import Compiled, compiled, has_classes, in_classes, is_class
 from edgewise.apps.evidence.signatures import Signature
 from edgewise.archive import Source
 from edgewise.records import Grade, Reach
@@ -19,7 +19,7 @@ NAME = "dex"
 #: Dex files that Android runs: at the root of an APK, and in `dex/` of a bundle's module.
 _RUN = re.compile(r"(?:[^/]+/dex/)?classes[0-9]*\.dex")
 _NATIVE_METHOD = 0x100
-_SAMPLED = 4000
+_SAMPLED = 200
 _SHOWN = 300
 #: Detail of classes that should call a native library and have no method to do so.
 NO_NATIVE = "no native methods"
@@ -61,7 +61,8 @@ def _count_short(dex: Dex, found: Sightings) -> None:
 
 def _search(dex: Dex, context: Context) -> Texts:
     """What of interest stands in the strings, by the number of the string."""
-    index = compiled(context.signatures).strings
+    known = compiled(context.signatures)
+    index = known.strings
     texts = Texts()
     for hit in dex.search(index.patterns):
         if hit.pattern >= len(index.rules):
@@ -75,10 +76,8 @@ def _search(dex: Dex, context: Context) -> Texts:
                 texts.classes.add(hit.string)
         elif rule.literal.decode() in rule.signature.texts:
             texts.messages[hit.string].add(rule.signature)
-        elif rule.signature.hosts and rule.accepts.search(raw):
-            texts.hosts[hit.string].add(rule.signature)
-        elif hit.offset == 0 and rule.accepts.fullmatch(raw):
-            texts.names[hit.string].add(rule.signature)
+        else:
+            _names_and_hosts(raw, hit.string, known, texts)
     for model in context.models:
         for written in names.written_as(model):
             if (string := dex.find_string(written)) is not None:
@@ -90,10 +89,23 @@ def _search(dex: Dex, context: Context) -> Texts:
     return texts
 
 
+def _names_and_hosts(raw: bytes, string: int, known: Compiled, texts: Texts) -> None:
+    """Of a string in which a name or a host stands: which of them all, since of literals that
+    overlap only one is a hit."""
+    for rule in known.names:
+        if raw.startswith(rule.literal) and rule.accepts and rule.accepts.fullmatch(raw):
+            texts.names[string].add(rule.signature)
+    for rule in known.hosts.rules:
+        if rule.literal in raw and rule.accepts and rule.accepts.search(raw):
+            texts.hosts[string].add(rule.signature)
+
+
 def _classes(
     dex: Dex, inside: str, context: Context, reading: Reading, found: Sightings
 ) -> None:  # fmt: skip
     """What is defined here, by signature; whether any of it is native."""
+    if not reading.types:
+        return
     defined = set(dex.class_types.tolist())
     native = _types_with_native(dex)
     by_signature: defaultdict[Key, list[int]] = defaultdict(list)

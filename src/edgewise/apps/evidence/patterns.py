@@ -50,6 +50,16 @@ class Compiled:
         return Index(rules, names.FETCHED)
 
     @cached_property
+    def names(self) -> tuple[Rule, ...]:
+        """Names of classes as text."""
+        return tuple(self._names())
+
+    @cached_property
+    def any_asset(self) -> re.Pattern[str]:
+        """Any path that tells something: decided at once for almost every entry."""
+        return re.compile("|".join(f"(?:{each.pattern})" for each, _ in self.assets) or "(?!)")
+
+    @cached_property
     def exports(self) -> Index:
         """In names of symbols."""
         return Index(
