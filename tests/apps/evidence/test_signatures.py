@@ -48,8 +48,10 @@ def matches(signature: Signature, where: str, value: str) -> bool:
             return any(pattern.match(value) for pattern, _, _ in known.calls)
         case "files":
             return any(text in value for text in signature.files)
-        case "libraries" | "imports" | "manifest" | "assets":
-            return any(pattern.match(value) for pattern, _ in getattr(known, where))
+        case "libraries" | "imports" | "manifest":
+            return bool(getattr(known, where).of(value))
+        case "assets":
+            return any(pattern.match(value) for pattern, _ in known.assets)
     raise AssertionError(f"{signature.name}: nothing tests examples of {where}")
 
 

@@ -135,13 +135,11 @@ class Collector:
         known = compiled(self._signatures).manifest
         declared = {pair for part in parts for pair in part.declared}
         for name, value in sorted(declared):
-            for pattern, signature in known:
-                if pattern.match(name):
-                    detail = f"{name} = {value}" if value else name
-                    self._found.traces.append(
-                        Trace(signature.kind, signature.name, "manifest", "AndroidManifest.xml",
-                              detail)
-                    )  # fmt: skip
+            for signature in known.of(name):
+                detail = f"{name} = {value}" if value else name
+                self._found.traces.append(
+                    Trace(signature.kind, signature.name, "manifest", "AndroidManifest.xml", detail)
+                )
 
     def _java_classes(self, context: Context) -> None:
         """Classes of a library that was not compiled for Android yet: by their files' names."""

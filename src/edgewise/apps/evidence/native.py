@@ -123,14 +123,14 @@ def _told(
     """The signatures that a library bears, and by what: `name`, `export`, `import`."""
     known = compiled(context.signatures)
     told: defaultdict[Signature, set[str]] = defaultdict(set)
-    for pattern, signature in known.libraries:
-        if any(pattern.match(name) for name in library_names):
+    for name in library_names:
+        for signature in known.libraries.of(name):
             told[signature].add("name")
     for number, defined in binary.exports:
         if defined:
             told[known.exports.rules[number].signature].add("export")
-    for pattern, signature in known.imports:
-        if any(pattern.match(name) for name in binary.needed):
+    for name in binary.needed:
+        for signature in known.imports.of(name):
             told[signature].add("import")
     return told
 

@@ -21,11 +21,35 @@ _HOST_END = rb"(?=$|[/:?#\"'`\s\\)\x00-\x1f])"
 
 
 class Rule(NamedTuple):
-    """A literal with the signature it stands for; `accepts` decides about the whole text."""
+    """A literal with the signature it stands for, and the source of what decides about the whole
+    text: few are ever needed, so that they are compiled when they are."""
 
     literal: bytes
     signature: Signature
-    accepts: re.Pattern[bytes] | None = None
+    source: bytes | None = None
+
+    @property
+    def accepts(self) -> re.Pattern[bytes] | None:
+        """Decides about the whole text; None where the literal is all."""
+        return None if self.source is None else _compiled(self.source)
+
+
+class Names:
+    """Patterns of names: most are exact and found at once."""
+
+    def __init__(self, patterns: Iterable[tuple[str, Signature]]) -> None:
+        self._exact: dict[str, list[Signature]] = {}
+        self._globs: list[tuple[re.Pattern[str], Signature]] = []
+        for pattern, signature in patterns:
+            if "*" in pattern:
+                self._globs.append((glob(pattern), signature))
+            else:
+                self._exact.setdefault(pattern, []).append(signature)
+
+    def of(self, name: str) -> list[Signature]:
+        """The signatures that a name tells of."""
+        found = list(self._exact.get(name, ()))
+        return found + [signature for pattern, signature in self._globs if pattern.match(name)]
 
 
 class Index:
@@ -83,14 +107,14 @@ class Compiled:
         return Index(self._hosts())
 
     @cached_property
-    def libraries(self) -> tuple[tuple[re.Pattern[str], Signature], ...]:
+    def libraries(self) -> Names:
         """Names of native libraries."""
-        return tuple((glob(p), s) for s in self.known for p in s.libraries)
+        return Names((p, s) for s in self.known for p in s.libraries)
 
     @cached_property
-    def imports(self) -> tuple[tuple[re.Pattern[str], Signature], ...]:
+    def imports(self) -> Names:
         """Names of libraries that others ask for."""
-        return tuple((glob(p), s) for s in self.known for p in s.imports)
+        return Names((p, s) for s in self.known for p in s.imports)
 
     @cached_property
     def assets(self) -> tuple[tuple[re.Pattern[str], Signature], ...]:
@@ -98,9 +122,9 @@ class Compiled:
         return tuple((glob(p), s) for s in self.known for p in s.assets)
 
     @cached_property
-    def manifest(self) -> tuple[tuple[re.Pattern[str], Signature], ...]:
+    def manifest(self) -> Names:
         """Names in manifests."""
-        return tuple((glob(p), s) for s in self.known for p in s.manifest)
+        return Names((p, s) for s in self.known for p in s.manifest)
 
     @cached_property
     def web(self) -> tuple[tuple[re.Pattern[bytes], Signature], ...]:
@@ -133,12 +157,12 @@ class Compiled:
             for name in signature.classes:
                 literal = name.rstrip("*").encode()
                 rest = rb"[\w.$]+$" if name.endswith((".", "*")) else rb"(?:\$[\w$]+)?$"
-                yield Rule(literal, signature, re.compile(re.escape(literal) + rest))
+                yield Rule(literal, signature, re.escape(literal) + rest)
 
     def _texts(self) -> Iterator[Rule]:
         for signature in self.known:
             for text in signature.texts:
-                yield Rule(text.encode(), signature, re.compile(b""))
+                yield Rule(text.encode(), signature, b"")
 
     def _hosts(self) -> Iterator[Rule]:
         for signature in self.known:
@@ -181,11 +205,11 @@ def _call_classes(signature: Signature) -> Iterator[str]:
         yield name.partition("*")[0] + "*" if "*" in name else name
 
 
-def _descriptor(name: str) -> re.Pattern[bytes]:
+def _descriptor(name: str) -> bytes:
     literal = re.escape(b"L" + name.rstrip("*").replace(".", "/").encode())
     if name.endswith((".", "*")):
-        return re.compile(literal + rb"[^;]*;$")
-    return re.compile(literal + rb"(?:\$[^;/]*)?;$")
+        return literal + rb"[^;]*;$"
+    return literal + rb"(?:\$[^;/]*)?;$"
 
 
 def glob(pattern: str) -> re.Pattern[str]:
@@ -196,16 +220,21 @@ def glob(pattern: str) -> re.Pattern[str]:
     return re.compile(f"{lead}{'.*'.join(parts)}$", re.S)
 
 
-def _whole(pattern: str) -> re.Pattern[bytes]:
+def _whole(pattern: str) -> bytes:
     literal = re.escape(pattern.rstrip("*").encode())
-    return re.compile(literal if pattern.endswith("*") else literal + rb"$")
+    return literal if pattern.endswith("*") else literal + rb"$"
 
 
 def _literal(host: str) -> bytes:
     return max(host.split("*"), key=len).encode()
 
 
-def _host(host: str) -> re.Pattern[bytes]:
+def _host(host: str) -> bytes:
     label = rb"[A-Za-z0-9-]+"
     parts = [re.escape(part.encode()) for part in host.split("*")]
-    return re.compile(_SCHEME + label.join(parts) + _HOST_END, re.M)
+    return b"(?m)" + _SCHEME + label.join(parts) + _HOST_END
+
+
+@cache
+def _compiled(source: bytes) -> re.Pattern[bytes]:
+    return re.compile(source)
