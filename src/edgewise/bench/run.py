@@ -459,6 +459,7 @@ def _complete(case: _Case, settings: Settings) -> Measurement:
     return msgspec.structs.replace(
         found,
         energy=_energy(case, settings, found) or found.energy,
+        rate_hz=settings.rate_hz,
         state_before=case.before,
         state_after=_state_now(case.device),
     )

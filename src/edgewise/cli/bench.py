@@ -104,6 +104,9 @@ def bench(
     rate: float | None = typer.Option(
         None, help="Inferences a second at most, with pauses between them.  [back to back]"
     ),
+    scenario: str | None = typer.Option(
+        None, help="Paced as a scenario is (see `edgewise scenarios`)."
+    ),
     option: list[str] = typer.Option(
         [], "--option", metavar="NAME=VALUE", help="A runtime's own (see `edgewise devices`)."
     ),
@@ -137,6 +140,12 @@ def bench(
     from edgewise.bench import comparing
     from edgewise.bench.plan import QUICK, Plan, Settings
 
+    if scenario is not None:
+        from edgewise.energy import scenarios
+
+        used_so = scenarios.scenario(scenario)
+        rate = used_so.rate_hz if rate is None else rate
+        option = [*used_so.options, *option]
     plan = Plan(
         paths=tuple(dict.fromkeys(files)),
         devices=parse_words(device),

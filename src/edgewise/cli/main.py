@@ -28,6 +28,7 @@ VERBS = {
     "devices": "bench",
     "import": "imports",
     "energy": "energy",
+    "scenarios": "scenarios",
     "simulate": "selection",
     "links": "selection",
     "recommend": "recommend",

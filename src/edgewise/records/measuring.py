@@ -225,6 +225,7 @@ class Measurement(Record, frozen=True):
     stability_reason: str | None = None
     processes: int | None = None
     warmup_runs: int | None = None
+    rate_hz: float | None = None
     context: Context = Context()
     state_before: DeviceState | None = None
     state_after: DeviceState | None = None
