@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
@@ -35,14 +34,3 @@ def test_every_format_has_a_source() -> None:
     assert all(row["source"] and row["endings"] for row in rows)
     endings = [ending for row in rows for ending in row["endings"]]
     assert len(endings) == len(set(endings)) and all(e == e.lower() for e in endings)
-
-
-@pytest.mark.corpus
-@pytest.mark.parametrize(
-    ("folder", "ending"),
-    [("tnn", ".tnnproto")],
-)
-def test_real_models_are_known(corpus: Path, folder: str, ending: str) -> None:
-    found = [path for path in (corpus / "models" / folder).iterdir() if path.name.endswith(ending)]
-    assert found
-    assert {unread_format(path.read_bytes()[:512], path.name) for path in found} == {folder}
