@@ -47,6 +47,15 @@ def test_all_evidence_is_found_and_none_besides(known: Path, name: str) -> None:
     assert sorted(map(told, app.evidence), key=str) == sorted(map(told, truth["evidence"]), key=str)
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_all_models_are_found_and_none_besides(known: Path, name: str) -> None:
+    app, truth = scanned(known, name)
+    found = [model for model in app.models if model.status != "rejected"]
+    assert len(found) == len(truth["models"]), [model.path for model in found]
+    loaded = sum("(loaded)" in model for model in truth["models"])
+    assert loaded == 0 or sum(model.reach == "loaded" for model in found) == loaded
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

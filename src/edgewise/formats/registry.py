@@ -23,6 +23,7 @@ _MODULES = (
     "tnn",
     "mnn",
     "tensorflow",
+    "tfjs",
     "keras",
     "paddle",
     "paddlelite",
