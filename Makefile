@@ -40,6 +40,10 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
 
+# Every benchmark on seconds' worth of work: none can rot. The figures mean nothing.
+smoke: $(VENV)/.dev
+	for f in benchmarks/bench_*.py; do $(BIN)/python $$f --smoke >/dev/null || { echo "$$f --smoke fails"; exit 1; }; done
+
 # What tests and benchmarks compare with, in environments of their own: their pins exclude one
 # another's. Some 2 GB.
 peers:

@@ -137,6 +137,7 @@ def in_time(samples: Samples) -> None:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--smoke", action="store_true", help="seconds; see smoke.py")
     options.add_argument("samples", nargs="?", type=Path, default=REFERENCE, help=REFERENCE.name)
     path = options.parse_args().samples
     if not path.is_file():

@@ -26,6 +26,7 @@ import numpy as np
 import edgewise
 from edgewise.protocol.http.client_codec import LENGTH_HEADER, request_body
 from edgewise.protocol.messages import Tensor
+from smoke import shortened
 
 BLOCK = 50
 ALWAYS = {
@@ -144,6 +145,7 @@ async def _close(bare: httpx.AsyncClient, ours: edgewise.AsyncClient) -> None:
 
 
 def main() -> None:
+    shortened("--seconds", "0.3")
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="per size of the input")
     seconds = parser.parse_args().seconds

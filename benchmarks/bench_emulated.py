@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from edgewise.devices import emulated
+from smoke import shortened
 
 _CGROUP = Path("/sys/fs/cgroup/cpu")
 #: Pauses above this are stops; the loop itself takes well under a microsecond per turn.
@@ -36,6 +37,7 @@ print(time.process_time() - used)
 
 
 def main() -> None:
+    shortened("0.2")
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     print("share  how                     burst p50  max   gap p50  max   share reached")
     for share in (0.05, 0.1, 0.167, 0.2, 0.5):

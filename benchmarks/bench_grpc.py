@@ -28,6 +28,7 @@ from edgewise.protocol.grpc.fields import SERVICE
 from edgewise.protocol.grpc.schema import message
 from edgewise.protocol.messages import Tensor
 from edgewise.server.settings import Settings
+from smoke import shortened
 
 _METHOD = f"/{SERVICE}/ModelInfer"
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
@@ -96,6 +97,7 @@ def measure(ports: dict[str, int], content: bytes, count: int) -> dict[str, np.n
 
 
 def main() -> None:
+    shortened("20")
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     context = multiprocessing.get_context("spawn")
     processes, ports = [], {}

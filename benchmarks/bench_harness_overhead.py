@@ -22,9 +22,10 @@ from time import perf_counter_ns
 from edgewise.bench import inputs, timing
 from edgewise.runtimes import registry
 from edgewise.runtimes.values import random_values
+from smoke import SMOKE, fewer, shortened
 
 DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits"
-BLOCKS = 300
+BLOCKS = fewer(300, 10)
 BLOCK_NS = 5_000_000
 
 
@@ -74,6 +75,7 @@ def overhead(path: Path) -> tuple[float, float, float]:
 def main() -> int:
     """Print a line per model; exit status 1 where the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
+    shortened()
     parser.add_argument("models", nargs="*", type=Path)
     models = parser.parse_args().models or [
         DIGITS / name for name in ("digits-xxs.tflite", "digits-m.onnx", "digits-xl.tflite")
@@ -89,7 +91,7 @@ def main() -> int:
             f"{path.name:<28}{call / 1e3:>11.3f} µs{added / 1e3:>11.3f} µs{error / 1e3:>7.3f} µs"
             f"{added / call:>9.2%}{'' if good else '  missed'}"
         )
-    return 1 if missed else 0
+    return 1 if missed and not SMOKE else 0
 
 
 if __name__ == "__main__":

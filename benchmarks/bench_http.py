@@ -29,6 +29,7 @@ from edgewise.protocol.messages import InferRequest, InferResult, Tensor
 from edgewise.protocol.metadata import ModelMetadata
 from edgewise.server.http.app import App
 from edgewise.server.settings import Settings
+from smoke import shortened
 
 _PIXELS = (1, 224, 224, 3)
 _CLASSES = 10
@@ -225,6 +226,7 @@ def measure(ports: list[int], body: bytes, head: str, requests: int) -> list[np.
 
 def main() -> None:
     """Measure and print."""
+    shortened("60")
     requests = int(sys.argv[1]) if len(sys.argv) > 1 else 4000
     context = multiprocessing.get_context("spawn")
     servers = {}

@@ -22,14 +22,15 @@ from edgewise.network.catalogue import resolve
 from edgewise.selection.policies.registry import parse
 from edgewise.selection.profiles.learning import Learners, Learning
 from edgewise.selection.profiles.sources import load
+from smoke import SMOKE, fewer
 
-SLA_MS = float(sys.argv[1]) if len(sys.argv) > 1 else 250.0
-PHASE = 2000
+SLA_MS = float(sys.argv[1]) if len(sys.argv) > 1 and not SMOKE else 250.0
+PHASE = fewer(2000, 100)
 #: A service would refresh its table about as often.
 REFRESH = 20
 VARIATION = 0.3
 SLOWED, FACTOR = 4, 3.0
-SEEDS = 4
+SEEDS = fewer(4, 2)
 POLICIES = ("mdinference", "cnnselect", "cnnselect:threshold=20")
 RULES = {
     "α = 0.5": Learning("ewma", alpha=0.5),

@@ -23,9 +23,10 @@ from edgewise.server.operations.metrics import Metrics
 from edgewise.server.operations.tally import Tally
 from edgewise.server.status.snapshot import Snapshots
 from edgewise.server.status.timeline import Timelines
+from smoke import fewer
 
-REQUESTS = 4000
-ROUNDS = 7
+REQUESTS = fewer(4000, 200)
+ROUNDS = fewer(7, 1)
 VARIANTS = [f"digits-{size}" for size in range(11)]
 ODDS = dict.fromkeys(VARIANTS, 1 / len(VARIANTS))
 

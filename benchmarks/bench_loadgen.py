@@ -33,6 +33,7 @@ from edgewise.load.device import Device
 from edgewise.load.exchange import Exchange, now_ms
 from edgewise.load.settings import LoadSettings
 from served import apart, serving
+from smoke import shortened
 
 #: Of all queries, those without an answer in time.
 MOST_MISSED = 0.01
@@ -114,6 +115,7 @@ def loadgen() -> Any:
 
 
 def main() -> None:
+    shortened("--qps", "20", "--seconds", "1", "--warmup", "0.5")
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--qps", default="40,60,75")
     arguments.add_argument("--latency-ms", type=float, default=300.0)

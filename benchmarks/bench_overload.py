@@ -40,13 +40,14 @@ from edgewise.records import LoadRun, LoadSample, Profile
 from edgewise.selection.engine.fluid import fluid_bound
 from edgewise.selection.profiles.table import ProfileTable, table
 from served import Stolen, apart, cores, serving
+from smoke import fewer, shortened
 
-LOADS = (0.5, 1.0, 2.0, 5.0)
+LOADS = fewer((0.5, 1.0, 2.0, 5.0), (2.0,))
 #: A deadline of so many times what the fastest variant takes.
 SLA = 25
 ACCEPTED, GOODPUT, REFUSAL_MS = 99.5, 95.0, 2.0
 #: Not counted: the service learns that the load has changed.
-WARMUP_S = 3.0
+WARMUP_S = fewer(3.0, 0.5)
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def capacity(bench: Bench) -> tuple[float, float]:
     its service: from a queue that never runs empty."""
     few = bench.drive("poisson:10", model=bench.fastest, requests=15, seed=1)
     rate = 2000 * bench.workers / float(np.median(service_ms(few.samples)))
-    run = bench.drive(f"gamma:{rate:.3f},0", model=bench.fastest, seconds=3, seed=2)
+    run = bench.drive(f"gamma:{rate:.3f},0", model=bench.fastest, seconds=fewer(3, 1), seed=2)
     between_ms = 1000 * bench.workers / run.achieved_per_s - float(service_ms(run.samples).mean())
     return run.achieved_per_s, max(between_ms, 0.0)
 
@@ -96,7 +97,7 @@ def profiles(bench: Bench, between_ms: float) -> ProfileTable:
     """The mean times of all variants as this run's service takes them, for the bound."""
     rows = []
     for name, accuracy in bench.accuracy.items():
-        run = bench.drive("poisson:8", model=name, requests=24, seed=3)
+        run = bench.drive("poisson:8", model=name, requests=fewer(24, 3), seed=3)
         mean_ms = float(service_ms(run.samples).mean()) + between_ms
         rows.append(Profile(model=name, accuracy=accuracy, mean_ms=mean_ms, std_ms=0.0))
     return table(bench.model, rows)
@@ -230,6 +231,7 @@ def measure(bench: Bench, seconds: float, rounds: int) -> None:
 
 
 def main() -> None:
+    shortened("--seconds", "1", "--rounds", "1")
     for_service, for_generator = apart()
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=10.0)

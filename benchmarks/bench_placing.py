@@ -19,8 +19,9 @@ from edgewise.placement.preprocess import photo
 from edgewise.placement.sent import Sent
 from edgewise.placement.sides import machine
 from edgewise.placement.wire import Usage
+from smoke import fewer
 
-REPEATS = 5
+REPEATS = fewer(5, 1)
 SENT = Sent(photo=photo(4032, 3024))
 
 

@@ -29,6 +29,7 @@ from edgewise.protocol.messages import Tensor
 from edgewise.runtimes import registry
 from edgewise.runtimes.registry import Session
 from edgewise.server.pool.pool import Pool, Ran, Runnable
+from smoke import shortened
 
 DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits" / "digits-s.tflite"
 SHAPE = (1, 3, 224, 224)
@@ -146,6 +147,7 @@ async def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
+    shortened("--runs", "50")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")

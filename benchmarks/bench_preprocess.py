@@ -24,13 +24,14 @@ from PIL import Image
 from edgewise.network.catalogue import links
 from edgewise.placement.preprocess import Costs, costs, exchanges, photo
 from edgewise.placement.wire import Usage, wire
+from smoke import SMOKE, fewer
 
-WIDTHS = (640, 1600, 2560, 4032)
-QUALITIES = (75, 92)
+WIDTHS = fewer((640, 1600, 2560, 4032), (640, 1600))
+QUALITIES = fewer((75, 92), (75,))
 INPUTS = (128, 224, 299, 331)
-TRIES = 4
+TRIES = fewer(4, 1)
 BILINEAR = Image.Resampling.BILINEAR
-MANY = 20
+MANY = fewer(20, 2)
 
 
 class Large(NamedTuple):
@@ -178,7 +179,7 @@ def report_choice() -> None:
 
 
 def main() -> None:
-    images = pictures(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    images = pictures(Path(sys.argv[1]) if len(sys.argv) > 1 and not SMOKE else None)
     report_fits(
         [row for it in images for row in large(it)], [r for it in images for r in small(it)]
     )

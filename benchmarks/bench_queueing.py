@@ -29,6 +29,7 @@ from edgewise.selection.policies.deadline import Deadline, DeadlinePolicy
 from edgewise.selection.profiles.sources import load as profiles
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup, generator
+from smoke import fewer, shortened
 
 PAIRS = pairs()
 #: The specification's table: p2, `artificial`, 250 ms, one worker, Poisson.
@@ -170,7 +171,7 @@ def speeds(requests: int) -> None:
         print(f"  {name:18} {requests / spent / 1e6:6.2f} million requests/s")
     policy = DeadlinePolicy(source)
     rng = np.random.default_rng(0)
-    n = 50_000
+    n = fewer(50_000, 500)
     arrive = np.cumsum(rng.exponential(6.0, n)).tolist()
     budgets, waits = rng.normal(150, 40, n).tolist(), rng.exponential(10, n).tolist()
     policy.choose(150.0, now_ms=0.0)  # compiled and loaded
@@ -190,6 +191,7 @@ def speeds(requests: int) -> None:
 
 
 def main() -> None:
+    shortened("--only", "speeds")
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--full", action="store_true", help="all networks, deadlines and loads")
     options.add_argument("--only", choices=("tables", "sweep", "speeds"))
@@ -202,7 +204,7 @@ def main() -> None:
     if asked.only in (None, "sweep"):
         sweep(asked.full, asked.part, asked.keep)
     if asked.only in (None, "speeds"):
-        speeds(2_000_000)
+        speeds(fewer(2_000_000, 20_000))
 
 
 if __name__ == "__main__":

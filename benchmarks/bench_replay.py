@@ -37,6 +37,7 @@ from edgewise.network.catalogue import Carried, resolve
 from edgewise.records import LoadRun
 from prediction import Calibrated, Delivered, Sizes, measured, predict
 from served import serving
+from smoke import fewer, shortened
 
 Floats = NDArray[np.float64]
 CLIENTS, WARMUP_S = 8, 2.0
@@ -45,10 +46,10 @@ REPLY_BYTES = 800.0
 CALIBRATION_LINK = "ethernet"
 #: How busy a worker is kept while its variants are measured: an idle core is slow to wake.
 BUSY = 0.6
-CALIBRATION_S = 3.0
+CALIBRATION_S = fewer(3.0, 1.0)
 #: A calibration that is void is made again, so often in all: what it told would not be the
 #: service's, and every prediction would rest on it.
-CALIBRATIONS = 4
+CALIBRATIONS = fewer(4, 1)
 #: A run in which jobs took longer than they were told to, at the 95th percentile, is void as well.
 MOST_BEYOND_MS = 1.0
 #: Within this the prediction has to be, and where it has to.
@@ -302,6 +303,7 @@ def _say(text: str) -> None:
 
 
 def main() -> None:
+    shortened("--seconds", "1", "--only", "overload")
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=8.0)
     arguments.add_argument("--only", default="")

@@ -32,6 +32,7 @@ from edgewise.selection.profiles.sources import load as profiles
 from edgewise.selection.profiles.table import ProfileTable, table
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup, generator
+from smoke import shortened
 
 PAIRS = pairs()
 RATES = (1, 10, 40, 80, 150, 300, 450)
@@ -195,6 +196,7 @@ def cost() -> None:
 
 
 def main() -> None:
+    shortened("--only", "cost", "--requests", "500")
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--requests", type=int, default=20_000)
     options.add_argument("--only", choices=("table", "overload", "cells", "cost"))

@@ -24,14 +24,15 @@ from edgewise.selection.engine.simulate import sweep
 from edgewise.selection.policies.registry import parse_all
 from edgewise.selection.profiles.sources import load
 from edgewise.selection.workload.setup import Setup
+from smoke import fewer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "selection"))
 from plain import Model, choices
 
 SIX = ("fastest", "greedy", "exploration", "budget_weighted", "mdinference", "cnnselect")
 OTHERS = ("budget_uniform", "cnnselect:threshold=20", "cnnselect:threshold=20:exclude_dominated")
-DEADLINES = [10.0 * step for step in range(51)]
-REQUESTS = 10_000
+DEADLINES = [10.0 * step for step in range(fewer(51, 3))]
+REQUESTS = fewer(10_000, 500)
 
 
 def timed(call: Callable[[], object], repeats: int = 5) -> float:

@@ -31,6 +31,8 @@ from pathlib import Path
 
 import numpy as np
 
+from smoke import shortened
+
 HERE = Path(__file__).parent
 PEERS = Path(os.environ.get("EDGEWISE_PEERS", HERE.parent / ".venv-peers"))
 MLSERVER = Path(os.environ.get("EDGEWISE_MLSERVER", HERE.parent / ".venv-mlserver"))
@@ -63,6 +65,7 @@ _UNUSABLE = (LeftOut, RuntimeError, OSError, asyncio.IncompleteReadError, ValueE
 
 
 def main() -> None:
+    shortened("--seconds", "0.3", "--rounds", "1", "--only", "starlette")
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=8.0)
     arguments.add_argument("--rounds", type=int, default=3)

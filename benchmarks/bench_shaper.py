@@ -26,6 +26,7 @@ from edgewise.network.capacity import BYTES_PER_MS, Constant, Recorded
 from edgewise.network.link import INITIAL_WINDOW_BYTES, Connection, Path
 from edgewise.network.shaper import LOOPBACK, Shaper, ShaperProcess, shape_of
 from edgewise.network.shaping.pacing import Shape
+from smoke import SMOKE, shortened
 
 #: A request: its length and the reply's; a reply begins with when the request was complete.
 HEADER, STAMP = struct.Struct("!II"), struct.Struct("!d")
@@ -281,10 +282,14 @@ def children_seconds() -> float:
 
 
 def main() -> None:
+    shortened()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", help="half a minute instead of some")
     short = parser.parse_args().short
     table, server = Table(), Server()
+    if SMOKE:
+        delay(table, server, (10,), 3)
+        return
     throughput(table, server, (1, 20, 100) if short else (1, 6, 20, 100, 400), 1 if short else 5)
     delay(table, server, (10, 60) if short else (4, 10, 60, 160), 30 if short else 200)
     jitter(table, server, 60 if short else 500)

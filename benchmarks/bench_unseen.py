@@ -35,6 +35,7 @@ from edgewise.selection.profiles.sources import load as profiles
 from edgewise.selection.profiles.table import LEVELS, Floats, ProfileTable, table
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup, block
+from smoke import shortened
 
 OTHERS = ("fastest", "mdinference", "mdinference+queue", "cnnselect")
 LINKS = ("wifi", "lte", "3g", "5g-low-band", "link:campus", "link:home")
@@ -196,6 +197,7 @@ def measure(number: int, seed: int, traces: list[Path], only: str | None, asked:
 
 
 def main() -> None:
+    shortened("--cells", "1", "--requests", "3000")
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("traces", nargs="?", type=Path, help="a folder of bandwidth traces")
     options.add_argument("--cells", type=int, default=100)
