@@ -80,9 +80,11 @@ class Browser:
     phases = frozenset({"load"})
 
     def __init__(self, name: str, options: Options) -> None:
-        self.name = self.place = name
-        self._options = options
         serial = name.partition(":")[2]
+        self.name = name
+        # Anybody's browser may be one of this machine: the two are not measured at the same time.
+        self.place = name if serial else "host"
+        self._options = options
         self._adb = Adb(serial) if serial else None
         self._desk: Desk | None = None
         self._servers: list[Server] = []
