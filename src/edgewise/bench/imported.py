@@ -113,7 +113,7 @@ def from_processes(
     quantiles the middle one stands. Where the tool gives no median there is no interval of it: that
     of the mean is a note.
     """
-    said = [each.reported for each in reports if each.reported is not None]
+    said = [each.reported for each in reports if each.reported is not None and not each.moments_s]
     timed = [each for each in said if each.mean_ms is not None]
     medians = [each.p50_ms for each in timed if each.p50_ms is not None]
     means = [each.mean_ms for each in timed if each.mean_ms is not None]

@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgewise.bench.statistics import median_interval
-from edgewise.devices.job import Report
+from edgewise.devices.adb.device import Phone
+from edgewise.devices.job import Job, Report
 from edgewise.energy import power, reckoning
 from edgewise.energy.meters import registry
 from edgewise.energy.meters.contract import Meter, Recording
 from edgewise.energy.meters.files import Folder
 from edgewise.energy.meters.polled import Polled
 from edgewise.energy.reckoning import Windows
-from edgewise.errors import UsageError
+from edgewise.errors import RuntimeRefused, UsageError
 from edgewise.records import Energy, Measurement, RailEnergy
+from edgewise.sandbox import Limits
 
 #: `model` is the model that was declared for this machine, `model:NAME` a named one.
 MODEL = "model"
@@ -37,14 +39,26 @@ def check(name: str, root: Path) -> None:
         UsageError: there is no such meter here, or no such power model.
         DeviceError: it is there and cannot be read; the hint says how to be let.
     """
+    check_name(name)
     if is_model(name):
-        _power(name)
         return
     if registry.find(Folder(root), name) is None:
         kind = registry.by_name(name)
         where = " or ".join(f"{root / home}" for home in kind.HOMES)
         hint = f"it would be below {where}" if where else "it leaves logs: see `edgewise energy`"
         raise UsageError(f"no meter {name!r} on this machine", hint=hint)
+
+
+def check_name(name: str) -> None:
+    """Refuse a meter that no device can have.
+
+    Raises:
+        UsageError: there is no such meter or power model.
+    """
+    if is_model(name):
+        _power(name)
+    else:
+        registry.by_name(name)
 
 
 @contextmanager
@@ -60,6 +74,21 @@ def running(name: str, root: Path) -> Iterator[Meter]:
         yield meter
     finally:
         meter.stop()
+
+
+def on_phone(phone: Phone, job: Job, limits: Limits, name: str) -> tuple[Energy, Report]:
+    """One process on a phone whose own meter is recorded there.
+
+    Raises:
+        RuntimeRefused: the phone has no such meter.
+        EdgewiseError: as `Device.measure`.
+    """
+    gauge = registry.find(phone.files(), name)
+    if gauge is None:
+        raise RuntimeRefused(f"no meter {name!r} on this phone")
+    report, seen = phone.recorded(job, limits, gauge.paths, gauge.rate_hz)
+    texts = {path: seen.texts.get(path, [None] * len(seen.moments_s)) for path in gauge.paths}
+    return of_process(gauge.interpret(seen.moments_s, texts), report), report
 
 
 def of_process(recording: Recording, report: Report) -> Energy:

@@ -76,7 +76,9 @@ class Settings:
             if value is not None and not value > 0:
                 raise UsageError(f"{name} must be above 0, not {value}")
         _at_least("energy_processes", self.energy_processes, 1)
-        if self.meter is not None:
+        if self.meter is not None and self.meter_root == Path("/"):
+            metering.check_name(self.meter)  # whether it is there depends on the device
+        elif self.meter is not None:
             metering.check(self.meter, self.meter_root)
         if self.memory_bytes is not None:
             _at_least("memory_bytes", self.memory_bytes, 1)
@@ -135,6 +137,8 @@ class Plan:
             if each not in cores.NAMES:
                 cores.parse_list(each)
         for device in self.devices:
+            if device.startswith("host") and self.settings.meter is not None:
+                metering.check(self.settings.meter, self.settings.meter_root)
             _check_runtimes(self.runtimes, known_devices.kind_of(device).RUNTIMES)
             if self.affinity is not None:
                 known_devices.kind_of(device).check_affinity(device, self.affinity)

@@ -17,6 +17,7 @@ from edgewise.bench import assemble, imported, metering, sources
 from edgewise.bench.plan import Plan, Settings
 from edgewise.bench.sources import ModelFile
 from edgewise.devices import registry
+from edgewise.devices.adb.device import Phone
 from edgewise.devices.contract import Device
 from edgewise.devices.job import Job, Purpose, Report
 from edgewise.errors import DeviceError, DeviceGone, EdgewiseError, WorkerFailed
@@ -391,6 +392,10 @@ def _import_s(case: _Case) -> float:
 def _metered(case: _Case, job: Job, limits: Limits, settings: Settings) -> Report:
     """One process beside a running meter."""
     assert settings.meter is not None
+    if isinstance(case.device, Phone):
+        energy, report = metering.on_phone(case.device, job, limits, settings.meter)
+        case.energies.append(energy)
+        return report
     with metering.running(settings.meter, settings.meter_root) as meter:
         report = case.device.measure(job, limits)
     case.energies.append(metering.of_process(meter.samples(), report))

@@ -16,6 +16,7 @@ import pytest
 
 from edgewise.cli.main import run
 from edgewise.devices import registry
+from edgewise.devices.adb import recording
 
 Plug = Any
 pytestmark = [
@@ -218,3 +219,27 @@ def test_files_are_copied_once(
     assert sum("SEND" in line for line in phone.log) <= 2
     left = [each.name for each in phone.host_path("/data/local/tmp/edgewise").iterdir()]
     assert len(left) == 2 and not any(name.endswith(".part") for name in left)
+
+
+def test_joules_of_a_phones_battery_or_why_there_are_none(
+    plug: Plug, model: Any, binary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = "/sys/class/power_supply/battery/current_now"
+    series = f'[[series]]\npath = "{now}"\nevery_s = 0.1\nvalues = [-400000, -420000]\n'
+    phone = plug(PIXEL, series)
+    given = (
+        model("m"), "--device", f"adb:{phone.serial}", "--binary", binary, "--processes", "1",
+        "--meter", "battery", "--energy-time", "0.8",
+    )  # fmt: skip
+    (row,) = bench(capsys, *given)
+    assert row["energy"] is None and any("charging" in note for note in row["notes"])
+    phone.write("/sys/class/power_supply/battery/status", "Discharging")
+    (row,) = bench(capsys, *given, "--detached")
+    assert row["energy"]["mean_w"] == pytest.approx(0.41 * 4.105, rel=0.03)
+    assert row["energy"]["method"] == "battery" and row["energy"]["inferences"] > 0
+
+
+def test_a_recordings_log_is_read_and_a_cut_turn_left_out() -> None:
+    seen = recording.parse("noise\n@@1.5\n@a\n5\n@b\n@!\n@@2.0\n@a\n6\n@b\n7\n@@2.5\n@a\n")
+    assert seen.moments_s == [1.5, 2.0]
+    assert seen.texts == {"a": ["5\n", "6\n"], "b": [None, "7\n"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import time
@@ -9,10 +10,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from edgewise import records
-from edgewise.devices.adb import binaries, facts, hub, measuring, program, state, states, usb
+from edgewise.devices.adb import (
+    binaries,
+    facts,
+    hub,
+    measuring,
+    program,
+    recording,
+    state,
+    states,
+    usb,
+)
 from edgewise.devices.adb.client import Adb, listed, settled, start_server
 from edgewise.devices.adb.files import Files
+from edgewise.devices.adb.recording import PhoneFiles, Recorded
 from edgewise.devices.adb.screen import Screen
 from edgewise.devices.contract import Device, Offer, Options
 from edgewise.devices.job import Job, Report
@@ -96,7 +110,7 @@ class Phone:
     offers: tuple[Offer, ...] | None = (
         Offer(_RUNTIME, ("tflite",), program.ALL_DELEGATES, "xnnpack"),
     )
-    phases = frozenset({"profile"})
+    phases = frozenset({"profile", "energy"})
 
     def __init__(self, serial: str, options: Options) -> None:
         self.name = self.place = f"{NAME}:{serial}"
@@ -148,7 +162,24 @@ class Phone:
         """See `Device.put`. TFLite's files have no companions: nothing lies beside another."""
         return self._files.put(file, sha256)
 
-    def measure(self, job: Job, limits: Limits) -> Report:
+    def files(self) -> PhoneFiles:
+        """The phone's files, for meters to find theirs in."""
+        return PhoneFiles(self._adb)
+
+    def recorded(
+        self, job: Job, limits: Limits, paths: Sequence[str], rate_hz: float
+    ) -> tuple[Report, Recorded]:
+        """As `measure`, while the phone records these files; it idles before and after.
+
+        Raises:
+            EdgewiseError: as `measure`.
+        """
+        report = self.measure(job, limits, paths=tuple(paths), every_s=max(1 / rate_hz, 0.25))
+        return report, recording.collect(self._adb)
+
+    def measure(
+        self, job: Job, limits: Limits, *, paths: tuple[str, ...] = (), every_s: float = 0.5
+    ) -> Report:
         """See `Device.measure`."""
         read = self._facts()
         if job.target.affinity and not read.has_taskset:
@@ -157,7 +188,11 @@ class Phone:
         words = (tool.path, *program.flags(tool.which, job, job.path))
         cooling = self._cool_down()
         before = self.state()
-        run = measuring.Run(words, job.target.affinity, limits.seconds)
+        idle_s = job.phase_s if paths else 0.0
+        expected_s = 3 * idle_s if paths else job.min_time_s
+        run = measuring.Run(
+            words, job.target.affinity, limits.seconds, 5 + 1.2 * expected_s, paths, idle_s, every_s
+        )
         begun = time.monotonic()
         try:
             if self._options.detached:
@@ -166,6 +201,9 @@ class Phone:
                 done = measuring.attached(self._adb, run)
         except DeviceError:
             self._files.forget()
+            if paths:
+                with contextlib.suppress(DeviceError):
+                    recording.stop(self._adb)
             raise
         spent_s = time.monotonic() - begun
         notes = [*self._screen.notes, *cooling, *before.notes, *_of_the_shell(tool)]
@@ -174,7 +212,8 @@ class Phone:
             notes += [note] if note else []
         said = measuring.reported(self._adb, done, before.memory_available_bytes)
         _as_asked(said, job, tool.which)
-        return _report(said, tool, spent_s, notes)
+        report = _report(said, tool, spent_s, notes)
+        return _with_moments(report, said, recording.moments(done.output)) if paths else report
 
     def close(self) -> None:
         """See `Device.close`."""
@@ -299,6 +338,20 @@ def _as_asked(said: Reported, job: Job, which: program.Program) -> None:
         )
     if said.delegated == "none":
         raise RuntimeRefused(f"the {asked} delegate took none of the operators")
+
+
+def _with_moments(report: Report, said: Reported, at: list[float]) -> Report:
+    """When it idled and when the timed runs were: back to back, they end when the tool does.
+
+    Raises:
+        RuntimeRefused: the phone's clock did not say.
+    """
+    if len(at) != 4 or said.n is None or said.mean_ms is None:
+        raise RuntimeRefused("no energy: the phone's clock or the tool does not say what ran when")
+    active_s = said.n * said.mean_ms / 1e3
+    begun_s = max(at[1], at[2] - active_s)
+    moments = [at[0], begun_s, at[2], at[3]]
+    return msgspec.structs.replace(report, moments_s=moments, inferences=said.n)
 
 
 def _report(said: Reported, tool: _Tool, spent_s: float, notes: list[str]) -> Report:

@@ -7,14 +7,14 @@ import re
 import time
 from dataclasses import dataclass
 
-from edgewise.devices.adb import hub
+from edgewise.devices.adb import hub, recording
 from edgewise.devices.adb.client import Adb, Done, Lost, TimedOut, quoted
 from edgewise.devices.adb.files import FOLDER
 from edgewise.devices.tools import ending, registry
 from edgewise.errors import DeviceError, InputError, RuntimeRefused
 from edgewise.records import Reported
 
-_PID = re.compile(r"^edgewise-pid:(\d+)$", re.M)
+_PID = re.compile(r"^edgewise-shell:(\d+)$", re.M)
 _CPUS = re.compile(r"^Cpus_allowed:\s*([0-9a-f,]+)$", re.M)
 _POLL_S = 0.5
 #: Set before the tool's name, such as `LD_LIBRARY_PATH=… `.
@@ -25,14 +25,27 @@ _OUT, _STATUS = f"{FOLDER}/run.out", f"{FOLDER}/run.status"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A command that measures: words, the CPUs it is pinned to, how long it may take."""
+    """A command that measures: words, the CPUs it is pinned to, how long it may take and how long
+    it is likely to take. `recorded`: files to record meanwhile, every `every_s`, also while the
+    phone idles for `idle_s` before and after it.
+    """
 
     words: tuple[str, ...]
     affinity: tuple[int, ...] | None
     seconds: float
+    expected_s: float = 5.0
+    recorded: tuple[str, ...] = ()
+    idle_s: float = 0.0
+    every_s: float = 0.5
 
     def line(self) -> str:
-        """For the device's shell: it says its process, which the program then takes over."""
+        """For the device's shell, with the recording around it where there is to be one."""
+        if not self.recorded:
+            return self._line()
+        return recording.around(self._line(), self.recorded, self.idle_s, self.every_s)
+
+    def _line(self) -> str:
+        """It says its process, which the program then takes over."""
         pinned = (f"taskset {mask(self.affinity)} " if self.affinity else "") + "sh -c "
         body = (
             f"echo edgewise-pid:$$; grep Cpus_allowed: /proc/self/status; {ENVIRONMENT}exec "
@@ -75,11 +88,11 @@ def detached(adb: Adb, run: Run, usb: hub.Port | None) -> Done:
         DeviceError: it left no status, or had no end in time.
         DeviceGone: the device did not come back.
     """
-    script = f"{run.line()} >{_OUT} 2>&1; echo $? >{_STATUS}"
+    script = f"echo edgewise-shell:$$ >{_OUT}; ( {run.line()} ) >>{_OUT} 2>&1; echo $? >{_STATUS}"
     adb.once(f"rm -f {_OUT} {_STATUS}; nohup sh -c {quoted(script)} >/dev/null 2>&1 </dev/null &")
     end = time.monotonic() + run.seconds
     if usb is not None:
-        hub.without_power(usb, run.seconds)
+        hub.without_power(usb, run.expected_s)
         adb.come_back()
     while True:
         try:
@@ -134,7 +147,7 @@ def reported(adb: Adb, done: Done, available_bytes: int | None) -> Reported:
     text = "\n".join(
         line
         for line in done.output.split("\n")
-        if not line.startswith(("edgewise-pid:", "edgewise-shell:", "Cpus_allowed:"))
+        if not line.startswith(("edgewise-", "Cpus_allowed:"))
     )
     try:
         runs = registry.read(text.encode(), done.status)

@@ -54,12 +54,15 @@ def flags(program: Program, job: Job, model: str) -> list[str]:
         raise RuntimeRefused(
             "benchmark_model knows no batch", hint="give the whole shape of every input by --shape"
         )
+    least_s, most_s = (0.0 if job.purpose == "load" else job.min_time_s), job.max_time_s
+    if job.purpose == "energy":
+        least_s, most_s = job.phase_s, 2 * job.phase_s
     said = [
         f"--graph={model}",
         f"--num_threads={target.threads or 1}",
         f"--num_runs={1 if job.purpose == 'load' else job.runs}",
-        f"--min_secs={0 if job.purpose == 'load' else _seconds(job.min_time_s)}",
-        f"--max_secs={_seconds(max(job.max_time_s, 0.1))}",
+        f"--min_secs={_seconds(least_s)}",
+        f"--max_secs={_seconds(max(most_s, 0.1))}",
         *_delegate(program, target.delegate),
     ]
     if job.warmup_runs is not None:
