@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 
-from edgewise.bench import readback, stability
+from edgewise.bench import readback, stability, sustained
 from edgewise.bench.statistics import distribution
 from edgewise.devices.job import Report
 from edgewise.records import Context, Distribution, Measurement, Sample, Target
@@ -29,10 +29,12 @@ def measurement(
     latency = distribution(processes)
     waited = _waited(timed)
     verdict, why = stability.judge(processes, waited)
+    long = sustained.summary(next((r.windows for r in reports if r.windows), ()))
     said = [
         *notes,
         *_notes(timed, latency, waited),
         *readback.notes(target, context, timed),
+        *([] if long is None else sustained.notes(long)),
         *_their_notes(reports),
     ]
     warm = [report for report in reports if not report.evicted]
@@ -56,6 +58,7 @@ def measurement(
         context=context,
         layer_times=next((r.layer_times for r in reports if r.layer_times is not None), None),
         coverage=next((r.coverage for r in reversed(reports) if r.coverage is not None), None),
+        sustained=long,
         samples=tuple(_samples(reports)),
         notes=tuple(dict.fromkeys(said)),
     )

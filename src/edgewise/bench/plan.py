@@ -36,7 +36,7 @@ class Settings:
     as the machine has, so that a broken model cannot take the machine with it). `rate_hz`: so many
     inferences a second at most, None: back to back. `meter` names what measures energy (None:
     nothing), with its files below `meter_root`, in so many processes, each of which idles, infers
-    and idles for `energy_s`.
+    and idles for `energy_s`. `sustained_s`: one process more infers for so long.
     """
 
     processes: int = 5
@@ -55,6 +55,7 @@ class Settings:
     meter_root: Path = Path("/")
     energy_processes: int = 3
     energy_s: float = 10.0
+    sustained_s: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured.
@@ -71,7 +72,7 @@ class Settings:
         for name in ("max_time_s", "timeout_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
-        for name in ("rate_hz", "energy_s"):
+        for name in ("rate_hz", "energy_s", "sustained_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise UsageError(f"{name} must be above 0, not {value}")

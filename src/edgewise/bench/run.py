@@ -82,6 +82,7 @@ _PROCESS_S = 0.6
 
 def _outline(cases: list[_Case], settings: Settings) -> Outline:
     energy_s = 3 * settings.energy_s * (settings.energy_processes if settings.meter else 0)
+    energy_s += settings.sustained_s or 0.0
     places: dict[str, list[float]] = {}
     for case in cases:
         least, most = places.setdefault(case.device.place, [0.0, 0.0])
@@ -261,6 +262,7 @@ def _rounds(settings: Settings, device: Device) -> list[_Round]:
     evicted = [_Round("load", evicted=True)] * settings.evicted_processes
     profile = [_Round("profile")] if settings.profile and "profile" in device.phases else []
     metered = settings.meter is not None and not metering.is_model(settings.meter)
+    long = [_Round("sustained")] if settings.sustained_s is not None else []
     energy = [_Round("energy")] * settings.energy_processes if metered else []
     return [
         *timed,
@@ -269,6 +271,7 @@ def _rounds(settings: Settings, device: Device) -> list[_Round]:
         ),
         *profile,
         *(energy if "energy" in device.phases else []),
+        *(long if "sustained" in device.phases else []),
     ]
 
 
@@ -360,7 +363,11 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
     share_s = (settings.max_time_s - case.spent_s) / max(1, settings.processes - case.timed)
     if each.purpose == "timed" and share_s <= 0:
         return None
-    needs_s = {"timed": share_s, "energy": 3 * settings.energy_s}
+    needs_s = {
+        "timed": share_s,
+        "energy": 3 * settings.energy_s,
+        "sustained": settings.sustained_s or 0.0,
+    }
     limits = Limits(
         seconds=settings.timeout_s + needs_s.get(each.purpose, 0.0) + _import_s(case),
         memory_bytes=settings.memory_bytes or case.context.memory_bytes,
@@ -420,7 +427,7 @@ def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
         max_time_s=share_s,
         warmup_runs=settings.warmup_runs,
         rate_hz=settings.rate_hz,
-        phase_s=settings.energy_s,
+        phase_s=(settings.sustained_s or 0.0) if each.purpose == "sustained" else settings.energy_s,
     )
 
 

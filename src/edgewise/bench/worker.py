@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgewise import sandbox
-from edgewise.bench import denormals, inputs, memory, readback, timing
+from edgewise.bench import denormals, inputs, memory, readback, sustained, timing
 from edgewise.devices.job import Job, Report
 from edgewise.errors import RuntimeRefused
 from edgewise.runtimes import registry, runner
@@ -145,6 +145,8 @@ def _repeat(job: Job, session: Session) -> dict[str, Any]:
             return _time(job, session)
         case "energy":
             return _idle_and_work(job, session)
+        case "sustained":
+            return {"windows": sustained.windows(session.invoke, job.phase_s, job.rate_hz)}
 
 
 def _time(job: Job, session: Session) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Options:
 
 
 #: What a process of a job can be for beside timing runs.
-EVERY_PHASE = frozenset({"load", "evicted", "profile", "energy"})
+EVERY_PHASE = frozenset({"load", "evicted", "profile", "energy", "sustained"})
 
 
 class Device(Protocol):

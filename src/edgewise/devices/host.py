@@ -101,7 +101,7 @@ def describe_context(
         governor=_text(root / f"sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"),
         frequency_mhz=_frequency_mhz(root, cpu),
         load_average=_load_average(),
-        temperature_c=_temperature_c(root),
+        temperature_c=temperature_c(root),
         memory_bytes=_memory_bytes(),
         os=_os_name(root),
         kernel=f"{platform.system()} {platform.release()}".strip() or None,
@@ -191,7 +191,7 @@ def _load_average() -> float | None:
         return None
 
 
-def _temperature_c(root: Path) -> float | None:
+def temperature_c(root: Path = _ROOT) -> float | None:
     """The hottest sensor of the processor."""
     readings = []
     for zone in (root / "sys/class/thermal").glob("thermal_zone*"):

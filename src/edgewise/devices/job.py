@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from edgewise.records import Delegation, LayerTime, Reported, Target
+from edgewise.records import Delegation, LayerTime, Reported, SustainedWindow, Target
 
-Purpose = Literal["timed", "load", "profile", "energy"]
+Purpose = Literal["timed", "load", "profile", "energy", "sustained"]
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +17,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     `max_time_s` is this process's share of its target's cap, for warm-up and timed runs. `evicted`:
     drop `files` from the page cache before loading; otherwise they are read into it. `rate_hz`: at
     most so many inferences a second, with pauses between them; None: back to back. `phase_s`: of
-    purpose "energy", how long it idles, infers and idles again, each.
+    purpose "energy", how long it idles, infers and idles again, each; of
+    "sustained", how long it infers.
     """
 
     path: str
@@ -68,4 +69,5 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     moments_s: list[float] = []
     inferences: int = 0
     stood_still_ms: float = 0.0
+    windows: tuple[SustainedWindow, ...] = ()
     notes: list[str] = []

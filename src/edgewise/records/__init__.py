@@ -56,6 +56,8 @@ from edgewise.records.measuring import (
     RuntimeOption,
     Sample,
     Stability,
+    Sustained,
+    SustainedWindow,
     Target,
 )
 from edgewise.records.placing import (
@@ -131,6 +133,8 @@ __all__ = [
     "SimulationRow",
     "Stability",
     "Status",
+    "Sustained",
+    "SustainedWindow",
     "Target",
     "TensorRow",
     "Violation",

@@ -180,6 +180,35 @@ class Delegation(Record, frozen=True):
     reason: str | None = None
 
 
+class SustainedWindow(Record, frozen=True):
+    """About a second of a sustained run: from when on, the median time, what the device said."""
+
+    at_s: float
+    median_ms: float
+    runs: int
+    frequency_mhz: float | None = None
+    temperature_c: float | None = None
+
+
+class Sustained(Record, frozen=True):
+    """One process that infers for long: the first minute against the last.
+
+    `ratio` above 1: the last took longer. Frequencies and temperatures are means over both, None
+    where the device does not tell. Of a run of under ten minutes, the tenth part takes a minute's
+    place.
+    """
+
+    seconds: float
+    first_ms: float
+    last_ms: float
+    ratio: float
+    first_mhz: float | None = None
+    last_mhz: float | None = None
+    first_c: float | None = None
+    last_c: float | None = None
+    windows: tuple[SustainedWindow, ...] = ()
+
+
 class LayerTime(Record, frozen=True):
     """Time of one layer under the runtime's own profiler, in ms per inference."""
 
@@ -231,6 +260,7 @@ class Measurement(Record, frozen=True):
     state_after: DeviceState | None = None
     layer_times: tuple[LayerTime, ...] | None = None
     coverage: Delegation | None = None
+    sustained: Sustained | None = None
     samples: tuple[Sample, ...] = ()
     origin: Literal["measured", "imported"] = "measured"
     reported: Reported | None = None
