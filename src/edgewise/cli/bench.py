@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from edgewise.bench.plan import Plan
     from edgewise.devices.contract import Options
-    from edgewise.records import Device, Distribution, Measurement, Target
+    from edgewise.records import Delegation, Device, Distribution, Measurement, Target
 
 
 def register(app: typer.Typer) -> None:
