@@ -21,6 +21,7 @@ HEADS = {
     "mxnet": b'{\n  "nodes": [\n    {\n      "op": "null", \n      "name": "data"',
     "tfjs": b'{"format": "graph-model", "generatedBy": "2.4", "modelTopology": {}}',
     "kaldi": b"\0B<TransitionModel> " + bytes(40),
+    "mace": b"\n\x22\n\x01x\n\x01w\x12\x01y\x1a\x05conv1\x22\x06Conv2D" + bytes(40),
     "dl4j": b"PK\x03\x04" + bytes(22) + b"\x10\0\0\0coefficients.bin" + bytes(20),
 }
 

@@ -128,6 +128,21 @@ def _kaldi(head: bytes) -> bool:
     return head.startswith((b"\0B<TransitionModel>", b"\0B<Nnet", b"<Nnet3>", b"<TransitionModel>"))
 
 
+def _mace(head: bytes) -> bool:
+    """A first operator with inputs (1), outputs (2), a name (3) and a type (4), all short texts."""
+    if head[:1] != b"\n" or len(head) < 16:
+        return False
+    at = 1
+    while at < 6 and head[at] & 0x80:
+        at += 1
+    at, seen = at + 1, []
+    while at + 2 < len(head) and head[at] in b"\n\x12\x1a\x22" and 0 < head[at + 1] < 0x80:
+        seen.append(head[at] >> 3)
+        at += 2 + head[at + 1]
+    order = [number for place, number in enumerate(seen) if seen[place - 1 : place] != [number]]
+    return order[:4] == [1, 2, 3, 4]
+
+
 def _zip_entry(*names: bytes) -> Callable[[bytes], bool]:
     def test(head: bytes) -> bool:
         entry = head[30 : 30 + int.from_bytes(head[26:28], "little")]
@@ -155,6 +170,8 @@ FORMATS: tuple[Identified, ...] = (
                _COMPILED.format("Huawei's NPU")),
     Identified("tengine", (".tmfile",), ("https://github.com/OAID/Tengine",), _tengine,
                "Tengine: its layers are not read", by_name=True, own_name=True),
+    Identified("mace", (".pb", ".mace"), ("https://github.com/XiaoMi/mace",), _mace,
+               "MACE: its layers are not read"),
     Identified("darknet", (".cfg",), ("https://pjreddie.com/darknet",), _darknet,
                "Darknet: its layers are not read"),
     Identified("mxnet", (".json", ".params"), ("https://mxnet.apache.org",), _mxnet,
