@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,23 @@ def test_the_cache_of_packed_weights_is_written(digits: Path, tmp_path: Path) ->
         found = answer("litert-compiled", path, options={"weight-cache": str(cache)})
         np.testing.assert_allclose(found, answer("litert", path), atol=1e-4)
         assert cache.stat().st_size > 0
+
+
+def test_packed_weights_cold_and_warm(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ai_edge_litert.compiled_model")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    path, expected = digits / "digits-s.tflite", answer("litert", digits / "digits-s.tflite")
+    cold = answer("litert-compiled", path, options={"weight-cache": "cold"})
+    np.testing.assert_allclose(cold, expected, atol=1e-4)
+    assert not list(tmp_path.iterdir())
+    warm = {"weight-cache": "warm"}
+    registry.prepare("litert-compiled", path, threads=1, delegate="xnnpack", options=warm)
+    (kept,) = tmp_path.iterdir()
+    before = kept.stat().st_mtime_ns
+    np.testing.assert_allclose(answer("litert-compiled", path, options=warm), expected, atol=1e-4)
+    assert kept.stat().st_mtime_ns == before
 
 
 # -- OpenVINO -----------------------------------------------------------------------------------

@@ -43,6 +43,13 @@ def work(request: Mapping[str, Any]) -> Any:
     """Do one `Job`; a `Report` as builtins. Runs in a worker process (`edgewise.sandbox`)."""
     job = msgspec.convert(request, Job)
     versions = _import_runtime(job)
+    registry.prepare(
+        job.target.runtime,
+        Path(job.path),
+        threads=job.target.threads or 1,
+        delegate=job.target.delegate,
+        options=_options(job),
+    )
     evicted = _prepare_cache(job)
     gc.collect()
     gc.freeze()

@@ -8,10 +8,14 @@ the interpreter does, and does not tell which operators were accelerated, only w
 from __future__ import annotations
 
 import functools
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgewise import sandbox
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract, litert
@@ -30,9 +34,11 @@ DEFAULT_DELEGATE = "xnnpack"
 OPTIONS = (
     RuntimeOption(
         name="weight-cache",
-        help="file that XNNPACK keeps its packed weights in (written where it is missing)",
+        help="XNNPACK's packed weights: cold (written anew by every load), warm (kept from an "
+        "earlier load), or the file to keep them in",
     ),
 )
+_FILL_S = 60.0
 #: Names of `CpuKernelMode` by delegate.
 _MODES = {"xnnpack": "XNNPACK", "none": "BUILTIN", "reference": "REFERENCE"}
 
@@ -71,15 +77,42 @@ def load(
         from ai_edge_litert.options import Options
     except ImportError as error:
         raise not_importable(error, EXTRA, _NEEDED_FOR) from error
+    cache = _cache(wanted.get("weight-cache"), path)
     with refusals():
         cpu = CpuOptions(
             num_threads=threads,
             kernel_mode=CpuKernelMode[_MODES[delegate]],
-            xnnpack_weight_cache_path=wanted.get("weight-cache", ""),
+            xnnpack_weight_cache_path=cache,
         )
         settings = Options(hardware_accelerators=HardwareAccelerator.CPU, cpu_options=cpu)
         model = CompiledModel.from_file(str(path), options=settings)
-        return CompiledSession(model, delegate)
+    if wanted.get("weight-cache") == "cold":  # the model holds it open
+        shutil.rmtree(Path(cache).parent, ignore_errors=True)
+    return CompiledSession(model, delegate)
+
+
+def prepare(path: Path, *, threads: int, delegate: str, options: Mapping[str, str]) -> None:
+    """See `registry.prepare`: what is to be loaded with warm packed weights has some."""
+    cache = _cache(options.get("weight-cache"), path)
+    if options.get("weight-cache") == "warm" and not Path(cache).exists():
+        values = [str(path), threads, delegate, cache]
+        sandbox.call(f"{__name__}:load_once", *values, limits=sandbox.Limits(seconds=_FILL_S))
+
+
+def _cache(wanted: str | None, model: Path) -> str:
+    """The file of packed weights; "" for none."""
+    if wanted == "cold":
+        return str(Path(tempfile.mkdtemp(prefix="edgewise-")) / "weights")
+    if wanted == "warm":
+        facts = model.stat()
+        name = f"edgewise-weights-{os.getuid()}-{facts.st_ino}-{facts.st_size}-{facts.st_mtime_ns}"
+        return str(Path(tempfile.gettempdir()) / name)
+    return wanted or ""
+
+
+def load_once(path: str, threads: int, delegate: str, cache: str) -> None:
+    """In a worker process: load a model, so that its packed weights are written."""
+    load(Path(path), threads=threads, delegate=delegate, options={"weight-cache": cache})
 
 
 class CompiledSession(contract.Session):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 from edgewise import plugins
 from edgewise.errors import UsageError
@@ -49,3 +51,13 @@ def import_s(name: str) -> float:
     """How long a runtime's import may take on a loaded machine, beyond what others take: it is not
     the model's time. A runtime says it as `IMPORT_S`."""
     return float(getattr(by_name(name), "IMPORT_S", 0.0))
+
+
+def prepare(
+    name: str, path: Path, *, threads: int, delegate: str, options: Mapping[str, str]
+) -> None:
+    """What a runtime wants done before a load that is timed, such as filling a cache that is to be
+    warm; a runtime says it as a function `prepare` with these arguments."""
+    wanted = getattr(by_name(name), "prepare", None)
+    if wanted is not None:
+        wanted(path, threads=threads, delegate=delegate, options=options)

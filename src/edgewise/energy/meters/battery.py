@@ -42,7 +42,7 @@ class BatteryGauge:
     suppliers: tuple[str, ...]
     name: str = NAME
     boundary: str = BOUNDARY
-    rate_hz: float = 2.0
+    rate_hz: float = 5.0
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ class JetsonGauge:
     channels: tuple[_Channel, ...]
     unreadable: tuple[str, ...]
     name: str = NAME
-    rate_hz: float = 10.0
+    rate_hz: float = 20.0
 
     @property
     def total(self) -> str | None:
