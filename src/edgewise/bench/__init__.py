@@ -9,6 +9,7 @@
       inputs.py      shapes and values of a model's inputs
       timing.py      the loops around the runtime's call
       memory.py      high-water mark and page cache
+    cases.py       what a plan comes to: models on targets of devices, or why there is none
     run.py         processes of all models and targets, interleaved; the entry point `measure`
     assemble.py    from the reports of all processes to one Measurement
     statistics.py  distributions, intervals, comparisons

@@ -9,17 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from edgewise import sandbox
 from edgewise.bench.statistics import median_interval
 from edgewise.devices.adb.device import Phone
 from edgewise.devices.job import Job, Report
+from edgewise.devices.local import WORKER, report_of
+from edgewise.devices.ssh.board import Board
 from edgewise.energy import power, reckoning
 from edgewise.energy.meters import registry
 from edgewise.energy.meters.contract import Meter, Recording
 from edgewise.energy.meters.files import Folder
 from edgewise.energy.meters.polled import Polled
 from edgewise.energy.reckoning import Windows
-from edgewise.errors import RuntimeRefused, UsageError
+from edgewise.errors import DeviceError, UsageError
 from edgewise.records import Energy, Measurement, RailEnergy
 from edgewise.sandbox import Limits
 
@@ -76,19 +82,51 @@ def running(name: str, root: Path) -> Iterator[Meter]:
         meter.stop()
 
 
-def on_phone(phone: Phone, job: Job, limits: Limits, name: str) -> tuple[Energy, Report]:
-    """One process on a phone whose own meter is recorded there.
+def on_phone(phone: Phone, job: Job, limits: Limits, name: str) -> tuple[Energy, Report | None]:
+    """One process on a phone whose own meter is recorded there; none where it has no such meter.
 
     Raises:
-        RuntimeRefused: the phone has no such meter.
         EdgewiseError: as `Device.measure`.
     """
-    gauge = registry.find(phone.files(), name)
+    try:
+        gauge = registry.find(phone.files(), name)
+    except DeviceError as error:
+        return _unknown(name, str(error)), None
     if gauge is None:
-        raise RuntimeRefused(f"no meter {name!r} on this phone")
+        return _unknown(name, f"no meter {name!r} on this phone"), None
     report, seen = phone.recorded(job, limits, gauge.paths, gauge.rate_hz)
     texts = {path: seen.texts.get(path, [None] * len(seen.moments_s)) for path in gauge.paths}
     return of_process(gauge.interpret(seen.moments_s, texts), report), report
+
+
+def on_board(board: Board, job: Job, limits: Limits, name: str) -> tuple[Energy, Report | None]:
+    """One process on a board beside its own meter, which is read there.
+
+    Raises:
+        EdgewiseError: as `Device.measure`.
+    """
+    longer = Limits(limits.seconds + 30, None)
+    answer = board.call(
+        "edgewise.bench.metering:beside", job, name, limits.seconds, limits.memory_bytes,
+        limits=longer,
+    )  # fmt: skip
+    energy, report = answer.value
+    return msgspec.convert(energy, Energy), report and msgspec.convert(report, Report)
+
+
+def beside(job: dict[str, Any], name: str, seconds: float, memory: int | None) -> Any:
+    """On the board: a worker beside a running meter; energy and report as builtins."""
+    try:
+        with running(name, Path("/")) as meter:
+            answer = sandbox.call(WORKER, job, limits=Limits(seconds, memory))
+    except (UsageError, DeviceError) as error:
+        return msgspec.to_builtins((_unknown(name, str(error)), None))
+    report = report_of(answer)
+    return msgspec.to_builtins((of_process(meter.samples(), report), report))
+
+
+def _unknown(name: str, reason: str) -> Energy:
+    return Energy(inference_j=None, mean_w=None, idle_w=None, method=name, reason=reason)
 
 
 def of_process(recording: Recording, report: Report) -> Energy:

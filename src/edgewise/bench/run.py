@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
 
-from edgewise.archive import File
 from edgewise.bench import assemble, imported, metering, sources
+from edgewise.bench.cases import Case, Outline, Round, cases_of, outline, rounds_of
 from edgewise.bench.plan import Plan, Settings
-from edgewise.bench.sources import ModelFile
-from edgewise.devices import registry
 from edgewise.devices.adb.device import Phone
 from edgewise.devices.contract import Device
-from edgewise.devices.job import Job, Purpose, Report
+from edgewise.devices.job import Job, Report
+from edgewise.devices.ssh.board import Board
 from edgewise.errors import DeviceError, DeviceGone, EdgewiseError, WorkerFailed
-from edgewise.formats.candidates import is_readable, model_files
-from edgewise.records import Context, DeviceState, Energy, Measurement, Target
+from edgewise.records import DeviceState, Energy, Measurement, Target
 from edgewise.runtimes import registry as runtimes
 from edgewise.sandbox import Limits
-
-#: Runtime and delegate in the target of a failure that came before any target was tried.
-NOT_TRIED = "none"
 
 OnResult = Callable[[Measurement], None]
 
@@ -36,68 +30,6 @@ class OnProgress(Protocol):
     """Called before every process: how many there are in all, and which model comes next."""
 
     def __call__(self, total: int, next_model: str) -> None: ...
-
-
-@dataclass(slots=True)
-class _Case:
-    """One model on one target, and what its processes reported so far."""
-
-    device: Device
-    model: ModelFile
-    target: Target
-    context: Context
-    rounds: int
-    before: DeviceState | None = None
-    reports: list[Report] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    energies: list[Energy] = field(default_factory=list)
-    spent_s: float = 0.0
-    timed: int = 0
-    failed: str | None = None
-    ended: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Round:
-    purpose: Purpose
-    evicted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """What is to come: targets (of all models), processes, and how long that takes, in s.
-
-    At least as long as the runs that were asked for take, at most as long as they may.
-    """
-
-    targets: int
-    processes: int
-    least_s: float
-    most_s: float
-
-
-#: What a process needs beside its runs: its start, the runtime's import, loading and warm-up.
-_PROCESS_S = 0.6
-
-
-def _outline(cases: list[_Case], settings: Settings) -> Outline:
-    energy_s = 3 * settings.energy_s * (settings.energy_processes if settings.meter else 0)
-    energy_s += settings.sustained_s or 0.0
-    places: dict[str, list[float]] = {}
-    for case in cases:
-        least, most = places.setdefault(case.device.place, [0.0, 0.0])
-        others = case.rounds * _PROCESS_S + energy_s
-        timed = min(settings.processes * settings.min_time_s, settings.max_time_s)
-        places[case.device.place] = [
-            least + others + timed,
-            most + others + max(settings.max_time_s, timed),
-        ]
-    return Outline(
-        targets=len(cases),
-        processes=sum(case.rounds for case in cases),
-        least_s=max((least for least, _ in places.values()), default=0.0),
-        most_s=max((most for _, most in places.values()), default=0.0),
-    )
 
 
 def measure(
@@ -124,11 +56,11 @@ def measure(
                 on_result(record)
 
     with ExitStack() as until_end:
-        cases, failures = _cases(plan, until_end)
+        cases, failures = cases_of(plan, until_end)
         for record in failures:
             finished(record)
         if on_start is not None:
-            on_start(_outline(cases, plan.settings))
+            on_start(outline(cases, plan.settings))
         try:
             _run_places(cases, plan, finished, progress)
         except KeyboardInterrupt:
@@ -140,152 +72,11 @@ def measure(
     return [*failures, *(done[key] for key in order)]
 
 
-def _cases(plan: Plan, until_end: ExitStack) -> tuple[list[_Case], list[Measurement]]:
-    """What can be tried, and what fails before a process is started."""
-    cases: list[_Case] = []
-    failures: list[Measurement] = []
-    found = _found(plan, until_end)
-    for name in plan.devices:
-        for device, context in _opened(name, plan, until_end):
-            if isinstance(context, str):
-                failures += [
-                    _nothing(path, None, device if isinstance(device, str) else device.name, plan,
-                             context, Context())
-                    for path in plan.paths
-                ]  # fmt: skip
-                continue
-            assert not isinstance(device, str)
-            try:
-                affinities = plan.affinities(device.describe().facts if plan.cpus else None)
-            except DeviceError as error:
-                failures += [
-                    _nothing(path, None, device.name, plan, str(error), context)
-                    for path in plan.paths
-                ]
-                continue
-            for path, files in found.items():
-                if isinstance(files, str):
-                    failures.append(_nothing(path, None, device.name, plan, files, context))
-                    continue
-                for file in files:
-                    more, failed = _cases_of(file, plan, device, context, affinities)
-                    cases += more
-                    failures += failed
-    return cases, failures
-
-
-def _opened(
-    name: str, plan: Plan, until_end: ExitStack
-) -> Iterator[tuple[Device | str, Context | str]]:
-    """The devices that a name means, each with its context, or why it cannot be measured on."""
-    try:
-        devices = registry.find(name, plan.options)
-    except DeviceError as error:
-        yield name, str(error).removeprefix(f"{name}: ")
-        return
-    for device in devices:
-        until_end.callback(device.close)
-        try:
-            yield device, device.context(affinity=plan.affinity)
-        except DeviceError as error:
-            yield device, str(error).removeprefix(f"{device.name}: ")
-
-
-def _found(plan: Plan, until_end: ExitStack) -> dict[str, list[ModelFile | _Unfit] | str]:
-    """The model files of every path, or why there is none."""
-    found: dict[str, list[ModelFile | _Unfit] | str] = {}
-    for path in plan.paths:
-        try:
-            files = [_localised(file, until_end) for file in model_files(path, is_readable)]
-        except EdgewiseError as error:
-            found[path] = _without(path, error)
-            continue
-        found[path] = files or "no file in this folder is of a format that can be run"
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Unfit:
-    """A file that no device can be asked about."""
-
-    path: str
-    reason: str
-
-
-def _localised(file: File, until_end: ExitStack) -> ModelFile | _Unfit:
-    try:
-        return sources.localise(file, until_end)
-    except EdgewiseError as error:
-        return _Unfit(file.path, _without(file.path, error))
-
-
-def _cases_of(
-    model: ModelFile | _Unfit,
-    plan: Plan,
-    device: Device,
-    context: Context,
-    affinities: tuple[tuple[int, ...] | None, ...],
-) -> tuple[list[_Case], list[Measurement]]:
-    """One file on all targets of a device, or why there is none."""
-    if isinstance(model, _Unfit):
-        return [], [_nothing(model.path, None, device.name, plan, model.reason, context)]
-    targets = plan.targets(model.format, device.name, device.offers, affinities)
-    if not targets:
-        reason = f"{' and '.join(plan.runtimes)} cannot run {model.format} files"
-        return [], [_nothing(model.path, model.sha256, device.name, plan, reason, context)]
-    rounds = len(_rounds(plan.settings, device))
-    targets = tuple(each for each in targets if (model.sha256, each) not in plan.done)
-    return [_Case(device, model, target, context, rounds) for target in targets], []
-
-
-def _without(path: str, error: EdgewiseError) -> str:
-    """What went wrong, without the path: the record has it."""
-    return str(error).removeprefix(f"{path}: ")
-
-
-def _nothing(
-    path: str, sha256: str | None, device: str, plan: Plan, reason: str, context: Context
-) -> Measurement:
-    """A failure before any target was tried."""
-    target = Target(
-        device=device, runtime=NOT_TRIED, delegate=NOT_TRIED, threads=plan.threads[0],
-        batch=plan.batches[0], affinity=plan.affinity,
-    )  # fmt: skip
-    return assemble.failure(path, sha256, target, reason, context)
-
-
-def _rounds(settings: Settings, device: Device) -> list[_Round]:
-    """What each case's processes are for: timed ones first, then load and first inference; of
-    these what the device can do."""
-    timed = [_Round("timed")] * settings.processes
-    warm = [_Round("load")] * max(0, settings.load_processes - settings.processes)
-    evicted = [_Round("load", evicted=True)] * settings.evicted_processes
-    profile = [_Round("profile")] if settings.profile and "profile" in device.phases else []
-    metered = settings.meter is not None and not metering.is_model(settings.meter)
-    long = [_Round("sustained")] if settings.sustained_s is not None else []
-    energy = [_Round("energy")] * settings.energy_processes if metered else []
-    return [
-        *timed,
-        *_alternate(
-            warm if "load" in device.phases else [], evicted if "evicted" in device.phases else []
-        ),
-        *profile,
-        *(energy if "energy" in device.phases else []),
-        *(long if "sustained" in device.phases else []),
-    ]
-
-
-def _alternate(a: list[_Round], b: list[_Round]) -> Iterator[_Round]:
-    for index in range(max(len(a), len(b))):
-        yield from a[index : index + 1]
-        yield from b[index : index + 1]
-
-
 def _run_places(
-    cases: list[_Case], plan: Plan, finished: OnResult, progress: OnProgress | None
+    cases: list[Case], plan: Plan, finished: OnResult, progress: OnProgress | None
 ) -> None:
     """Places beside one another, the cases of each one after the other."""
-    places: dict[str, list[_Case]] = {}
+    places: dict[str, list[Case]] = {}
     for case in cases:
         places.setdefault(case.device.place, []).append(case)
     count = sum(case.rounds for case in cases)
@@ -321,7 +112,7 @@ class _Stopped(Exception):
 
 
 def _run_all(
-    cases: list[_Case],
+    cases: list[Case],
     plan: Plan,
     finished: OnResult,
     step: Callable[[str], None],
@@ -335,7 +126,7 @@ def _run_all(
         for case in order:
             step(case.model.path)
             if case.failed is None:
-                each = _rounds(plan.settings, case.device)[number]
+                each = rounds_of(plan.settings, case.device)[number]
                 gone = _run_one(case, each, plan)
                 if stop.is_set():
                     case.failed = None  # whatever it was: its device was told to stop
@@ -348,7 +139,7 @@ def _run_all(
 
 
 def _give_up(
-    device: Device, reason: str, cases: list[_Case], finished: OnResult, settings: Settings
+    device: Device, reason: str, cases: list[Case], finished: OnResult, settings: Settings
 ) -> None:
     """Nothing more is tried on a device that went away and did not come back."""
     for case in cases:
@@ -357,7 +148,7 @@ def _give_up(
             finished(_complete(case, settings))
 
 
-def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
+def _run_one(case: Case, each: Round, plan: Plan) -> str | None:
     """One process of one case; a reason where the device is gone for good."""
     settings = plan.settings
     share_s = (settings.max_time_s - case.spent_s) / max(1, settings.processes - case.timed)
@@ -377,6 +168,7 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
         if case.before is None:
             case.before = case.device.state()
         job = _job(case, each, plan, share_s)
+        report: Report | None
         if each.purpose == "energy":
             report = _metered(case, job, limits, settings)
         else:
@@ -387,29 +179,31 @@ def _run_one(case: _Case, each: _Round, plan: Plan) -> str | None:
         case.failed = _which(case, str(error))
         return str(error) if isinstance(error, DeviceGone) else None
     else:
-        _take(case, each, report)
+        if report is not None:
+            _take(case, each, report)
     return None
 
 
-def _import_s(case: _Case) -> float:
+def _import_s(case: Case) -> float:
     """What a runtime's import may take, where it is this package's own."""
     return runtimes.import_s(case.target.runtime) if case.device.offers is None else 0.0
 
 
-def _metered(case: _Case, job: Job, limits: Limits, settings: Settings) -> Report:
-    """One process beside a running meter."""
+def _metered(case: Case, job: Job, limits: Limits, settings: Settings) -> Report | None:
+    """One process beside the running meter of its device; None where that has none."""
     assert settings.meter is not None
-    if isinstance(case.device, Phone):
-        energy, report = metering.on_phone(case.device, job, limits, settings.meter)
+    if isinstance(case.device, Phone | Board):
+        how = metering.on_phone if isinstance(case.device, Phone) else metering.on_board
+        energy, there = how(case.device, job, limits, settings.meter)  # type: ignore[arg-type]
         case.energies.append(energy)
-        return report
+        return there
     with metering.running(settings.meter, settings.meter_root) as meter:
         report = case.device.measure(job, limits)
     case.energies.append(metering.of_process(meter.samples(), report))
     return report
 
 
-def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
+def _job(case: Case, each: Round, plan: Plan, share_s: float) -> Job:
     settings = plan.settings
     model, put = case.model, case.device.put
     path = put(model.local, model.sha256)
@@ -431,7 +225,7 @@ def _job(case: _Case, each: _Round, plan: Plan, share_s: float) -> Job:
     )
 
 
-def _take(case: _Case, each: _Round, report: Report) -> None:
+def _take(case: Case, each: Round, report: Report) -> None:
     """Keep a report. A file that did not leave the page cache tells nothing about eviction."""
     if each.purpose == "timed":
         case.timed += 1
@@ -444,14 +238,14 @@ def _take(case: _Case, each: _Round, report: Report) -> None:
         case.reports.append(report)
 
 
-def _which(case: _Case, reason: str) -> str:
+def _which(case: Case, reason: str) -> str:
     """A failure that not every process had says so."""
     if not case.reports:
         return reason
     return f"process {len(case.reports) + 1} of {case.rounds}: {reason}"
 
 
-def _complete(case: _Case, settings: Settings) -> Measurement:
+def _complete(case: Case, settings: Settings) -> Measurement:
     """The record of a case whose processes have all run, or which failed."""
     if case.failed is not None:
         failed = assemble.failure(
@@ -485,18 +279,18 @@ def _state_now(device: Device) -> DeviceState | None:
         return None
 
 
-def _interrupted(case: _Case, settings: Settings) -> Measurement:
+def _interrupted(case: Case, settings: Settings) -> Measurement:
     case.notes.append(f"interrupted: {case.timed} of {settings.processes} processes")
     return _complete(case, settings)
 
 
-def _energy(case: _Case, settings: Settings, found: Measurement) -> Energy | None:
+def _energy(case: Case, settings: Settings, found: Measurement) -> Energy | None:
     if settings.meter is not None and metering.is_model(settings.meter):
         return metering.modelled(settings.meter, found)
     return metering.together(case.energies)
 
 
-def _energy_notes(case: _Case, settings: Settings) -> list[str]:
+def _energy_notes(case: Case, settings: Settings) -> list[str]:
     """Why there are no joules."""
     if case.energies:
         return [f"no energy: {reason}" for reason in metering.reasons(case.energies)]

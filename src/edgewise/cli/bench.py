@@ -311,7 +311,7 @@ def print_table(console: Console, found: Sequence[Measurement], *, all_notes: bo
     wanted), then what failed and why."""
     from rich.markup import escape
 
-    from edgewise.bench.run import NOT_TRIED
+    from edgewise.bench.cases import NOT_TRIED
 
     good = [each for each in found if each.status == "ok"]
     if good:

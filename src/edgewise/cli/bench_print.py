@@ -11,8 +11,8 @@ from edgewise.cli import output
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgewise.bench.cases import Outline
     from edgewise.bench.comparing import Compared
-    from edgewise.bench.run import Outline
     from edgewise.records import Target
 
 

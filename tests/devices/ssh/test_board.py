@@ -136,3 +136,15 @@ def test_addresses() -> None:
     for wrong in ("", "-oProxyCommand=x", "a b", "x@", "host:port"):
         with pytest.raises(UsageError):
             Address.parse(wrong)
+
+
+def test_a_boards_own_meter_or_why_there_is_none(
+    server: str, digits: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    assert run(["devices", "prepare", server, "--python", sys.executable]) == 0
+    capsys.readouterr()
+    meter = ("--meter", "jetson", "--energy-time", "0.2")
+    (row,) = bench(capsys, str(digits / "digits-s.onnx"), "--device", server, *meter)
+    assert row["status"] == "ok" and row["energy"] is None
+    assert "no energy: no meter 'jetson' on this machine" in row["notes"]

@@ -145,8 +145,8 @@ def _top(said: Mapping[str, str], reasons: dict[str, str]) -> tuple[int | None, 
         int(cpu): int(khz)
         for cpu, khz in re.findall(r"/cpu(\d+)=(\d+)$", said.get("top", ""), re.M)
     }
-    there = re.findall(r"/cpu(\d+)=", said.get("top", ""))
-    count = len(_cpus(said.get("possible")) or ()) or len(set(there))
+    there = {int(cpu) for cpu in re.findall(r"/cpu(\d+)=", said.get("top", ""))}
+    count = max(_cpus(said.get("possible")) or there, default=-1) + 1
     unread = [cpu for cpu in range(count) if cpu not in found]
     if unread:
         reasons["top_khz"] = f"not readable for CPUs {', '.join(map(str, unread))}"

@@ -27,8 +27,8 @@ DELEGATES: Mapping[Program, Mapping[str, tuple[str, ...]]] = {
     },
     "litert2": {
         "xnnpack": ("--use_cpu=true",),
-        "gpu": ("--use_gpu=true", "--use_cpu=false"),
-        "npu": ("--use_npu=true", "--use_cpu=false"),
+        "gpu": ("--use_gpu=true",),
+        "npu": ("--use_npu=true",),
     },
 }
 EXTERNAL = "external="

@@ -51,7 +51,7 @@ class Board:
 
     kind = "board"
     offers: tuple[Offer, ...] | None = None
-    phases = EVERY_PHASE - {"energy"}
+    phases = EVERY_PHASE
 
     def __init__(self, name: str) -> None:
         self.name = self.place = name
