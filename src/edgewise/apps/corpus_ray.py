@@ -7,6 +7,7 @@ alone writes the store.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from edgewise.apps.scan import Target
 from edgewise.apps.workers import Bounds, Known, scan_many
-from edgewise.errors import MissingExtra
+from edgewise.errors import InputError, MissingExtra
 from edgewise.records import App
 
 #: The address that starts a cluster on this machine.
@@ -38,8 +39,7 @@ def scan_on_ray(
     except ImportError as error:
         raise MissingExtra("ray", "`scan --ray`") from error
     if not ray.is_initialized():
-        where = None if address == LOCAL else address
-        ray.init(where, log_to_driver=False, include_dashboard=False, logging_level=_WARNING)
+        _start(ray, address)
     cores = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
     task = ray.remote(num_cpus=1, max_retries=_RETRIES)(scan_here)
     most = _AHEAD + _AHEAD * cores
@@ -65,6 +65,21 @@ def scan_on_ray(
             yield number, known[targets[number].path].app, False
         else:
             yield number, app, True
+
+
+def _start(ray: Any, address: str) -> None:
+    """Connect to the cluster, or start one here.
+
+    Raises:
+        InputError: that fails; says why in Ray's words.
+    """
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # a busy machine takes its time
+    where = None if address == LOCAL else address
+    try:
+        ray.init(where, log_to_driver=False, include_dashboard=False, logging_level=_WARNING)
+    except Exception as error:
+        first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise InputError(f"--ray {address}: {first[0]}") from error
 
 
 def scan_here(target: Target, known: str | None, seconds: float, memory_bytes: int) -> bytes:
