@@ -27,7 +27,7 @@ from edgewise.protocol.grpc import codec
 from edgewise.protocol.grpc.fields import SERVICE
 from edgewise.protocol.grpc.schema import message
 from edgewise.protocol.messages import Tensor
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 from smoke import shortened
 
 _METHOD = f"/{SERVICE}/ModelInfer"
@@ -66,7 +66,7 @@ async def _serving(name: str, told: Connection) -> None:
     if name == "edgewise":
         from edgewise.server.grpc.server import serve_grpc
 
-        ours = await serve_grpc(NoService(), Settings(grpc_port=0))  # type: ignore[arg-type]
+        ours = await serve_grpc(NoService(), ServerSettings(grpc_port=0))  # type: ignore[arg-type]
         told.send(ours.port)
     else:
         server = grpc.aio.server(options=_OPTIONS)

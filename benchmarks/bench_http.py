@@ -28,7 +28,7 @@ import numpy as np
 from edgewise.protocol.messages import InferRequest, InferResult, Tensor
 from edgewise.protocol.metadata import ModelMetadata
 from edgewise.server.http.app import App
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 from smoke import shortened
 
 _PIXELS = (1, 224, 224, 3)
@@ -145,10 +145,10 @@ async def _uvicorn(told: Connection, app: Any) -> None:
 
 async def _plain(told: Connection) -> None:
     """Our application on uvicorn as it is."""
-    await _uvicorn(told, _app(Settings(port=0)))
+    await _uvicorn(told, _app(ServerSettings(port=0)))
 
 
-def _app(settings: Settings) -> App:
+def _app(settings: ServerSettings) -> App:
     return App(
         NoService(),  # type: ignore[arg-type]
         settings,
@@ -161,7 +161,7 @@ def _app(settings: Settings) -> App:
 async def _edgewise(told: Connection) -> None:
     from edgewise.server.http.server import serve_http
 
-    settings = Settings(port=0)
+    settings = ServerSettings(port=0)
     server = await serve_http(_app(settings), settings)
     told.send(server.port)
     await asyncio.to_thread(told.recv)

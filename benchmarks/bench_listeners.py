@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgewise.protocol.messages import InferResult, Stated, Tensor
+from edgewise.protocol.messages import InferResult, RequestTiming, Tensor
 from edgewise.server.events import Answered, Arrived, Event
 from edgewise.server.operations.decisions import DecisionLog
 from edgewise.server.operations.inventory import Inventory, Live, Sources
@@ -79,7 +79,7 @@ def tell(each: InferResult, at_ms: float, listeners: list[Callable[[Event], None
         listener(answered)
 
 
-STATED = Stated(0.0)
+STATED = RequestTiming(0.0)
 
 
 def best_us(results: list[InferResult], listener: Callable[[Event], None]) -> float:

@@ -29,9 +29,9 @@ from typing import Any
 import paced_family
 import slow_family
 from edgewise.load import links, placing, run
-from edgewise.load.device import Device
-from edgewise.load.exchange import Exchange, now_ms
+from edgewise.load.device import SimulatedDevice
 from edgewise.load.settings import LoadSettings
+from edgewise.protocol.http.attempt import Attempt, now_ms
 from served import apart, serving
 from smoke import shortened
 
@@ -50,7 +50,7 @@ class Caller:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         address = links.Address(prepared.target.address, prepared.target.port, None)
-        self._device = Device(run.job_of(prepared), address, self._finished)
+        self._device = SimulatedDevice(run.job_of(prepared), address, self._finished)
 
     def __enter__(self) -> Caller:
         self._thread.start()
@@ -85,9 +85,9 @@ class Caller:
     def _send(self, queries: list[tuple[int, int]], at_ms: float) -> None:
         for query, index in queries:
             size = self._bodies[index].size_bytes
-            self._device.send(Exchange(query, 0, index, size, at_ms, now_ms()))
+            self._device.send(Attempt(query, 0, index, size, at_ms, now_ms()))
 
-    def _finished(self, exchange: Exchange) -> None:
+    def _finished(self, exchange: Attempt) -> None:
         refused = exchange.error is None and exchange.status != 200
         late = not refused and exchange.last_ms - exchange.due_ms > self._bound_ms
         kind = exchange.error or ("refused" if refused else "late" if late else "in time")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewise.client.due import Due
-from edgewise.client.estimate import Exchange, NetworkEstimate
+from edgewise.client.estimate import NetworkEstimate, Observation
 from edgewise.client.retries import Failure, retry_after_ms, wait_ms
 from edgewise.errors import UsageError
 
@@ -89,10 +89,10 @@ def test_a_deadline_counts_what_was_spent_before() -> None:
         Due(started_ms=0, sla_ms=100, elapsed_ms=-1, grace_ms=0, timeout_ms=1)
 
 
-def exchange(bytes_: int, rtt_ms: float, mbps: float, server_ms: float = 0.0) -> Exchange:
+def exchange(bytes_: int, rtt_ms: float, mbps: float, server_ms: float = 0.0) -> Observation:
     """As an ideal link makes it."""
     waited_ms = rtt_ms + bytes_ / (mbps * 125) + server_ms
-    return Exchange(bytes_, 300, waited_ms, 0.1, server_ms)
+    return Observation(bytes_, 300, waited_ms, 0.1, server_ms)
 
 
 @given(
@@ -127,8 +127,8 @@ def test_a_split_adds_up_whatever_the_service_claims(
 ) -> None:
     network = NetworkEstimate()
     if rtt is not None:
-        network.learn(Exchange(0, 0, rtt, 0, 0))
-    parts = network.split(Exchange(9999, 9, waited, reading, claimed))
+        network.learn(Observation(0, 0, rtt, 0, 0))
+    parts = network.split(Observation(9999, 9, waited, reading, claimed))
     assert min(parts) >= 0
     assert sum(parts) == pytest.approx(waited + reading)
 
@@ -137,7 +137,7 @@ def test_nothing_is_expected_before_anything_was_seen() -> None:
     network = NetworkEstimate()
     assert network.expect(1000) is None
     assert network.rtt_quantile_ms(0.5) is None
-    network.learn(Exchange(100_000, 300, 80.0, 1.0, 30.0))
+    network.learn(Observation(100_000, 300, 80.0, 1.0, 30.0))
     expected = network.expect(200_000)
     assert expected is not None
     assert expected.rtt_ms is None
@@ -150,23 +150,23 @@ def test_what_is_stated_holds_for_most_requests() -> None:
 
     draw = random.Random(3)
     network = NetworkEstimate(level=0.9)
-    network.learn(Exchange(0, 0, 40.0, 0, 0))
+    network.learn(Observation(0, 0, 40.0, 0, 0))
     held = 0
     for count in range(600):
         expected = network.expect(100_000)
         took_ms = 40 + 40 * draw.lognormvariate(0, 0.5)
         if expected is not None and count >= 100:
             held += took_ms + 1 <= expected.total_ms
-        network.learn(Exchange(100_000, 300, took_ms, 1.0, 0))
+        network.learn(Observation(100_000, 300, took_ms, 1.0, 0))
     assert 0.85 <= held / 500 <= 0.95
 
 
 def test_a_fresh_connection_does_not_hide_what_a_warm_one_does() -> None:
     network = NetworkEstimate()
-    network.learn(Exchange(0, 0, 20.0, 0, 0))
-    network.learn(Exchange(100_000, 300, 220.0, 0, 0, fresh=True))
+    network.learn(Observation(0, 0, 20.0, 0, 0))
+    network.learn(Observation(100_000, 300, 220.0, 0, 0, fresh=True))
     assert network.upload_mbps == pytest.approx(4.0)  # better than nothing
-    network.learn(Exchange(100_000, 300, 60.0, 0, 0))
+    network.learn(Observation(100_000, 300, 60.0, 0, 0))
     assert network.upload_mbps == pytest.approx(20.0)
-    network.learn(Exchange(100_000, 300, 220.0, 0, 0, fresh=True))
+    network.learn(Observation(100_000, 300, 220.0, 0, 0, fresh=True))
     assert network.upload_mbps == pytest.approx(20.0)

@@ -14,12 +14,14 @@ import pytest
 from PIL import Image
 
 from edgewise.errors import InputError, UsageError
-from edgewise.load import inputs, intervals, target, timer, wire
+from edgewise.load import intervals, timer
 from edgewise.load.estimate import NetworkEstimate
-from edgewise.load.exchange import Exchange
 from edgewise.load.schedule import plan
 from edgewise.load.settings import LoadSettings
-from edgewise.load.wire import Port, Said
+from edgewise.protocol import inputs
+from edgewise.protocol.http import prepared, target
+from edgewise.protocol.http.attempt import Attempt
+from edgewise.protocol.http.prepared import Port, Said
 from edgewise.selection.workload.arrivals import parse as parse_arrivals
 from edgewise.selection.workload.setup import generator
 
@@ -60,7 +62,7 @@ def test_images_beside_each_other_have_no_labels(tmp_path: Path) -> None:
 
 def test_the_demo_images_become_png(digits: Path) -> None:
     read = inputs.read([digits / "heldout.npz"])
-    bodies = wire.encode(read, [IMAGE], binary=True)
+    bodies = prepared.encode(read, [IMAGE], binary=True)
     (size,) = struct.unpack_from("<I", bodies[7].raw)
     assert size == len(bodies[7].raw) - 4
     with np.load(digits / "heldout.npz") as content:
@@ -94,9 +96,9 @@ def test_nothing_to_send(tmp_path: Path) -> None:
         inputs.read([])
 
 
-def decoded(body: wire.Body, *, binary: bool) -> dict[str, object]:
-    head = wire.head("/p", "h", None, binary=binary, keep=True)
-    sent, raw = wire.message(head, body, b'"sla_ms":5,', binary=binary)
+def decoded(body: prepared.Body, *, binary: bool) -> dict[str, object]:
+    head = prepared.head("/p", "h", None, binary=binary, keep=True)
+    sent, raw = prepared.message(head, body, b'"sla_ms":5,', binary=binary)
     top, _, text = sent.partition(b"\r\n\r\n")
     assert f"Content-Length: {len(text) + len(raw)}" in top.decode().splitlines()
     if binary:
@@ -109,7 +111,7 @@ def decoded(body: wire.Body, *, binary: bool) -> dict[str, object]:
 def test_tensors_get_the_batch_dimension_that_the_model_has(binary: bool) -> None:
     values = np.arange(8, dtype=np.float64).reshape(2, 4)
     given = inputs.Inputs("x", arrays={"x": values})
-    body = wire.encode(given, [Port("x", "FP32", [-1, 4])], binary=binary)[1]
+    body = prepared.encode(given, [Port("x", "FP32", [-1, 4])], binary=binary)[1]
     message = decoded(body, binary=binary)
     (tensor,) = message["inputs"]  # type: ignore[misc]
     assert message["parameters"]["sla_ms"] == 5  # type: ignore[index]
@@ -121,7 +123,7 @@ def test_tensors_get_the_batch_dimension_that_the_model_has(binary: bool) -> Non
 def test_several_inputs_by_name() -> None:
     given = inputs.Inputs("x", arrays={"b": np.ones((3, 2), np.int64), "a": np.ones((3, 1), "f4")})
     ports = [Port("a", "FP32", [1]), Port("b", "INT64", [2])]
-    body = wire.encode(given, ports, binary=True)[0]
+    body = prepared.encode(given, ports, binary=True)[0]
     assert body.raw == np.ones(1, "f4").tobytes() + np.ones(2, "i8").tobytes()
 
 
@@ -139,7 +141,7 @@ def test_several_inputs_by_name() -> None:
 )  # fmt: skip
 def test_inputs_that_the_model_does_not_take(given: inputs.Inputs, port: Port, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        wire.encode(given, [port], binary=True)
+        prepared.encode(given, [port], binary=True)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_inputs_that_the_model_does_not_take(given: inputs.Inputs, port: Port, w
 )  # fmt: skip
 def test_the_class_of_an_answer(outputs: list[object], raw: bytes, found: int | None) -> None:
     text = json.dumps({"outputs": outputs}).encode()
-    assert wire.chosen_class(text + raw, len(text)) == found
+    assert prepared.chosen_class(text + raw, len(text)) == found
 
 
 def test_addresses() -> None:
@@ -207,8 +209,8 @@ def test_a_time_without_a_request_is_wrong_usage() -> None:
 # -- what a client learns of its network ----------------------------------------------------------
 
 
-def exchange(size: int, sent: float, uploaded: float, first: float, last: float) -> Exchange:
-    return Exchange(0, 0, 0, size, 0.0, 0.0, sent, uploaded, first, last, status=200)
+def exchange(size: int, sent: float, uploaded: float, first: float, last: float) -> Attempt:
+    return Attempt(0, 0, 0, size, 0.0, 0.0, sent, uploaded, first, last, status=200)
 
 
 def stated(estimate: NetworkEstimate, size: int) -> dict[str, float]:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from edgewise import sandbox
 from edgewise.family import Preprocess
-from edgewise.load.wire import Said
 from edgewise.network.catalogue import links
 from edgewise.placement import device
 from edgewise.placement.cloud import Sample, Samples, mean_total_ms
@@ -18,6 +17,7 @@ from edgewise.placement.line import Silence
 from edgewise.placement.phases import InCloud, in_cloud
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Question, Subject
+from edgewise.protocol.http.prepared import Said
 from edgewise.records import CloudPhases, LinkProfile
 from edgewise.server.pool.frames import Runnable
 

@@ -22,8 +22,8 @@ def test_bodies_are_those_that_this_process_would_have_made(tmp_path: Path) -> N
     from contextlib import ExitStack
 
     from edgewise.family import Preprocess
-    from edgewise.load import inputs
     from edgewise.placement.subjects import Subject, subjects
+    from edgewise.protocol import inputs
 
     image = tmp_path / "photo.jpg"
     image.write_bytes(photos.photo(photos.Size(320, 240), 0))

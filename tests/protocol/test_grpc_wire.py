@@ -10,7 +10,7 @@ pytest.importorskip("google.protobuf")
 
 from google.protobuf.message import DecodeError
 
-from edgewise.protocol.grpc.raw import MalformedMessage, join, split
+from edgewise.protocol.grpc.raw_contents import MalformedMessage, join, split
 from edgewise.protocol.grpc.schema import message
 
 REQUEST = message("ModelInferRequest")

@@ -11,20 +11,20 @@ import uvloop
 from rest_fakes import FakeService
 
 from edgewise.server.grpc.server import GrpcServer
-from edgewise.server.settings import Limits, Settings
+from edgewise.server.settings import Limits, ServerSettings
 
 
 class GrpcDoor:
     """Serves from its construction to `close`."""
 
     def __init__(
-        self, settings: Settings | None = None, service: FakeService | None = None
+        self, settings: ServerSettings | None = None, service: FakeService | None = None
     ) -> None:
         self.service = service or FakeService()
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.server = GrpcServer(self.service, settings or Settings(grpc_port=0))  # type: ignore[arg-type]
+        self.server = GrpcServer(self.service, settings or ServerSettings(grpc_port=0))  # type: ignore[arg-type]
         try:
             self.run(self.server.start())
         except BaseException:
@@ -61,4 +61,4 @@ class GrpcDoor:
 
 def door_with(**limits: Any) -> GrpcDoor:
     """A server with other limits than usual."""
-    return GrpcDoor(Settings(grpc_port=0, limits=Limits(**limits)))
+    return GrpcDoor(ServerSettings(grpc_port=0, limits=Limits(**limits)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgewise.protocol.messages import InferResult, Stated, Tensor
+from edgewise.protocol.messages import InferResult, RequestTiming, Tensor
 from edgewise.server.events import (
     Answered,
     Arrived,
@@ -16,7 +16,7 @@ from edgewise.server.events import (
     Event,
     Failed,
     Loaded,
-    ShedEvent,
+    RefusedEvent,
     WorkerBack,
     WorkerLost,
 )
@@ -52,15 +52,15 @@ def answered(**given: Any) -> Answered:
 
 
 def arrived(at_ms: float = 1000.0, family: str = "digits") -> Arrived:
-    return Arrived("r-1", family, family, Stated(at_ms), at_ms)
+    return Arrived("r-1", family, family, RequestTiming(at_ms), at_ms)
 
 
-def shed(reason: str = "late", at_ms: float = 1000.0, **given: Any) -> ShedEvent:
+def shed(reason: str = "late", at_ms: float = 1000.0, **given: Any) -> RefusedEvent:
     event = {
         "request_id": "r-2", "model": "digits", "family": "digits", "sla_ms": 100.0,
         "budget_ms": 4.0, "basis": "service", "retry_after_ms": 200.0, "queue_length": 7,
     } | given  # fmt: skip
-    return ShedEvent(reason=reason, at_ms=at_ms, **event)
+    return RefusedEvent(reason=reason, at_ms=at_ms, **event)
 
 
 def failed(kind: str = "InferenceFailed", status: int = 500, **given: Any) -> Failed:

@@ -13,7 +13,7 @@ import numpy as np
 from edgewise.errors import EdgewiseError
 from edgewise.family import load_family
 from edgewise.protocol.messages import Tensor
-from edgewise.server.pool.pool import Pool, Ran, Runnable
+from edgewise.server.pool.pool import JobResult, Pool, Runnable
 
 Change = tuple[int, frozenset[str] | None]
 
@@ -56,9 +56,11 @@ class Pooled:
 
     def job(
         self, key: str, *requests: Sequence[Tensor], worker: int = 0
-    ) -> asyncio.Future[Ran | EdgewiseError]:
+    ) -> asyncio.Future[JobResult | EdgewiseError]:
         """The outcome of a job; a second outcome would fail loudly."""
-        future: asyncio.Future[Ran | EdgewiseError] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[JobResult | EdgewiseError] = (
+            asyncio.get_running_loop().create_future()
+        )
         self.pool.run(worker, key, requests, future.set_result)
         return future
 
@@ -83,12 +85,12 @@ class Pooled:
                          and self.changes[-1][1] is not None)  # fmt: skip
 
 
-def ran(outcome: Ran | EdgewiseError) -> Ran:
-    assert isinstance(outcome, Ran), outcome
+def ran(outcome: JobResult | EdgewiseError) -> JobResult:
+    assert isinstance(outcome, JobResult), outcome
     return outcome
 
 
-def values(outcome: Ran | EdgewiseError, request: int = 0) -> np.ndarray:
+def values(outcome: JobResult | EdgewiseError, request: int = 0) -> np.ndarray:
     """The first output of one request."""
     array = ran(outcome).outputs[request][0].values
     assert isinstance(array, np.ndarray)

@@ -24,7 +24,7 @@ from edgewise.protocol.messages import (
 from edgewise.protocol.metadata import ModelMetadata, TensorMetadata
 from edgewise.server.http.app import App
 from edgewise.server.http.server import HttpServer
-from edgewise.server.settings import Limits, Settings
+from edgewise.server.settings import Limits, ServerSettings
 
 RESULT = InferResult(
     model="", family="fam", variant="small", accuracy=0.9, outputs=(), budget_ms=80.0,
@@ -122,13 +122,13 @@ class FakeService:
 class Served:
     """The fake behind the real server, on an event loop in a thread."""
 
-    def __init__(self, settings: Settings | None = None, grace_seconds: float = 0.2) -> None:
+    def __init__(self, settings: ServerSettings | None = None, grace_seconds: float = 0.2) -> None:
         self.service = FakeService()
         self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
         self._callers: list[socket.socket] = []
-        settings = settings or Settings(port=0)
+        settings = settings or ServerSettings(port=0)
         app = App(
             self.service,  # type: ignore[arg-type]
             settings,
@@ -174,4 +174,4 @@ class Served:
 
 def served_with(**limits: Any) -> Served:
     """A server with other limits than usual."""
-    return Served(Settings(port=0, limits=Limits(**limits)))
+    return Served(ServerSettings(port=0, limits=Limits(**limits)))

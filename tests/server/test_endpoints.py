@@ -29,7 +29,7 @@ from edgewise.protocol.messages import (
 from edgewise.protocol.metadata import ModelMetadata, TensorMetadata
 from edgewise.server.endpoints.address import parse
 from edgewise.server.endpoints.pool import EndpointPool
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 
 X = Tensor("x", "FP32", (3,), np.array([1.5, -2.0, 3.25], np.float32))
 
@@ -124,7 +124,7 @@ class Door(Served):
 
 class Grpc(GrpcDoor):
     def __init__(self, service=None):
-        super().__init__(Settings(grpc_port=0), service)
+        super().__init__(ServerSettings(grpc_port=0), service)
         self.base = f"grpc://{self.address}"
 
 
@@ -358,7 +358,7 @@ def test_an_endpoint_that_dies_is_down_and_comes_back_with_its_server():
             assert "is down" in down.message
             await pool.until((1, False), (0, False))
             assert isinstance(await pool.run((X,)), Unavailable)
-            second = await asyncio.to_thread(GrpcDoor, Settings(grpc_port=port), service)
+            second = await asyncio.to_thread(GrpcDoor, ServerSettings(grpc_port=port), service)
             with contextlib.closing(second):
                 await pool.until((0, True), (1, True))
                 ran = await pool.run((X,))
@@ -377,7 +377,7 @@ def test_an_endpoint_that_comes_back_as_something_else_stays_down(caplog):
         async with Pool(f"grpc://127.0.0.1:{port}/echo?slots=1") as pool:
             await asyncio.to_thread(first.close)
             await pool.run((X,))
-            second = await asyncio.to_thread(GrpcDoor, Settings(grpc_port=port), other)
+            second = await asyncio.to_thread(GrpcDoor, ServerSettings(grpc_port=port), other)
             with contextlib.closing(second):
                 async with asyncio.timeout(20):
                     while "something else" not in caplog.text:
@@ -534,7 +534,7 @@ def test_a_gateway_with_nobody_behind_it_is_down():
 
 @pytest.mark.parametrize("scheme", ["grpc", "http"])
 def test_an_endpoint_that_asks_for_a_token_gets_it(scheme, monkeypatch):
-    settings = Settings(port=0, grpc_port=0, token="s3cret")
+    settings = ServerSettings(port=0, grpc_port=0, token="s3cret")
     if scheme == "grpc":
         door = GrpcDoor(settings)
         base = f"grpc://{door.address}"

@@ -21,7 +21,7 @@ from tritonclient.utils import InferenceServerException  # noqa: E402
 from edgewise.errors import UsageError  # noqa: E402
 from edgewise.protocol.grpc import codec  # noqa: E402
 from edgewise.protocol.messages import Tensor  # noqa: E402
-from edgewise.server.settings import Settings  # noqa: E402
+from edgewise.server.settings import ServerSettings  # noqa: E402
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 
@@ -536,7 +536,7 @@ def test_the_asyncio_client(door):
 
 
 def test_without_the_token_only_health_is_told():
-    settings = Settings(grpc_port=0, token="s3cret")
+    settings = ServerSettings(grpc_port=0, token="s3cret")
     with GrpcDoor(settings) as door, triton.InferenceServerClient(door.address) as client:
         assert client.is_server_live()
         assert client.is_server_ready()
@@ -559,7 +559,7 @@ def test_tls(tmp_path):
     certificate.write_bytes(issued.cert_chain_pems[0].bytes())
     issued.private_key_pem.write_to_path(key)
     authority.cert_pem.write_to_path(tmp_path / "root.pem")
-    settings = Settings(grpc_port=0, certificate=certificate, key=key)
+    settings = ServerSettings(grpc_port=0, certificate=certificate, key=key)
     with GrpcDoor(settings) as door:
         assert door.server.url.startswith("grpcs://")
         with triton.InferenceServerClient(
@@ -571,14 +571,16 @@ def test_tls(tmp_path):
 def test_an_unreadable_certificate_is_one_clear_error(tmp_path):
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).write_text("nonsense")
-    settings = Settings(grpc_port=0, certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem")
+    settings = ServerSettings(
+        grpc_port=0, certificate=tmp_path / "cert.pem", key=tmp_path / "key.pem"
+    )
     with pytest.raises(UsageError, match="certificate"):
         GrpcDoor(settings)
 
 
 def test_a_port_in_use_is_one_clear_error(door):
     with pytest.raises(UsageError, match="cannot listen"):
-        GrpcDoor(Settings(grpc_port=door.server.port))
+        GrpcDoor(ServerSettings(grpc_port=door.server.port))
 
 
 def test_connections_above_the_limit_are_turned_away():

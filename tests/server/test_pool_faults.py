@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pool_parts import Pooled, Ran, images, png, ran, runnables, values
+from pool_parts import JobResult, Pooled, images, png, ran, runnables, values
 
 from edgewise.errors import RuntimeRefused
 from edgewise.protocol.messages import (
@@ -215,7 +215,7 @@ def test_a_job_for_a_lost_worker_goes_back_once_another_is_there(
             await pooled.until(lambda: {(0, None), (1, None)} <= set(pooled.changes))
             jobs = [pooled.job(XS, [picture], worker=worker) for worker in range(2)]
             told = await asyncio.gather(*jobs)
-            assert {type(each) for each in told} == {Ran, NotBegun}
+            assert {type(each) for each in told} == {JobResult, NotBegun}
 
     go(work())
 

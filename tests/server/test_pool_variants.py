@@ -140,7 +140,7 @@ def test_what_a_worker_does_next_leaves_the_outputs_that_are_not_read_yet(digits
     done = does(frames.Run(of.key, heads, requests.size))
     assert isinstance(done, frames.Done)
     before = [arena.read(replies, each, copy=True)[0].values for each in done.outputs]
-    assert len(does(frames.Rehearse(of.key, 3, 5.0, 7)).hot_ms) == 3  # type: ignore[union-attr]
+    assert len(does(frames.Calibrate(of.key, 3, 5.0, 7)).hot_ms) == 3  # type: ignore[union-attr]
     assert isinstance(does(frames.Load(of)), frames.Loaded)
     does(frames.Evict(of.key))
     after = [arena.read(replies, each, copy=True)[0].values for each in done.outputs]

@@ -13,7 +13,7 @@ from test_rest_abuse import BODY
 
 from edgewise.protocol.messages import DATATYPES
 from edgewise.server.http.openapi import document
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
@@ -36,7 +36,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_schemathesis_finds_nothing_behind_a_token(tmp_path: Path) -> None:
-    with Served(Settings(port=0, token="s3cret")) as served:
+    with Served(ServerSettings(port=0, token="s3cret")) as served:
         done = run_schemathesis(
             served, tmp_path, "-H", "Authorization: Bearer s3cret",
             "--max-examples", "1", "--phases", "examples,coverage",

@@ -22,7 +22,7 @@ from edgewise.server.events import Answered, Failed
 from edgewise.server.http.app import App
 from edgewise.server.http.server import serve_http
 from edgewise.server.http.statistics import Statistics
-from edgewise.server.settings import Limits, Settings
+from edgewise.server.settings import Limits, ServerSettings
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_the_index_of_what_is_ready(served: Served) -> None:
 
 
 def test_a_token_is_needed_for_all_but_health() -> None:
-    with Served(Settings(port=0, token="s3cret")) as served:
+    with Served(ServerSettings(port=0, token="s3cret")) as served:
         paths = ["/", "/metrics", "/v2", "/status.json", "/openapi.json", "/v2/models/echo"]
         for path in paths:
             assert httpx.get(url(served, path)).status_code == 401
@@ -151,7 +151,7 @@ def test_tls(tmp_path: Path) -> None:
     issued.private_key_pem.write_to_path(key)
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    with Served(Settings(port=0, certificate=certificate, key=key)) as served:
+    with Served(ServerSettings(port=0, certificate=certificate, key=key)) as served:
         where = f"https://127.0.0.1:{served.port}"
         assert served.server.url == where
         with httpx.Client(verify=context) as client:
@@ -161,7 +161,7 @@ def test_tls(tmp_path: Path) -> None:
             assert client.post(f"{where}/v2/models/echo/infer", content=large).status_code == 200
 
 
-def start_only(settings: Settings) -> None:
+def start_only(settings: ServerSettings) -> None:
     asyncio.run(serve_http(app_of(FakeService()), settings))
 
 
@@ -169,13 +169,13 @@ def test_broken_settings_are_told(tmp_path: Path) -> None:
     (tmp_path / "broken.pem").write_text("none")
     broken = tmp_path / "broken.pem"
     with pytest.raises(UsageError, match=r"broken\.pem"):
-        start_only(Settings(port=0, certificate=broken, key=broken))
+        start_only(ServerSettings(port=0, certificate=broken, key=broken))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(UsageError, match=f"port {port}"):
-            start_only(Settings(port=port))
+            start_only(ServerSettings(port=port))
 
 
 # -- drain ---------------------------------------------------------------------------------------
@@ -286,10 +286,10 @@ def test_nobody_fails_under_load_while_it_drains() -> None:
 # -- without our server --------------------------------------------------------------------------
 
 
-def app_of(service: FakeService, settings: Settings | None = None) -> App:
+def app_of(service: FakeService, settings: ServerSettings | None = None) -> App:
     return App(
         service,  # type: ignore[arg-type]
-        settings or Settings(),
+        settings or ServerSettings(),
         metrics=lambda: (b"", "text/plain"),
         page=lambda: b"",
         snapshot=dict,
@@ -303,7 +303,7 @@ async def through_asgi(app: App, *requests: tuple[str, str, Any]) -> list[httpx.
 
 
 def test_the_app_on_any_asgi_server() -> None:
-    app = app_of(FakeService(), Settings(limits=Limits(body_bytes=1000)))
+    app = app_of(FakeService(), ServerSettings(limits=Limits(body_bytes=1000)))
     infer = "/v2/models/echo/infer"
     answers = asyncio.run(
         through_asgi(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgewise.protocol.messages import BadRequest
-from edgewise.server.http import stated
+from edgewise.server.http import timing as stated
 
 NOW_MS = 1_790_000_000_000.0
 

@@ -18,7 +18,7 @@ from edgewise.protocol.messages import (
     InferRequest,
     InferResult,
     Refused,
-    Stated,
+    RequestTiming,
     Tensor,
     UnknownModel,
 )
@@ -28,7 +28,7 @@ from edgewise.selection.engine.scheduling import FamilyPlan, Scheduler
 from edgewise.selection.profiles.table import table
 from edgewise.server import events
 from edgewise.server.catalogue import LOCAL, Catalogue, described, load
-from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.outcomes import JobResult
 from edgewise.server.running import Pools
 from edgewise.server.service import Service
 from edgewise.server.warming import warm_up
@@ -47,14 +47,14 @@ class Workers:
     def __init__(self, size: int = 1) -> None:
         self.size = size
         self.started: list[str] = []
-        self.held: list[tuple[str, Callable[[Ran | EdgewiseError], None]]] | None = None
+        self.held: list[tuple[str, Callable[[JobResult | EdgewiseError], None]]] | None = None
 
     def run(
         self,
         worker: int,
         key: str,
         inputs: Sequence[Sequence[Tensor]],
-        done: Callable[[Ran | EdgewiseError], None],
+        done: Callable[[JobResult | EdgewiseError], None],
     ) -> None:
         self.started.append(key)
         if self.held is not None:
@@ -64,9 +64,9 @@ class Workers:
         asyncio.get_running_loop().call_later(taken_ms / 1000, done, ran(taken_ms, len(inputs)))
 
 
-def ran(taken_ms: float, requests: int = 1) -> Ran:
+def ran(taken_ms: float, requests: int = 1) -> JobResult:
     output = Tensor("y", "FP32", (1, 2), np.array([[0.25, 0.75]], np.float32))
-    return Ran(((output,),) * requests, 0.0, 0.1, taken_ms, 0.0, taken_ms, 0)
+    return JobResult(((output,),) * requests, 0.0, 0.1, taken_ms, 0.0, taken_ms, 0)
 
 
 def _catalogue(folder: Path, name: str = "f") -> Catalogue:
@@ -126,7 +126,7 @@ def request(sla_ms: float | None = 1000.0, model: str = "f", **stated: float) ->
     return InferRequest(
         model,
         (Tensor("x", "FP32", values.shape, values),),
-        Stated(arrived_ms=time.monotonic() * 1000, sla_ms=sla_ms, **stated),
+        RequestTiming(arrived_ms=time.monotonic() * 1000, sla_ms=sla_ms, **stated),
         id="one",
     )
 
@@ -203,7 +203,7 @@ def test_what_cannot_be_in_time_is_not_done(tmp_path: Path) -> None:
         assert refusal.value.status == 503
         assert refusal.value.retry_after_s >= 0
         assert served.workers.started == []
-        assert served.kinds() == ["Arrived", "ShedEvent"]
+        assert served.kinds() == ["Arrived", "RefusedEvent"]
 
     run(work)
 
@@ -267,7 +267,7 @@ def test_bad_requests_are_told_apart(tmp_path: Path) -> None:
         with pytest.raises(UnknownModel):
             await served.ask(model="g")
         wrong = InferRequest(
-            "f", (Tensor("x", "FP32", (1, 3), np.zeros((1, 3), np.float32)),), Stated(0.0)
+            "f", (Tensor("x", "FP32", (1, 3), np.zeros((1, 3), np.float32)),), RequestTiming(0.0)
         )
         with pytest.raises(BadRequest, match=r"\[1, 3\]"):
             await served.service.infer(wrong)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 
-from edgewise.server.sweep import Sweep
+from edgewise.server.expiry import ExpiryTimer
 
 
 def _now_ms() -> float:
@@ -22,7 +22,7 @@ def test_it_looks_after_the_earliest_and_then_when_it_was_told() -> None:
             looked_ms.append(_now_ms() - began_ms)
             return began_ms + 20 if len(looked_ms) == 1 else math.inf
 
-        sweep = Sweep(look)
+        sweep = ExpiryTimer(look)
         sweep.at(math.inf, began_ms)
         sweep.at(began_ms + 60_000, began_ms)
         sweep.at(began_ms + 5, began_ms)

@@ -1,4 +1,4 @@
-"""Frames over a socket and tensors in shared memory, also from a peer that sends rubbish."""
+"""Frames over a socket and tensors in shared memory, also from a peer that sends nonsense."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edgewise.errors import WorkerFailed
 from edgewise.protocol.messages import DATATYPES, Tensor
 from edgewise.server.pool import arena, frames
 from edgewise.server.pool.arena import Area
-from edgewise.server.pool.connection import Connection
+from edgewise.server.pool.channel import Channel
 from edgewise.server.pool.frames import Evict, Evicted, Failed, Head, Reply
 
 
@@ -126,7 +126,7 @@ class Peers:
         self.theirs.setblocking(False)
         self.broken: list[str] = []
         self.answers: list[Reply | WorkerFailed] = []
-        self.connection = Connection(ours, self.broken.append)
+        self.connection = Channel(ours, self.broken.append)
 
     def ask(self, key: str = "v") -> None:
         self.connection.ask(Evict(key), self.answers.append, key, 60.0)
@@ -183,7 +183,7 @@ def test_replies_answer_in_order_in_any_pieces() -> None:
 
 
 @pytest.mark.parametrize(
-    "rubbish",
+    "nonsense",
     [
         b"\xff\xff\xff\xff",
         struct.pack("<I", 5) + b"\xc1\xc1\xc1\xc1\xc1",
@@ -192,11 +192,11 @@ def test_replies_answer_in_order_in_any_pieces() -> None:
         b"".join([struct.pack("<I", len(m)) + m for m in [msgspec.msgpack.encode(["evict", "x"])]]),
     ],
 )
-def test_rubbish_breaks_the_connection_and_fails_what_was_asked(rubbish: bytes) -> None:
+def test_nonsense_breaks_the_connection_and_fails_what_was_asked(nonsense: bytes) -> None:
     async def work(peers: Peers) -> None:
         peers.ask("v")
-        await peers.send(rubbish)
-        assert "rubbish" in peers.broken[0]
+        await peers.send(nonsense)
+        assert "broke the protocol" in peers.broken[0]
         assert peers.connection.about == "v"
         peers.connection.abandon(WorkerFailed("dead"))
         await peers.until(lambda: bool(peers.answers))
@@ -205,10 +205,10 @@ def test_rubbish_breaks_the_connection_and_fails_what_was_asked(rubbish: bytes) 
     with_peers(work)
 
 
-def test_a_reply_to_nothing_is_rubbish() -> None:
+def test_a_reply_to_nothing_breaks_the_protocol() -> None:
     async def work(peers: Peers) -> None:
         await peers.send(frames.encode(Evicted()))
-        assert "rubbish" in peers.broken[0]
+        assert "broke the protocol" in peers.broken[0]
 
     with_peers(work)
 

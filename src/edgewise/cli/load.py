@@ -93,7 +93,7 @@ def load(
         samples=samples,
     )
     if wait:
-        from edgewise.load.target import parse
+        from edgewise.protocol.http.target import parse
 
         parse(url, token, ca).await_model(model, wait)
     with output.kept_in(store, at_once=True) as keep:

@@ -12,7 +12,7 @@ from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
     from edgewise.server.main import Listening
-    from edgewise.server.settings import RequestLog, Settings
+    from edgewise.server.settings import RequestLog, ServerSettings
 
 _MB = 1024 * 1024
 _MOST_BYTES = 1 << 60
@@ -71,9 +71,9 @@ def serve(
     as_json: bool = typer.Option(False, "--json", help="Say where it listens as a line of JSON."),
 ) -> None:
     """Serve families: per request the most accurate variant that still meets its deadline."""
-    from edgewise.server.settings import Limits, Settings
+    from edgewise.server.settings import Limits, ServerSettings
 
-    settings = Settings(
+    settings = ServerSettings(
         host=host,
         port=port,
         grpc_port=grpc_port,
@@ -114,7 +114,7 @@ def _log(text: str) -> RequestLog:
 
 def _run(
     families: list[Path],
-    settings: Settings,
+    settings: ServerSettings,
     *,
     ray: bool,
     ray_address: str | None,

@@ -14,12 +14,12 @@ from edgewise.client import cascade
 from edgewise.client.answer import Answer
 from edgewise.client.calibration import calibrate
 from edgewise.client.cloud import Cloud, Request
-from edgewise.client.device import Device
+from edgewise.client.device import LocalDevice
 from edgewise.client.due import Due, now_ms
 from edgewise.client.estimate import NetworkEstimate
 from edgewise.client.http import Http, warm_http
 from edgewise.client.inputs import question, warm_pillow
-from edgewise.client.options import Options, Settings
+from edgewise.client.options import ClientSettings, Options
 from edgewise.client.strategy import Cascade, CloudOnly, Duplicate
 from edgewise.errors import UsageError
 from edgewise.family import load_family
@@ -48,7 +48,7 @@ class AsyncClient:
     """
 
     def __init__(self, url: str, model: str | None = None, **options: Unpack[Options]) -> None:
-        self._settings = settings = Settings(**options)
+        self._settings = settings = ClientSettings(**options)
         self._family = load_family(Path(settings.family)) if settings.family is not None else None
         name = model or (self._family.name if self._family else None)
         if name is None:
@@ -61,10 +61,10 @@ class AsyncClient:
             network=NetworkEstimate(level=settings.level),
         )
         self._cloud_only = CloudOnly(self._cloud, name, self._family, settings.encoding)
-        self._device: Device | None = None
+        self._device: LocalDevice | None = None
         self._rule: cascade.Rule | None = None
         if settings.device != "off" and self._family is not None:
-            self._device = Device(self._family)
+            self._device = LocalDevice(self._family)
             if settings.cascade is not None:
                 device = self._device.variant.name
                 self._rule = cascade.rule(settings.cascade, device, settings.risk)
@@ -222,7 +222,7 @@ class AsyncClient:
         await self.close()
 
 
-def _http(url: str, settings: Settings) -> Http:
+def _http(url: str, settings: ClientSettings) -> Http:
     verify = settings.verify
     return Http(
         url,

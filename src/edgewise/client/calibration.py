@@ -13,7 +13,7 @@ from edgewise.client.answer import Answer
 from edgewise.client.cascade import Rule, calibrated
 from edgewise.client.cloud import Request
 from edgewise.client.compose import from_device
-from edgewise.client.device import Device
+from edgewise.client.device import LocalDevice
 from edgewise.client.due import Due, now_ms
 from edgewise.client.inputs import question
 from edgewise.client.strategy import CloudOnly
@@ -27,7 +27,7 @@ async def calibrate(
     inputs: Iterable[Any],
     labels: Iterable[int | str],
     *,
-    device: Device,
+    device: LocalDevice,
     family: Family,
     cloud: CloudOnly | None,
     risk: float,

@@ -13,11 +13,11 @@ from urllib.parse import quote
 from edgewise.client import retries
 from edgewise.client.answer import NetworkTimes, Phases
 from edgewise.client.due import Due, now_ms
-from edgewise.client.estimate import SMALL_BYTES, Exchange, NetworkEstimate
+from edgewise.client.estimate import SMALL_BYTES, NetworkEstimate, Observation
 from edgewise.client.http import Failed, Http, Marks, Response
 from edgewise.errors import EdgewiseError
 from edgewise.protocol.errors import Late, MalformedAnswer
-from edgewise.protocol.http import client_codec as wire
+from edgewise.protocol.http import client_codec
 from edgewise.protocol.messages import Tensor
 
 #: An older round trip is measured again, after an answer: the radio is awake then.
@@ -29,7 +29,7 @@ _PING_TIMEOUT_S = 10.0
 class Told:
     """The service's answer to one request. `phases` and `network` are of the last attempt."""
 
-    reply: wire.Reply
+    reply: client_codec.Reply
     phases: Phases
     network: NetworkTimes
     attempts: int
@@ -102,7 +102,12 @@ class Cloud:
                 attempt += 1
 
     def _pause_ms(
-        self, failure: retries.Failure, attempt: int, due: Due, patient: bool, body: wire.Body
+        self,
+        failure: retries.Failure,
+        attempt: int,
+        due: Due,
+        patient: bool,
+        body: client_codec.Body,
     ) -> float | None:
         if failure.kind == "status" and not patient:
             return None
@@ -116,7 +121,7 @@ class Cloud:
             spread=random.random(),
         )
 
-    def _body(self, request: Request, due: Due) -> wire.Body:
+    def _body(self, request: Request, due: Due) -> client_codec.Body:
         parameters = dict(request.parameters)
         if due.sla_ms is not None:
             parameters["sla_ms"] = due.sla_ms
@@ -128,15 +133,15 @@ class Cloud:
             if expected.upload_ms is not None:
                 parameters["upload_ms"] = round(expected.upload_ms, 3)
             parameters["download_ms"] = round(expected.download_ms, 3)
-        return wire.request_body(
+        return client_codec.request_body(
             request.inputs, id=request.id, parameters=parameters, wanted=request.wanted
         )
 
     def _told(
-        self, response: Response, body: wire.Body, due: Due, attempt: int, retry_ms: float
+        self, response: Response, body: client_codec.Body, due: Due, attempt: int, retry_ms: float
     ) -> Told:
         try:
-            reply = wire.reply(response.content, response.head_length)
+            reply = client_codec.reply(response.content, response.head_length)
         except MalformedAnswer as error:
             raise Failed(retries.Failure("begun"), error) from error
         seen = _exchange(response.marks, body.total_bytes, len(response.content), reply.server_ms)
@@ -164,7 +169,7 @@ class Cloud:
         finish_ms = now_ms() - marks.last_ms
         return Told(reply, replace(phases, finish_ms=finish_ms), network, attempt, retry_ms)
 
-    def _learn(self, seen: Exchange) -> None:
+    def _learn(self, seen: Observation) -> None:
         self.network.learn(seen)
         if seen.sent_bytes <= SMALL_BYTES:
             self._round_trip_at_ms = now_ms()
@@ -209,8 +214,8 @@ class Cloud:
         await self._http.close()
 
 
-def _exchange(marks: Marks, sent_bytes: int, received_bytes: int, server_ms: float) -> Exchange:
-    return Exchange(
+def _exchange(marks: Marks, sent_bytes: int, received_bytes: int, server_ms: float) -> Observation:
+    return Observation(
         sent_bytes=sent_bytes,
         received_bytes=received_bytes,
         waited_ms=max(0.0, marks.first_ms - marks.sending_ms),

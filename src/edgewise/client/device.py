@@ -36,7 +36,7 @@ class Local:
     took_ms: float
 
 
-class Device:
+class LocalDevice:
     """A family's device variant. Safe to use from several threads.
 
     Raises:

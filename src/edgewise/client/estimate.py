@@ -42,7 +42,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
+class Observation:
     """One request as its sender saw it, in ms and bytes.
 
     `waited_ms` from the first byte sent to the first byte received, `reading_ms` from there to the
@@ -114,7 +114,7 @@ class NetworkEstimate:
         with self._lock:
             return self._rtt.quantile(level) if len(self._rtt) else None
 
-    def learn(self, seen: Exchange) -> None:
+    def learn(self, seen: Observation) -> None:
         """Take in one request, or a ping."""
         with self._lock:
             predicted = self._predict(seen.sent_bytes)
@@ -129,7 +129,7 @@ class NetworkEstimate:
             else:
                 self._learn_rate(seen)
 
-    def _learn_rate(self, seen: Exchange) -> None:
+    def _learn_rate(self, seen: Observation) -> None:
         # A fresh connection's slow start says little about the next request on a warm one: it
         # counts only until there is better.
         if seen.fresh and len(self._upload_ms_per_byte) and not self._upload_is_fresh:
@@ -165,7 +165,7 @@ class NetworkEstimate:
             upload_ms = None if per_byte is None else half_ms + sent_bytes * per_byte
         return Expected(rtt_ms, upload_ms, half_ms + (self._download_ms.mean or 0.0))
 
-    def split(self, seen: Exchange) -> tuple[float, float, float]:
+    def split(self, seen: Observation) -> tuple[float, float, float]:
         """Upload, server and download of a request, in ms; they add up to its whole time.
 
         What the service claims is believed only within what the client saw.

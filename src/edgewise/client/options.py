@@ -57,7 +57,7 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Settings:
+class ClientSettings:
     """`Options` with their defaults, checked."""
 
     sla_ms: float | None = None

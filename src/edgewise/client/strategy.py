@@ -11,7 +11,7 @@ from edgewise.client.answer import Answer
 from edgewise.client.cascade import Rule
 from edgewise.client.cloud import Cloud, Request, Told
 from edgewise.client.compose import from_cloud, from_device
-from edgewise.client.device import Device, Local
+from edgewise.client.device import Local, LocalDevice
 from edgewise.client.due import Due, now_ms
 from edgewise.client.inputs import Encoding, Question
 from edgewise.client.race import Outcome, first_in_time
@@ -60,7 +60,9 @@ class Duplicate:
     """Asks the service and the device at once (MDInference). Without a deadline, the service has
     the timeout."""
 
-    def __init__(self, cloud: CloudOnly, device: Device, family: Family, margin_ms: float) -> None:
+    def __init__(
+        self, cloud: CloudOnly, device: LocalDevice, family: Family, margin_ms: float
+    ) -> None:
         self._cloud = cloud
         self._device = device
         self._family = family
@@ -99,7 +101,7 @@ class Cascade(Duplicate):
     def __init__(
         self,
         cloud: CloudOnly,
-        device: Device,
+        device: LocalDevice,
         family: Family,
         margin_ms: float,
         rule: Rule,

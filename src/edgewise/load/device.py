@@ -9,19 +9,19 @@ from dataclasses import dataclass
 
 import msgspec
 
-from edgewise.load import wire
-from edgewise.load.connection import Connection
 from edgewise.load.estimate import NetworkEstimate
-from edgewise.load.exchange import Exchange, now_ms
 from edgewise.load.links import Address
-from edgewise.load.wire import Body
+from edgewise.protocol.http import prepared
+from edgewise.protocol.http.attempt import Attempt, now_ms
+from edgewise.protocol.http.connection import ClientConnection
+from edgewise.protocol.http.prepared import Body
 
 #: Refusals: "not now" (503) and "too many" (429).
 _REFUSALS = (503, 429)
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class Sending:
     """What all requests of a run have in common. `labels` are per input, None: unknown."""
 
     head: bytes
@@ -35,26 +35,26 @@ class Job:
     server_name: str
 
 
-class Device:
+class SimulatedDevice:
     """One client. `finished` is called once per exchange, also after a failure."""
 
-    def __init__(self, job: Job, address: Address, finished: Callable[[Exchange], None]) -> None:
+    def __init__(self, job: Sending, address: Address, finished: Callable[[Attempt], None]) -> None:
         self._job, self._address, self._finished = job, address, finished
         self._estimate = NetworkEstimate()
         #: The one used last is used next, so that its congestion window stays open.
-        self._idle: list[Connection] = []
-        self._busy: dict[int, Connection] = {}
+        self._idle: list[ClientConnection] = []
+        self._busy: dict[int, ClientConnection] = {}
         self._opening: set[asyncio.Task[None]] = set()
 
     async def prepare(self, connections: int) -> None:
         """Open connections before the first request is due.
 
         Raises:
-            OSError: nobody listens.
+            OSError: the connection is refused.
         """
         self._idle += [await self._open() for _ in range(connections)]
 
-    def send(self, exchange: Exchange) -> None:
+    def send(self, exchange: Attempt) -> None:
         """Send a request now, over a connection of its own if none is free."""
         while self._idle:
             connection = self._idle.pop()
@@ -65,7 +65,7 @@ class Device:
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
-    def give_up(self, exchange: Exchange) -> None:
+    def give_up(self, exchange: Attempt) -> None:
         """An exchange took too long: its connection is of no more use."""
         if exchange.finished:
             return
@@ -84,9 +84,11 @@ class Device:
         self._idle.clear()
         self._busy.clear()
 
-    async def _open(self) -> Connection:
-        def build() -> Connection:
-            return Connection(self._answered, self._lost, shaped=self._address.link is not None)
+    async def _open(self) -> ClientConnection:
+        def build() -> ClientConnection:
+            return ClientConnection(
+                self._answered, self._lost, shaped=self._address.link is not None
+            )
 
         _, connection = await asyncio.get_running_loop().create_connection(
             build,
@@ -97,7 +99,7 @@ class Device:
         )
         return connection
 
-    async def _send_over_new(self, exchange: Exchange) -> None:
+    async def _send_over_new(self, exchange: Attempt) -> None:
         try:
             connection = await self._open()
         except OSError as error:  # TLS errors and refused connections are such
@@ -110,14 +112,14 @@ class Device:
         else:
             self._finish(exchange, "reset")
 
-    def _send_over(self, connection: Connection, exchange: Exchange) -> None:
+    def _send_over(self, connection: ClientConnection, exchange: Attempt) -> None:
         job = self._job
         self._busy[exchange.number] = connection
         body = job.bodies[exchange.input]
-        parts = wire.message(job.head, body, self._stated(exchange), binary=job.binary)
+        parts = prepared.message(job.head, body, self._stated(exchange), binary=job.binary)
         connection.send(exchange, parts)
 
-    def _stated(self, exchange: Exchange) -> bytes:
+    def _stated(self, exchange: Attempt) -> bytes:
         """The request's own word on its time, where the server understands it."""
         if not self._job.edgewise:
             return b""
@@ -128,7 +130,11 @@ class Device:
         return b'"sla_ms":%.3f,"elapsed_ms":%.3f,' % (self._job.sla_ms, elapsed_ms) + network
 
     def _answered(
-        self, connection: Connection, exchange: Exchange, content: bytes, json_length: int | None
+        self,
+        connection: ClientConnection,
+        exchange: Attempt,
+        content: bytes,
+        json_length: int | None,
     ) -> None:
         self._busy.pop(exchange.number, None)
         if self._job.keep and connection.is_open:
@@ -144,26 +150,24 @@ class Device:
             self._estimate.saw(exchange)
         self._finish(exchange, error)
 
-    def _understand(
-        self, exchange: Exchange, content: bytes, json_length: int | None
-    ) -> str | None:
+    def _understand(self, exchange: Attempt, content: bytes, json_length: int | None) -> str | None:
         """Note what the answer says; the kind of failure if it is none."""
         if self._job.edgewise:
             try:
-                exchange.said = wire.said(content, json_length)
+                exchange.said = prepared.said(content, json_length)
             except msgspec.DecodeError:
                 return "malformed"
         if self._job.labels is not None:
-            found = wire.chosen_class(content, json_length)
+            found = prepared.chosen_class(content, json_length)
             if found is not None:
                 exchange.correct = found == self._job.labels[exchange.input]
         return None
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: ClientConnection) -> None:
         if connection in self._idle:
             self._idle.remove(connection)
 
-    def _finish(self, exchange: Exchange, error: str | None) -> None:
+    def _finish(self, exchange: Attempt, error: str | None) -> None:
         if exchange.finished:
             return
         exchange.error = error

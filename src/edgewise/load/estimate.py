@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewise.load.exchange import Exchange
+from edgewise.protocol.http.attempt import Attempt
 
 #: Weight of the newest request.
 _ALPHA = 0.2
@@ -35,7 +35,7 @@ class NetworkEstimate:
             half_ms + self._reply_ms,
         )
 
-    def saw(self, done: Exchange) -> None:
+    def saw(self, done: Attempt) -> None:
         """Learn from an answer, or from a refusal.
 
         A refusal does not say how long it took to decide, so it only bounds the network from
@@ -54,7 +54,7 @@ class NetworkEstimate:
     def _expected_ms(self, size_bytes: int) -> float:
         return (self._rtt_ms or 0.0) + self._ms_per_byte * size_bytes + self._reply_ms
 
-    def _learn(self, done: Exchange, network_ms: float) -> None:
+    def _learn(self, done: Attempt, network_ms: float) -> None:
         send_ms = done.uploaded_ms - done.sent_ms
         send_ms = min(send_ms, network_ms) if send_ms > 0 else 0.0
         reply_ms = min(done.last_ms - done.first_ms, network_ms - send_ms)

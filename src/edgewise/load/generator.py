@@ -11,12 +11,12 @@ from contextlib import AsyncExitStack, contextmanager
 
 from edgewise.errors import InputError
 from edgewise.load import links
-from edgewise.load.device import Device, Job
-from edgewise.load.exchange import Exchange, now_ms
+from edgewise.load.device import Sending, SimulatedDevice
 from edgewise.load.schedule import Schedule
 from edgewise.load.settings import LoadSettings
-from edgewise.load.target import Target
 from edgewise.load.timer import precise_timer
+from edgewise.protocol.http.attempt import Attempt, now_ms
+from edgewise.protocol.http.target import Target
 
 #: How often requests that take too long are looked for, and progress is told.
 _SWEEP_S = 0.1
@@ -35,7 +35,7 @@ class Generator:
         settings: LoadSettings,
         schedule: Schedule,
         target: Target,
-        job: Job,
+        job: Sending,
         mine: Callable[[int], bool] = lambda client: True,
     ) -> None:
         self._settings, self._schedule, self._target, self._job = settings, schedule, target, job
@@ -43,9 +43,9 @@ class Generator:
         self._clients = [client for client in range(settings.clients) if mine(client)]
         self._next = 0
         self._start_ms = 0.0
-        self._devices: dict[int, Device] = {}
-        self._exchanges: list[Exchange] = []
-        self._waiting: deque[Exchange] = deque()
+        self._devices: dict[int, SimulatedDevice] = {}
+        self._exchanges: list[Attempt] = []
+        self._waiting: deque[Attempt] = deque()
         self._finished = 0
         self._stopped = False
         self._over = asyncio.Event()
@@ -54,14 +54,14 @@ class Generator:
         self,
         start: Callable[[], float] | None = None,
         advance: Callable[[int], None] | None = None,
-    ) -> tuple[float, list[Exchange]]:
+    ) -> tuple[float, list[Attempt]]:
         """Drive the load: when it started (monotonic, ms), and every exchange that ended.
 
         `start` is called when connections are there, and tells when the run starts; `advance` is
         told now and then how many exchanges ended since.
 
         Raises:
-            InputError: nobody listens at the target.
+            InputError: the connection is refused at the target.
         """
         async with AsyncExitStack() as stack:
             await self._connect(stack)
@@ -88,13 +88,13 @@ class Generator:
             realtime=settings.realtime,
         )
         for client, address in stack.enter_context(ways).items():
-            device = Device(self._job, address, self._ended)
+            device = SimulatedDevice(self._job, address, self._ended)
             stack.push_async_callback(device.close)
             self._devices[client] = device
             if self._job.keep:
                 await self._warm(device)
 
-    async def _warm(self, device: Device) -> None:
+    async def _warm(self, device: SimulatedDevice) -> None:
         try:
             await device.prepare(self._beforehand())
         except OSError as error:
@@ -132,14 +132,14 @@ class Generator:
         client = int(self._schedule.client[number])
         which = int(self._schedule.input[number])
         size_bytes = self._job.bodies[which].size_bytes
-        exchange = Exchange(number, client, which, size_bytes, due_ms, at_ms)
+        exchange = Attempt(number, client, which, size_bytes, due_ms, at_ms)
         self._exchanges.append(exchange)
         self._waiting.append(exchange)
         self._devices[client].send(exchange)
 
     # -- waiting ---------------------------------------------------------------------------------
 
-    def _ended(self, exchange: Exchange) -> None:
+    def _ended(self, exchange: Attempt) -> None:
         self._finished += 1
         if self._finished == len(self._numbers):
             self._over.set()

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from edgewise.errors import UsageError, WorkerFailed
-from edgewise.load.target import Target
+from edgewise.protocol.http.target import Target
 
 if TYPE_CHECKING:
     from edgewise.network.shaping.pacing import Shape

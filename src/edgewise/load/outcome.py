@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewise.load import intervals
-from edgewise.load.exchange import Exchange
-from edgewise.load.inputs import Inputs
 from edgewise.load.schedule import Schedule
 from edgewise.load.settings import LoadSettings
-from edgewise.load.target import ServerAbout
+from edgewise.protocol.http.attempt import Attempt
+from edgewise.protocol.http.target import ServerAbout
+from edgewise.protocol.inputs import Inputs
 from edgewise.records import Distribution, LoadPhases, LoadRun, LoadSample, LoadStatus
 
 #: A generator that is later than this with one request in a hundred measures itself.
@@ -37,7 +37,7 @@ class Driven:
     schedule: Schedule
     started_at: str
     start_ms: float
-    exchanges: Sequence[Exchange]
+    exchanges: Sequence[Attempt]
     interrupted: bool
 
 
@@ -111,7 +111,7 @@ def summarise(driven: Driven) -> LoadRun:
     )
 
 
-def _sample(driven: Driven, exchange: Exchange) -> LoadSample:
+def _sample(driven: Driven, exchange: Attempt) -> LoadSample:
     settings, said = driven.settings, exchange.said
     due_ms = exchange.due_ms
     answered = exchange.error is None and exchange.status == 200

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgewise.errors import EdgewiseError, WorkerFailed
-from edgewise.load.exchange import Exchange, now_ms
+from edgewise.protocol.http.attempt import Attempt, now_ms
 
 if TYPE_CHECKING:
     from edgewise.load.run import Prepared
@@ -22,21 +22,21 @@ _END_S = 5.0
 class Part(NamedTuple):
     """What one process did, or why it could not."""
 
-    exchanges: list[Exchange]
+    exchanges: list[Attempt]
     interrupted: bool
     error: EdgewiseError | None
 
 
 def split(
     prepared: Prepared, advance: Callable[[int], None] | None
-) -> tuple[float, list[Exchange], bool]:
+) -> tuple[float, list[Attempt], bool]:
     """Send the requests of client i from process i modulo their number.
 
     Returns when the run started, what ended in the order of the schedule, and whether it was
     interrupted.
 
     Raises:
-        InputError: nobody listens.
+        InputError: the connection is refused.
         WorkerFailed: a process died.
     """
     count = prepared.settings.processes

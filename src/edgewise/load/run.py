@@ -10,17 +10,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from edgewise.errors import InputError
-from edgewise.load import links, processes, wire
-from edgewise.load.device import Job
-from edgewise.load.exchange import Exchange
+from edgewise.load import links, processes
+from edgewise.load.device import Sending
 from edgewise.load.generator import Generator
-from edgewise.load.inputs import Inputs, read
 from edgewise.load.outcome import Driven, summarise
 from edgewise.load.placing import kept_on, urgent
 from edgewise.load.schedule import Schedule, plan
 from edgewise.load.settings import LoadSettings
-from edgewise.load.target import ServerAbout, Target, parse
-from edgewise.load.wire import Body
+from edgewise.protocol.http import prepared as encoding
+from edgewise.protocol.http.attempt import Attempt
+from edgewise.protocol.http.prepared import Body
+from edgewise.protocol.http.target import ServerAbout, Target, parse
+from edgewise.protocol.inputs import Inputs, read
 from edgewise.records import LoadRun
 
 #: Told how many requests ended since it was told last.
@@ -53,7 +54,7 @@ def prepare(settings: LoadSettings) -> Prepared:
     model = target.model(settings.model)
     if not model.inputs:
         raise InputError(f"{target.url}: the model '{settings.model}' states no inputs")
-    bodies = wire.encode(inputs, model.inputs, binary=server.binary)
+    bodies = encoding.encode(inputs, model.inputs, binary=server.binary)
     return Prepared(settings, target, server, inputs, bodies, schedule)
 
 
@@ -61,7 +62,7 @@ def drive(settings: LoadSettings, advance: Advance | None = None) -> LoadRun:
     """Run a load. Interrupted (Ctrl-C), it ends at once with what was finished.
 
     Raises:
-        UsageError, InputError: as `prepare`; nobody listens any more.
+        UsageError, InputError: as `prepare`; the connection is refused any more.
     """
     return carry_out(prepare(settings), advance)
 
@@ -70,7 +71,7 @@ def carry_out(prepared: Prepared, advance: Advance | None = None) -> LoadRun:
     """Run a load that is prepared.
 
     Raises:
-        InputError: nobody listens.
+        InputError: the connection is refused.
     """
     settings = prepared.settings
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -99,12 +100,12 @@ def alone(
     mine: Callable[[int], bool] = lambda client: True,
     start: Callable[[], float] | None = None,
     advance: Advance | None = None,
-) -> tuple[float, list[Exchange], bool]:
+) -> tuple[float, list[Attempt], bool]:
     """Send the requests of the clients that are `mine` from this process: when it started, what
     ended, and whether it was interrupted.
 
     Raises:
-        InputError: nobody listens.
+        InputError: the connection is refused.
     """
     settings = prepared.settings
     with (
@@ -120,7 +121,7 @@ async def _drive(
     mine: Callable[[int], bool],
     start: Callable[[], float] | None,
     advance: Advance | None,
-) -> tuple[float, list[Exchange], bool]:
+) -> tuple[float, list[Attempt], bool]:
     generator = Generator(
         prepared.settings, prepared.schedule, prepared.target, job_of(prepared), mine
     )
@@ -138,7 +139,7 @@ async def _drive(
     return start_ms, exchanges, interrupted
 
 
-def job_of(prepared: Prepared) -> Job:
+def job_of(prepared: Prepared) -> Sending:
     """What all requests of a prepared load have in common.
 
     Raises:
@@ -148,8 +149,8 @@ def job_of(prepared: Prepared) -> Job:
     keep = settings.connection == "warm"
     labels = prepared.inputs.labels
     path = target.infer_path(settings.model)
-    return Job(
-        head=wire.head(path, target.authority, target.token, binary=binary, keep=keep),
+    return Sending(
+        head=encoding.head(path, target.authority, target.token, binary=binary, keep=keep),
         bodies=prepared.bodies,
         labels=None if labels is None else labels.tolist(),
         sla_ms=settings.sla_ms,

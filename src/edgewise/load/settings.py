@@ -14,7 +14,7 @@ Kept = Literal["warm", "fresh"]
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """Settings of a run.
+    """LoadSettings of a run.
 
     Either `requests`, counted after the warm-up, or `seconds` bounds it. `arrivals` is as
     `selection.arrivals` reads it. Client i has link i modulo their number, unshaped where there

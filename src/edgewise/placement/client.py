@@ -11,11 +11,11 @@ from typing import NamedTuple
 import msgspec
 
 from edgewise.errors import EdgewiseError
-from edgewise.load import wire
-from edgewise.load.connection import Connection
-from edgewise.load.exchange import Exchange, now_ms
-from edgewise.load.target import ServerAbout, Target
-from edgewise.load.wire import Body, Said
+from edgewise.protocol.http import prepared
+from edgewise.protocol.http.attempt import Attempt, now_ms
+from edgewise.protocol.http.connection import ClientConnection
+from edgewise.protocol.http.prepared import Body, Said
+from edgewise.protocol.http.target import ServerAbout, Target
 
 _OK = 200
 
@@ -36,7 +36,7 @@ class Reply(NamedTuple):
     """An exchange that ended well. `begun_ms` is when its request was handed over; the payload is
     all that was sent, the reply the body that came."""
 
-    exchange: Exchange
+    exchange: Attempt
     begun_ms: float
     payload_bytes: int
     content: bytes
@@ -46,7 +46,7 @@ class Reply(NamedTuple):
     def said(self) -> Said:
         """The server's own word; empty where it has none."""
         try:
-            return wire.said(self.content, self.json_length)
+            return prepared.said(self.content, self.json_length)
         except msgspec.DecodeError:
             return Said()
 
@@ -84,7 +84,7 @@ def caller_of(
         address=address,
         tls=target.context(),
         server_name=target.host,
-        head=wire.head(path, target.authority, target.token, binary=binary, keep=True),
+        head=prepared.head(path, target.authority, target.token, binary=binary, keep=True),
         ping_head=ping.encode("latin-1"),
         binary=binary,
         timeout_s=timeout_s,
@@ -96,8 +96,8 @@ class Client:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._connection: Connection | None = None
-        self._waiting: asyncio.Future[tuple[Exchange, bytes, int | None]] | None = None
+        self._connection: ClientConnection | None = None
+        self._waiting: asyncio.Future[tuple[Attempt, bytes, int | None]] | None = None
 
     async def connect(self) -> float:
         """A new connection in place of the one before; how long it took in ms, TLS with it.
@@ -108,7 +108,7 @@ class Client:
         self.close()
         caller, begin_ms = self._caller, now_ms()
         opening = asyncio.get_running_loop().create_connection(
-            lambda: Connection(self._answered, self._lost, shaped=caller.address.shaped),
+            lambda: ClientConnection(self._answered, self._lost, shaped=caller.address.shaped),
             caller.address.host,
             caller.address.port,
             ssl=caller.tls,
@@ -134,7 +134,7 @@ class Client:
             NoAnswer: there is none in time, or it is an error.
         """
         binary = self._caller.binary
-        return await self._exchange(wire.message(self._caller.head, body, b"", binary=binary))
+        return await self._exchange(prepared.message(self._caller.head, body, b"", binary=binary))
 
     async def ping(self) -> float:
         """A round trip of a small request in ms, the server's own time with it."""
@@ -146,7 +146,7 @@ class Client:
             raise NoAnswer("the server closed the connection")
         size_bytes = sum(map(len, parts))
         begun_ms = now_ms()
-        exchange = Exchange(0, 0, 0, size_bytes, begun_ms, begun_ms)
+        exchange = Attempt(0, 0, 0, size_bytes, begun_ms, begun_ms)
         self._waiting = asyncio.get_running_loop().create_future()
         self._connection.send(exchange, parts)
         try:
@@ -169,12 +169,12 @@ class Client:
             self._connection = None
 
     def _answered(
-        self, _: Connection, exchange: Exchange, content: bytes, json_length: int | None
+        self, _: ClientConnection, exchange: Attempt, content: bytes, json_length: int | None
     ) -> None:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result((exchange, content, json_length))
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: ClientConnection) -> None:
         if self._connection is connection:
             self._connection = None
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 
 from edgewise.errors import EdgewiseError
-from edgewise.load import wire
-from edgewise.load.exchange import now_ms
-from edgewise.load.wire import Said
 from edgewise.placement.client import Caller, Client, NoAnswer, Reply, words
 from edgewise.placement.line import Silence
 from edgewise.placement.questions import Ready, Sending
 from edgewise.placement.subjects import Subject
+from edgewise.protocol.http import prepared
+from edgewise.protocol.http.attempt import now_ms
+from edgewise.protocol.http.prepared import Said
 
 #: Requests of an open connection before those that count: they open its window.
 _WARM_UPS = 2
@@ -152,7 +152,7 @@ def _sample(question: int, ready: Ready, connect_ms: float, reply: Reply) -> Sam
     """
     done = reply.exchange
     said = reply.said
-    chosen = wire.chosen_class(reply.content, reply.json_length)
+    chosen = prepared.chosen_class(reply.content, reply.json_length)
     postprocess_ms = now_ms() - done.last_ms
     if chosen is None and not reply.has_outputs:
         raise NoAnswer(f"the server answers without outputs: {words(reply.content)}")

@@ -13,7 +13,6 @@ from edgewise import sandbox
 from edgewise.energy.computing import Computing, Metered
 from edgewise.energy.power import power
 from edgewise.errors import EdgewiseError
-from edgewise.load import inputs
 from edgewise.placement import device, phases
 from edgewise.placement.client import caller_of
 from edgewise.placement.cloud import Collector, Samples
@@ -25,6 +24,7 @@ from edgewise.placement.server import Reached, check, reached
 from edgewise.placement.stored import Ran, metered_on
 from edgewise.placement.subjects import Subject, Unplaceable, subjects
 from edgewise.placement.words import with_flips
+from edgewise.protocol import inputs
 from edgewise.records import Placement
 from edgewise.store import Store
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from edgewise.energy.radio import RadioState
-from edgewise.load.target import Target
 from edgewise.network import catalogue
 from edgewise.network.link import HANDSHAKE_ROUND_TRIPS, MIN_TIMEOUT_MS, Path
 from edgewise.network.shaper import Shaper, ShaperProcess, shape_of
 from edgewise.network.shaping.pacing import Shape
 from edgewise.placement.client import Address
+from edgewise.protocol.http.target import Target
 from edgewise.records import LinkProfile
 
 #: No proxy: whatever lies between here and the server.

@@ -18,9 +18,9 @@ from typing import NamedTuple, cast
 import httptools
 
 from edgewise.errors import InputError
-from edgewise.load.exchange import now_ms
-from edgewise.load.target import Target, parse
 from edgewise.network.measured import Measured, Observation, measure
+from edgewise.protocol.http.attempt import now_ms
+from edgewise.protocol.http.target import Target, parse
 from edgewise.records import LinkProfile
 
 _PINGS = 20

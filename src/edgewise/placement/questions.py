@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgewise.errors import InputError
-from edgewise.load import wire
-from edgewise.load.exchange import now_ms
-from edgewise.load.wire import Body
 from edgewise.placement.subjects import Subject, wire_port
+from edgewise.protocol.http import prepared
+from edgewise.protocol.http.attempt import now_ms
+from edgewise.protocol.http.prepared import Body
 from edgewise.records import Way
 from edgewise.runtimes import variant
 
@@ -41,7 +41,7 @@ class Sending(NamedTuple):
 
     where: Way | None
     as_tensor: bool
-    port: wire.Port | None
+    port: prepared.Port | None
     binary: bool
     made: Callable[[int], Ready] | None = None
 
@@ -74,16 +74,16 @@ class Sending(NamedTuple):
         ports = [wire_port(port) for port in subject.inputs]
         if self.port is not None and len(ports) == 1:
             ports = [self.port]
-        body = wire.of_tensors(ports, values, binary=self.binary)
+        body = prepared.of_tensors(ports, values, binary=self.binary)
         return Ready(body, begun_ms, prepared_ms - begun_ms, now_ms() - prepared_ms)
 
     def _image(self, content: bytes, begun_ms: float, prepared_ms: float) -> Ready:
         port = self.port if self.port and self.port.datatype == "BYTES" else _IMAGE
-        body = wire.of_image(port, content, binary=self.binary)
+        body = prepared.of_image(port, content, binary=self.binary)
         return Ready(body, begun_ms, prepared_ms - begun_ms, now_ms() - prepared_ms)
 
 
-_IMAGE = wire.Port("image", "BYTES", [1])
+_IMAGE = prepared.Port("image", "BYTES", [1])
 
 
 def _resized(photo: Image, how: variant.Resolved) -> Image:

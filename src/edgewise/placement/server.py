@@ -14,12 +14,12 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from edgewise.errors import InputError, MissingExtra
-from edgewise.load import target as targets
-from edgewise.load.target import ServerAbout, Target
-from edgewise.load.wire import Port
 from edgewise.placement.client import Address, Client, NoAnswer, caller_of
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Subject, wire_port
+from edgewise.protocol.http import target as targets
+from edgewise.protocol.http.prepared import Port
+from edgewise.protocol.http.target import ServerAbout, Target
 from edgewise.records import Way
 from edgewise.server.spawned import spawned
 

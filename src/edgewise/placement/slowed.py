@@ -19,11 +19,11 @@ from edgewise import sandbox
 from edgewise.devices import emulated
 from edgewise.devices.local import Emulated
 from edgewise.errors import DeviceError
-from edgewise.load import wire
-from edgewise.load.exchange import now_ms
 from edgewise.placement.device import Device, Job, Raw, Report, packed, prepare, unpacked, work
 from edgewise.placement.questions import Ready, Sending
 from edgewise.placement.subjects import Question, Subject
+from edgewise.protocol.http import prepared
+from edgewise.protocol.http.attempt import now_ms
 from edgewise.records import Port, Way
 from edgewise.runtimes import variant
 from edgewise.server.pool.frames import Runnable
@@ -80,7 +80,7 @@ class Bodies(msgspec.Struct, frozen=True):
     questions: tuple[bytes | tuple[Raw, ...], ...]
     where: Way | None
     as_tensor: bool
-    port: wire.Port | None
+    port: prepared.Port | None
     binary: bool
 
 
@@ -100,7 +100,7 @@ def _in_turn(made: list[list[Made]]) -> Callable[[int], Ready]:
     def ready(number: int) -> Ready:
         one = next(turns[number])
         begun_ms = now_ms() - one.preprocess_ms - one.encode_ms
-        return Ready(wire.Body(one.json, one.raw), begun_ms, one.preprocess_ms, one.encode_ms)
+        return Ready(prepared.Body(one.json, one.raw), begun_ms, one.preprocess_ms, one.encode_ms)
 
     return ready
 

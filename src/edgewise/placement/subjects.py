@@ -18,9 +18,9 @@ from edgewise.bench.sources import ModelFile, localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Preprocess, load_family
 from edgewise.formats.candidates import is_readable, model_files
-from edgewise.load import wire
-from edgewise.load.inputs import Inputs
 from edgewise.placement import made_up
+from edgewise.protocol.http import prepared
+from edgewise.protocol.inputs import Inputs
 from edgewise.protocol.messages import Tensor
 from edgewise.records import Port
 from edgewise.runtimes import registry, variant
@@ -211,7 +211,7 @@ def _kind(given: Inputs | None, inputs: Sequence[Port], how: Preprocess) -> Kind
     if given.arrays is None:
         return "image"
     try:
-        wire.columns(given, [wire_port(port) for port in inputs])
+        prepared.columns(given, [wire_port(port) for port in inputs])
     except InputError:
         pixels = [a for a in given.arrays.values() if a.dtype == np.uint8 and a.ndim in (3, 4)]
         if len(inputs) == 1 and pixels:
@@ -220,13 +220,13 @@ def _kind(given: Inputs | None, inputs: Sequence[Port], how: Preprocess) -> Kind
     return "tensor"
 
 
-def wire_port(port: Port) -> wire.Port:
+def wire_port(port: Port) -> prepared.Port:
     """A model's input as the protocol's metadata would state it."""
     from edgewise.protocol.messages import DATATYPE_OF
     from edgewise.server.pool.ports import stated
 
     sizes = [each if isinstance(each, int) else -1 for each in stated(port) or ()]
-    return wire.Port(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), sizes)
+    return prepared.Port(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), sizes)
 
 
 def _made_up(
@@ -253,7 +253,7 @@ def _readable(given: Inputs, most: int) -> tuple[tuple[bytes, ...], tuple[str, .
     model of a comparison."""
     contents: list[bytes] = []
     unreadable: list[str] = []
-    for number, content in enumerate(given.files or wire.pictures(given, most), 1):
+    for number, content in enumerate(given.files or prepared.pictures(given, most), 1):
         if len(contents) == most:
             break
         try:
@@ -269,7 +269,7 @@ def _tensors(given: Inputs, inputs: Sequence[Port], most: int) -> tuple[Question
     if given.arrays is None:
         takes = ", ".join(f"{port.name} {port.dtype} {port.shape}" for port in inputs)
         raise InputError(f"it takes {takes}, no images", hint="give an npz file with its inputs")
-    columns: list[NDArray[Any]] = wire.columns(given, [wire_port(port) for port in inputs])
+    columns: list[NDArray[Any]] = prepared.columns(given, [wire_port(port) for port in inputs])
     return tuple(
         Question(tensors=tuple(tensor(p.name, c[i]) for p, c in zip(inputs, columns, strict=True)))
         for i in range(min(most, len(given)))

@@ -47,7 +47,7 @@ class Tensor(_Message, frozen=True, gc=False):
     values: NDArray[Any] | tuple[bytes, ...]
 
 
-class Stated(_Message, frozen=True, gc=False):
+class RequestTiming(_Message, frozen=True, gc=False):
     """What came with a request about its time. All in ms, None: not stated.
 
     From the caller: `sla_ms` end to end, `elapsed_ms` already spent before sending, `rtt_ms`,
@@ -81,7 +81,7 @@ class InferRequest(_Message, frozen=True, gc=False):
 
     model: str
     inputs: tuple[Tensor, ...]
-    stated: Stated
+    stated: RequestTiming
     id: str = ""
     wanted: tuple[str, ...] = ()
     parameters: dict[str, Any] = {}

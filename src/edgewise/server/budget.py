@@ -11,7 +11,7 @@ import math
 
 import msgspec
 
-from edgewise.protocol.messages import Basis, Stated
+from edgewise.protocol.messages import Basis, RequestTiming
 
 
 class Budget(msgspec.Struct, frozen=True, gc=False):
@@ -27,7 +27,7 @@ class Budget(msgspec.Struct, frozen=True, gc=False):
     basis: Basis
 
 
-def resolve(stated: Stated, default_sla_ms: float | None) -> Budget:
+def resolve(stated: RequestTiming, default_sla_ms: float | None) -> Budget:
     """The budget of a request.
 
     Several deadlines may come with it: `sla_ms` counts from when its caller began, gRPC's from when
@@ -57,7 +57,7 @@ def resolve(stated: Stated, default_sla_ms: float | None) -> Budget:
     return Budget(sla_ms, due_ms - complete_ms, due_ms, upload_ms, download_ms, basis)
 
 
-def _network(stated: Stated) -> tuple[float, float, Basis]:
+def _network(stated: RequestTiming) -> tuple[float, float, Basis]:
     """Expected upload and download, and whose word it is.
 
     Where only the round trip is known, each way takes half of it, and the upload what its bytes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgewise.server.pool.holdings import Holdings
+    from edgewise.server.pool.model_cache import ModelCache
 
 #: A worker is not kept from jobs for longer than this at a time (but for one inference).
 _SLICE_S = 0.05
@@ -34,12 +34,12 @@ class Calibration:
 
 
 async def calibrate(
-    holdings: Holdings, workers: int, keys: Sequence[str], samples: int, seconds: float
+    cache: ModelCache, workers: int, keys: Sequence[str], samples: int, seconds: float
 ) -> dict[str, Calibration]:
     """See `Pool.calibrate`."""
     counts = busy_counts(workers)
     share_s = seconds / max(1, len(keys) * len(counts))
-    return {key: await _one(holdings, key, counts, samples, share_s) for key in keys}
+    return {key: await _one(cache, key, counts, samples, share_s) for key in keys}
 
 
 def busy_counts(workers: int) -> list[int]:
@@ -51,15 +51,15 @@ def busy_counts(workers: int) -> list[int]:
 
 
 async def _one(
-    holdings: Holdings, key: str, counts: Sequence[int], samples: int, share_s: float
+    cache: ModelCache, key: str, counts: Sequence[int], samples: int, share_s: float
 ) -> Calibration:
-    if holdings.residency.is_resident(0, key):
-        await holdings.evict(0, key)
-    loaded = await holdings.load(0, key)
+    if cache.residency.is_resident(0, key):
+        await cache.evict(0, key)
+    loaded = await cache.load(0, key)
     by_busy: dict[int, tuple[float, ...]] = {}
     for busy in counts:
-        if holdings.residency.copies_that_fit(key, busy) == busy:
-            by_busy[busy] = await _together(holdings, key, busy, samples, share_s)
+        if cache.residency.copies_that_fit(key, busy) == busy:
+            by_busy[busy] = await _together(cache, key, busy, samples, share_s)
     hot_ms = by_busy.get(1, ())
     first_ms = loaded.first_ms or 0.0
     usual_ms = statistics.median(hot_ms) if hot_ms else 0.0
@@ -72,7 +72,7 @@ async def _one(
 
 
 async def _together(
-    holdings: Holdings, key: str, busy: int, samples: int, share_s: float
+    cache: ModelCache, key: str, busy: int, samples: int, share_s: float
 ) -> tuple[float, ...]:
     """The times of `busy` workers that do the same at the same time."""
     loop = asyncio.get_running_loop()
@@ -81,12 +81,12 @@ async def _together(
     needed, fruitless = True, 0
     while len(times) < samples and (not times or loop.time() < end_s) and fruitless < _ATTEMPTS:
         if needed:  # at first, and where traffic had it evicted
-            await asyncio.gather(*(holdings.load(worker, key) for worker in range(busy)))
+            await asyncio.gather(*(cache.load(worker, key) for worker in range(busy)))
         runs = -(-(samples - len(times)) // busy)
         slice_s = min(_SLICE_S, max(0.001, end_s - loop.time()))
         seed = len(times)
         parts = await asyncio.gather(
-            *(holdings.rehearse(worker, key, runs, slice_s, seed + worker)
+            *(cache.calibrate(worker, key, runs, slice_s, seed + worker)
               for worker in range(busy))
         )  # fmt: skip
         needed = not all(parts)

@@ -26,8 +26,8 @@ from edgewise.server.calibration import Calibration
 from edgewise.server.main import Say
 from edgewise.server.pool.frames import Runnable
 from edgewise.server.pool.hosted import Hosted, Times
-from edgewise.server.pool.outcomes import Ran
-from edgewise.server.settings import Settings
+from edgewise.server.pool.outcomes import JobResult
+from edgewise.server.settings import ServerSettings
 
 #: How often replicas and their queues are counted.
 _COUNT_SECONDS = 0.5
@@ -99,9 +99,9 @@ class Replica:
         """Inputs, outputs, and the process id."""
         return self._hosted.session.inputs, self._hosted.session.outputs, os.getpid()
 
-    def rehearse(self, runs: int, seconds: float) -> tuple[list[float], float]:
-        """Service times on made-up input, and the load's, in ms."""
-        tensors = self._hosted.made_up(seed=0)
+    def calibrate(self, runs: int, seconds: float) -> tuple[list[float], float]:
+        """Service times on synthetic inputs, and the load's, in ms."""
+        tensors = self._hosted.synthetic_inputs(seed=0)
         taken_ms: list[float] = []
         end = perf_counter() + seconds
         while tensors is not None and len(taken_ms) < runs and (began := perf_counter()) < end:
@@ -109,14 +109,14 @@ class Replica:
             taken_ms.append(1e3 * (perf_counter() - began))
         return taken_ms, self._load_ms
 
-    def run(self, requests: Sequence[Sequence[Tensor]]) -> Ran | EdgewiseError:
+    def run(self, requests: Sequence[Sequence[Tensor]]) -> JobResult | EdgewiseError:
         """One batch. What a request did wrong comes back, it is not raised: Ray would wrap it."""
         times = Times()
         started = perf_counter()
         answers = self._hosted.run(requests, times)
         if (failed := next((a for a in answers if isinstance(a, EdgewiseError)), None)) is not None:
             return failed
-        return Ran(
+        return JobResult(
             outputs=tuple(a for a in answers if not isinstance(a, EdgewiseError)),
             cold_ms=0.0,
             preprocess_ms=times.preprocess_ms,
@@ -232,8 +232,8 @@ class RayPool:
     async def calibrate(
         self, keys: Sequence[str], samples: int, seconds: float
     ) -> dict[str, Calibration]:
-        """Service times on made-up input, measured on a replica; `keys` is the one variant."""
-        hot_ms, cold_ms = await self._handle.rehearse.remote(samples, seconds)
+        """Service times on synthetic inputs, measured on a replica; `keys` is the one variant."""
+        hot_ms, cold_ms = await self._handle.calibrate.remote(samples, seconds)
         return {keys[0]: Calibration(tuple(hot_ms), cold_ms, 0, {1: tuple(hot_ms)})}
 
     def run(
@@ -241,7 +241,7 @@ class RayPool:
         worker: int,
         key: str,
         inputs: Sequence[Sequence[Tensor]],
-        done: Callable[[Ran | EdgewiseError], None],
+        done: Callable[[JobResult | EdgewiseError], None],
     ) -> None:
         """Run one batch on whichever replica Ray's router finds least busy."""
         job = asyncio.get_running_loop().create_task(self._run(inputs, done))
@@ -249,7 +249,7 @@ class RayPool:
         job.add_done_callback(self._jobs.discard)
 
     async def _run(
-        self, inputs: Sequence[Sequence[Tensor]], done: Callable[[Ran | EdgewiseError], None]
+        self, inputs: Sequence[Sequence[Tensor]], done: Callable[[JobResult | EdgewiseError], None]
     ) -> None:
         self._running += 1
         try:
@@ -258,7 +258,7 @@ class RayPool:
             self._running -= 1
         done(outcome)
 
-    async def _asked(self, inputs: Sequence[Sequence[Tensor]]) -> Ran | EdgewiseError:
+    async def _asked(self, inputs: Sequence[Sequence[Tensor]]) -> JobResult | EdgewiseError:
         from ray.exceptions import RayError
         from ray.serve.exceptions import RayServeException
 
@@ -266,7 +266,7 @@ class RayPool:
         requests = [tuple(each) for each in inputs]
         for _ in range(_TRIES):
             try:
-                outcome: Ran | EdgewiseError = await self._handle.run.remote(requests)
+                outcome: JobResult | EdgewiseError = await self._handle.run.remote(requests)
             except (RayError, RayServeException) as error:
                 # Inference changes nothing: a replica's death makes asking another one safe.
                 last = error
@@ -358,7 +358,7 @@ def pools(
 
 
 def run(
-    families: Sequence[Path], settings: Settings, say: Say, *, address: str | None = None
+    families: Sequence[Path], settings: ServerSettings, say: Say, *, address: str | None = None
 ) -> None:
     """As `server.run`, with the variants on a Ray cluster.
 

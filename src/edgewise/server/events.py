@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from edgewise.protocol.messages import Basis, InferResult, Stated
+from edgewise.protocol.messages import Basis, InferResult, RequestTiming
 
 #: The probabilities of a request that no policy was asked about.
 NO_CHOICE: Mapping[str, float] = {}
@@ -28,7 +28,7 @@ class Arrived(_Event, frozen=True, gc=False):
     request_id: str
     model: str
     family: str
-    stated: Stated
+    stated: RequestTiming
     at_ms: float
 
 
@@ -58,7 +58,7 @@ class Answered(_Event, frozen=True, gc=False):
     batch: int = 1
 
 
-class ShedEvent(_Event, frozen=True, gc=False):
+class RefusedEvent(_Event, frozen=True, gc=False):
     """A request was refused unexecuted.
 
     `reason` is "late" (could not be in time), "price" (not worth its time), "full" (the queue is),
@@ -178,7 +178,7 @@ class Draining(_Event, frozen=True, gc=False):
 Event = (
     Arrived
     | Answered
-    | ShedEvent
+    | RefusedEvent
     | Failed
     | Cancelled
     | WorkerLost

@@ -20,7 +20,7 @@ from edgewise.errors import EdgewiseError, MissingExtra
 from edgewise.server.operations.inventory import Live, ProfileNow, Sources
 from edgewise.server.pending import now_ms
 from edgewise.server.service import Service
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 from edgewise.server.setup import Cluster, Deployment
 
 _log = logging.getLogger("edgewise.server")
@@ -48,7 +48,7 @@ Say = Callable[[Listening], None]
 
 
 def run(
-    families: Sequence[Path], settings: Settings, say: Say, cluster: Cluster | None = None
+    families: Sequence[Path], settings: ServerSettings, say: Say, cluster: Cluster | None = None
 ) -> None:
     """Serve until a signal ends it.
 
@@ -74,7 +74,7 @@ def run(
 
 class _Server:
     def __init__(
-        self, families: Sequence[Path], settings: Settings, cluster: Cluster | None
+        self, families: Sequence[Path], settings: ServerSettings, cluster: Cluster | None
     ) -> None:
         self._settings = settings
         self._deployment = Deployment(families, settings, cluster)

@@ -19,7 +19,7 @@ from edgewise.selection.engine.scheduling import Assignment, Plan, Shed, Ticket
 from edgewise.server import events
 from edgewise.server.budget import Budget
 from edgewise.server.catalogue import Served, ServedFamily
-from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.outcomes import JobResult
 
 _WHY = {
     "late": "it could not be answered in time",
@@ -105,7 +105,7 @@ class Pending:
         self.moved = False
 
 
-class Teller:
+class EventPublisher:
     """Tells listeners what happens to requests."""
 
     def __init__(self) -> None:
@@ -156,7 +156,7 @@ class Teller:
     ) -> Refused:
         """It is not worked on; the error for its caller."""
         self.tell(
-            events.ShedEvent(
+            events.RefusedEvent(
                 request_id=request.id,
                 model=request.model,
                 family=family.family.name,
@@ -255,7 +255,7 @@ def result_of(
     pending: Pending,
     work: Assignment,
     served: Served,
-    ran: Ran,
+    ran: JobResult,
     outputs: tuple[Tensor, ...],
     started_ms: float,
     at_ms: float,

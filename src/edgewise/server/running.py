@@ -12,7 +12,7 @@ from edgewise.selection.engine.scheduling import Assignment, Scheduler
 from edgewise.server.calibration import Calibration
 from edgewise.server.catalogue import LOCAL, Served, ServedFamily
 from edgewise.server.pending import now_ms
-from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.outcomes import JobResult
 from edgewise.server.pool.pool import Pool
 
 _NONE: Mapping[str, str] = {}
@@ -43,7 +43,7 @@ class AnyPool(Protocol):
     async def calibrate(
         self, keys: Sequence[str], samples: int, seconds: float
     ) -> dict[str, Calibration]:
-        """Service times of variants on made-up input."""
+        """Service times of variants on synthetic inputs."""
         ...
 
     def run(
@@ -51,7 +51,7 @@ class AnyPool(Protocol):
         worker: int,
         key: str,
         inputs: Sequence[Sequence[Tensor]],
-        done: Callable[[Ran | EdgewiseError], None],
+        done: Callable[[JobResult | EdgewiseError], None],
     ) -> None:
         """Run one batch; `done` is called on the loop, once."""
         ...
@@ -148,7 +148,7 @@ class Pools:
         worker: int,
         key: str,
         inputs: Sequence[Sequence[Tensor]],
-        done: Callable[[Ran | EdgewiseError], None],
+        done: Callable[[JobResult | EdgewiseError], None],
     ) -> None:
         """Run one batch on one worker of a pool."""
         self.by_name[pool].run(worker, key, inputs, done)

@@ -35,19 +35,19 @@ from edgewise.selection.engine.scheduling import Assignment, Scheduler, Shed, Ti
 from edgewise.server import events
 from edgewise.server.budget import Budget, resolve
 from edgewise.server.catalogue import Catalogue, Served, ServedFamily
+from edgewise.server.expiry import ExpiryTimer
 from edgewise.server.pending import (
     Callback,
     Caller,
+    EventPublisher,
     Pending,
-    Teller,
     Told,
     eligible,
     now_ms,
     result_of,
 )
-from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.outcomes import JobResult
 from edgewise.server.running import Pools, note_demand
-from edgewise.server.sweep import Sweep
 
 #: Answered requests whose inputs are kept for a probe on the same input.
 _KEPT = 16
@@ -56,6 +56,7 @@ _KEPT = 16
 _AGAIN_MS = 1000.0
 
 _Answer = tuple[Pending, InferResult]
+_Outcome = JobResult | EdgewiseError
 
 
 class Service:
@@ -73,16 +74,16 @@ class Service:
         self.scheduler = scheduler
         self.pools, self.sla_ms = pools, sla_ms
         self.draining = False
-        self.teller = Teller()
+        self.publisher = EventPublisher()
         self._pending: dict[int, Pending] = {}
         self._at_work: dict[int, Assignment] = {}
         self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
         self._ids = count(1)
         self._running, self._held, self._fitting = 0, False, False
-        self._ended: deque[tuple[Assignment, Ran | EdgewiseError, list[_Answer], float]] = deque()
+        self._ended: deque[tuple[Assignment, _Outcome, list[_Answer], float]] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._sweeper = Sweep(self._sweep)
+        self._expiry = ExpiryTimer(self._sweep)
 
     def live(self) -> bool:
         """Whether the process works at all."""
@@ -126,7 +127,7 @@ class Service:
 
     def subscribe(self, listener: events.Listener) -> None:
         """Have a listener told of everything that happens (`events`)."""
-        self.teller.listeners.append(listener)
+        self.publisher.listeners.append(listener)
 
     async def infer(self, request: InferRequest) -> InferResult:
         """Answer one request.
@@ -163,7 +164,7 @@ class Service:
             fitting = eligible(family, pinned, request)
             variants = self.pools.runnable(family, pinned, fitting)
             budget = resolve(request.stated, self.sla_ms)
-            self.teller.arrived(request, family_name, arrived_ms)
+            self.publisher.arrived(request, family_name, arrived_ms)
             ticket = Ticket(
                 id=next(self._ids),
                 family=family_name,
@@ -179,14 +180,14 @@ class Service:
                 raise self._refusal(request, family, budget, verdict, arrived_ms)
         except ServingError as error:
             if not isinstance(error, Refused):
-                self.teller.failed(request, family_name, error, budget, arrived_ms)
+                self.publisher.failed(request, family_name, error, budget, arrived_ms)
             raise
         pending = Pending(request, family, pinned, budget, ticket, verdict, caller, backlog_ms)
         self._pending[ticket.id] = pending
         self._idle.clear()
         self._pump(arrived_ms)
         if self.scheduler.queue_length or self.pools.is_short:
-            self._sweeper.at(ticket.due_ms, arrived_ms)
+            self._expiry.at(ticket.due_ms, arrived_ms)
         return pending
 
     def _cancel(self, pending: Pending) -> None:
@@ -197,7 +198,7 @@ class Service:
         work = self._at_work.get(pending.ticket.id)
         if work is not None:
             self._leave(work)
-        self.teller.cancelled(pending, not queued, at_ms)
+        self.publisher.cancelled(pending, not queued, at_ms)
         self._settle()
 
     def pump(self) -> None:
@@ -232,7 +233,7 @@ class Service:
         """A worker was lost: look after whoever waits for it."""
         at_ms = now_ms()
         dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
-        self._sweeper.at(min(dues_ms, default=math.inf), at_ms)
+        self._expiry.at(min(dues_ms, default=math.inf), at_ms)
 
     def _leave(self, work: Assignment) -> None:
         """Have its worker not begin it, if nobody waits for it any more."""
@@ -277,7 +278,11 @@ class Service:
         )
 
     def _done(
-        self, work: Assignment, served: Served, started_ms: float, outcome: Ran | EdgewiseError
+        self,
+        work: Assignment,
+        served: Served,
+        started_ms: float,
+        outcome: _Outcome,
     ) -> None:
         """On the loop, once for every start.
 
@@ -291,7 +296,7 @@ class Service:
             failure = outcome if isinstance(outcome, EdgewiseError) else outcome.failed.get(index)
             if failure is not None:
                 self._fail(work, ticket, served, failure, at_ms)
-            elif isinstance(outcome, Ran):
+            elif isinstance(outcome, JobResult):
                 outputs = outcome.outputs[index]
                 answered += self._answer(work, ticket, served, outcome, outputs, started_ms, at_ms)
         if self.scheduler.queue_length:
@@ -307,7 +312,7 @@ class Service:
     def _over(
         self,
         work: Assignment,
-        outcome: Ran | EdgewiseError,
+        outcome: _Outcome,
         answered: list[_Answer],
         at_ms: float,
     ) -> None:
@@ -326,7 +331,7 @@ class Service:
             )
         self._pump(at_ms)
         for pending, result in answered:
-            self.teller.answered(pending, work, result, queued, at_ms)
+            self.publisher.answered(pending, work, result, queued, at_ms)
         if self.scheduler.refit_due:
             self._refit()
         self._settle()
@@ -350,7 +355,7 @@ class Service:
         work: Assignment,
         ticket: Ticket,
         served: Served,
-        ran: Ran,
+        ran: JobResult,
         outputs: tuple[Tensor, ...],
         started_ms: float,
         at_ms: float,
@@ -380,7 +385,7 @@ class Service:
                 return
             told = rest
         pending.caller.set_exception(told)
-        self.teller.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
+        self.publisher.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
 
     def _may_move(self, pending: Pending, why: ServingError) -> bool:
         """Whether a request may be tried elsewhere: any number of times where it was not begun,
@@ -410,7 +415,7 @@ class Service:
             self._shed(verdict, at_ms)
         else:
             pending.plan = verdict
-            self._sweeper.at(ticket.due_ms, at_ms)
+            self._expiry.at(ticket.due_ms, at_ms)
         return None
 
     def _refusal(
@@ -422,7 +427,7 @@ class Service:
         at_ms: float,
     ) -> Refused:
         backlog_ms, queued = self._backlog_ms(at_ms), self.scheduler.queue_length
-        return self.teller.refused(request, family, budget, shed, at_ms, backlog_ms, queued)
+        return self.publisher.refused(request, family, budget, shed, at_ms, backlog_ms, queued)
 
     def _backlog_ms(self, at_ms: float) -> float:
         """Unfinished work per worker."""
@@ -441,7 +446,7 @@ class Service:
     def start_draining(self, seconds: float) -> None:
         """Tell callers to go elsewhere; who comes all the same is answered."""
         self.draining = True
-        self.teller.tell(events.Draining(len(self._pending), seconds, now_ms()))
+        self.publisher.tell(events.Draining(len(self._pending), seconds, now_ms()))
 
     async def drain(self, seconds: float) -> int:
         """Answer what is pending, at most so long; how many were not answered in time."""
@@ -474,7 +479,7 @@ class Service:
                 self._requeue(pending, at_ms)
         finally:
             self._held = False
-        self.teller.tell(events.Reloaded(tuple(catalogue.families), now_ms()))
+        self.publisher.tell(events.Reloaded(tuple(catalogue.families), now_ms()))
         self.pump()
 
     def _requeue(self, pending: Pending, at_ms: float) -> None:

@@ -39,8 +39,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of a service.
+class ServerSettings:
+    """ServerSettings of a service.
 
     Loopback needs nothing further; another address needs a `token` (with `certificate` and `key`
     for TLS) or `insecure`. `sla_ms` is for requests that state no deadline, None: they have none.

@@ -19,7 +19,7 @@ from edgewise.server.pool.frames import Runnable
 from edgewise.server.pool.pool import Pool
 from edgewise.server.running import AnyPool, Pools, Up
 from edgewise.server.service import Service
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 from edgewise.server.snapshots import Snapshots
 from edgewise.server.warming import warm_up
 
@@ -49,7 +49,7 @@ class Deployment:
     service: Service
 
     def __init__(
-        self, paths: Sequence[Path], settings: Settings, cluster: Cluster | None = None
+        self, paths: Sequence[Path], settings: ServerSettings, cluster: Cluster | None = None
     ) -> None:
         self.settings = settings
         self._paths = list(paths)
@@ -156,7 +156,7 @@ class Deployment:
         for name, pool in self.pools.by_name.items():
             for worker in range(pool.size):
                 if self.pools.is_up(name, worker):
-                    self.service.teller.tell(events.WorkerBack(worker, now_ms(), pool=name))
+                    self.service.publisher.tell(events.WorkerBack(worker, now_ms(), pool=name))
         for worker, resident in self._resident.items():
             self._tell_residents(worker, frozenset(), resident)
 
@@ -278,7 +278,7 @@ class Deployment:
             for key, each in taken.items():
                 if not each.hot_ms:
                     raise InputError(
-                        f"'{key}' leaves sizes open and cannot be measured on made-up input",
+                        f"'{key}' leaves sizes open and cannot be measured on synthetic inputs",
                         hint="give --profiles",
                     )
                 hot_ms[key], cold_ms[key] = each.hot_ms, each.cold_ms
@@ -341,12 +341,12 @@ class Deployment:
         cold_of = pool.cold_ms if isinstance(pool, Pool) else lambda _: 0.0
         for key in sorted(after - before):
             family, variant = self._names[key]
-            self.service.teller.tell(
+            self.service.publisher.tell(
                 events.Loaded(family, variant, worker, size_of(key), cold_of(key), now_ms())
             )
         for key in sorted(before - after):
             family, variant = self._names[key]
-            self.service.teller.tell(
+            self.service.publisher.tell(
                 events.Evicted(family, variant, worker, size_of(key), now_ms())
             )
 
@@ -364,14 +364,14 @@ class Deployment:
                 if awaited is not None and awaited != worker:  # now it is the slower way
                     scheduler.worker_lost(pool, awaited, now_ms())
             scheduler.worker_back(pool, worker, now_ms())
-            self.service.teller.tell(events.WorkerBack(worker, now_ms(), pool=pool))
+            self.service.publisher.tell(events.WorkerBack(worker, now_ms(), pool=pool))
             self.service.pump()
         else:
             if not self._awaits(pool, worker):
                 scheduler.worker_lost(pool, worker, now_ms())
             lost = self.pools.by_name[pool]
             cause = lost.causes[worker] if isinstance(lost, Pool) else "does not answer"
-            self.service.teller.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
+            self.service.publisher.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
             self.service.watch()
             # Worker processes are back at once; nobody knows when an endpoint (a URL) is.
             if "://" in pool and not self.pools.alive(pool):

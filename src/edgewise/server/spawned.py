@@ -15,7 +15,7 @@ import msgspec
 from edgewise.errors import WorkerFailed
 
 #: How long a service may take to end.
-_FAREWELL_SECONDS = 30.0
+_EXIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def spawned(families: Sequence[Path], options: Sequence[str] = ()) -> Iterator[S
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
-        process.wait(_FAREWELL_SECONDS)
+        process.wait(_EXIT_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from edgewise.protocol.grpc import contents, parameters
-from edgewise.protocol.grpc import raw as wire
+from edgewise.protocol.grpc import contents, parameters, raw_contents
 from edgewise.protocol.grpc.schema import message
 from edgewise.protocol.messages import BadRequest, InferResult, Tensor
 from edgewise.protocol.tensors import check_offered
@@ -50,9 +49,9 @@ def decode_request(content: bytes) -> Asked:
         BadRequest: what is wrong, and with which tensor.
     """
     try:
-        rest, raw = wire.split(content, _RAW_INPUTS)
+        rest, raw = raw_contents.split(content, _RAW_INPUTS)
         request = _REQUEST.FromString(rest)
-    except (wire.MalformedMessage, DecodeError) as error:
+    except (raw_contents.MalformedMessage, DecodeError) as error:
         raise BadRequest(f"no ModelInferRequest: {error}") from error
     heads = request.inputs
     if not heads:
@@ -86,7 +85,7 @@ def encode_answer(result: InferResult, asked: Asked, version: str) -> bytes:
     content: bytes = response.SerializeToString()
     if typed:
         return content
-    return wire.join(content, _RAW_OUTPUTS, contents.raw(result.outputs))
+    return raw_contents.join(content, _RAW_OUTPUTS, contents.raw(result.outputs))
 
 
 def encode_request(
@@ -104,7 +103,7 @@ def encode_request(
     for name in wanted:
         request.outputs.add(name=name)
     content: bytes = request.SerializeToString()
-    return wire.join(content, _RAW_INPUTS, contents.raw(inputs))
+    return raw_contents.join(content, _RAW_INPUTS, contents.raw(inputs))
 
 
 def decode_answer(content: bytes) -> Answer:
@@ -114,10 +113,10 @@ def decode_answer(content: bytes) -> Answer:
         ValueError: it is malformed: which part, and why.
     """
     try:
-        rest, raw = wire.split(content, _RAW_OUTPUTS)
+        rest, raw = raw_contents.split(content, _RAW_OUTPUTS)
         response = _RESPONSE.FromString(rest)
         outputs = contents.tensors(response.outputs, raw)
-    except (wire.MalformedMessage, DecodeError) as error:
+    except (raw_contents.MalformedMessage, DecodeError) as error:
         raise ValueError(f"no ModelInferResponse: {error}") from error
     except BadRequest as error:
         raise ValueError(error.message) from error
@@ -133,8 +132,8 @@ def _check_once(what: str, names: Sequence[str]) -> None:
 def id_of(content: bytes) -> str:
     """The id of a request that may not be decodable further; empty where it has none."""
     try:
-        return str(_REQUEST.FromString(wire.split(content, _RAW_INPUTS)[0]).id)
-    except (wire.MalformedMessage, DecodeError):
+        return str(_REQUEST.FromString(raw_contents.split(content, _RAW_INPUTS)[0]).id)
+    except (raw_contents.MalformedMessage, DecodeError):
         return ""
 
 

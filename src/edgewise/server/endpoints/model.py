@@ -113,7 +113,7 @@ class RemoteModel:
             raise BadRequest(f"'{self.key}': {error.message}") from error
         return prepared[0] if len(prepared) == 1 else np.concatenate(prepared)
 
-    def made_up(self, seed: int) -> tuple[Tensor, ...] | None:
+    def synthetic_inputs(self, seed: int) -> tuple[Tensor, ...] | None:
         """What a caller might send; None where a size is open that nothing tells."""
         if self._takes_images:
             size = self._how.size if self._how else _PHOTOGRAPH

@@ -10,7 +10,7 @@ import httpx
 import msgspec
 
 from edgewise.protocol.errors import MalformedAnswer
-from edgewise.protocol.http import client_codec as wire
+from edgewise.protocol.http import client_codec
 from edgewise.protocol.messages import InferenceFailed, ServingError, Tensor, Unavailable
 from edgewise.protocol.metadata import TensorMetadata
 from edgewise.protocol.tensors import to_elements, to_raw
@@ -82,7 +82,9 @@ class HttpTransport:
             "POST", f"{self._model}/infer", timeout_s, headers=headers, content=body
         )
         try:
-            return wire.tensors(response.content, response.headers.get(wire.LENGTH_HEADER))
+            return client_codec.tensors(
+                response.content, response.headers.get(client_codec.LENGTH_HEADER)
+            )
         except MalformedAnswer as error:
             raise self._malformed(error.message) from error
 
@@ -103,7 +105,7 @@ class HttpTransport:
         )
         headers = {
             "content-type": "application/octet-stream",
-            wire.LENGTH_HEADER: str(len(head)),
+            client_codec.LENGTH_HEADER: str(len(head)),
         }
         return headers, b"".join([head, *contents])
 

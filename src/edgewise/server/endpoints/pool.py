@@ -22,12 +22,12 @@ from edgewise.server.calibration import Calibration, busy_counts
 from edgewise.server.endpoints import address
 from edgewise.server.endpoints.model import RemoteModel
 from edgewise.server.endpoints.transport import Described, Down, Silent, Transport, connect
-from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.outcomes import JobResult
 
 _log = logging.getLogger("edgewise.server.endpoints")
 
 Ports = tuple[tuple[Port, ...], tuple[Port, ...]]
-Done = Callable[[Ran | EdgewiseError], None]
+Done = Callable[[JobResult | EdgewiseError], None]
 #: How often an endpoint that is up is asked whether it is ready, and one that is down, at first
 #: and at last; and what it has for the answer.
 _CHECK_S = 2.0
@@ -121,7 +121,7 @@ class EndpointPool:
     async def calibrate(
         self, keys: Sequence[str], samples: int, seconds: float
     ) -> dict[str, Calibration]:
-        """Measure variants on made-up input, network and preprocessing included: alone and with
+        """Measure variants on synthetic inputs, network and preprocessing included: alone and with
         several slots busy. `samples` requests for each, and about `seconds` for everything.
 
         Raises:
@@ -152,7 +152,7 @@ class EndpointPool:
         self, key: str, busy: int, samples: int, share_s: float
     ) -> tuple[float, ...]:
         model = self._model(key)
-        tensors = model.made_up(seed=0)
+        tensors = model.synthetic_inputs(seed=0)
         if tensors is None:
             return ()
         await self._ran(model, [tensors])  # connects, and has the server load what it may
@@ -192,7 +192,7 @@ class EndpointPool:
     async def _job(
         self, worker: int, key: str, inputs: Sequence[Sequence[Tensor]], done: Done
     ) -> None:
-        outcome: Ran | EdgewiseError = Unavailable("cancelled")
+        outcome: JobResult | EdgewiseError = Unavailable("cancelled")
         try:
             outcome = await self._ran(self._model(key), inputs)
         except EdgewiseError as error:
@@ -206,7 +206,7 @@ class EndpointPool:
                 self._tell(worker, False)
             done(outcome)
 
-    async def _ran(self, model: RemoteModel, inputs: Sequence[Sequence[Tensor]]) -> Ran:
+    async def _ran(self, model: RemoteModel, inputs: Sequence[Sequence[Tensor]]) -> JobResult:
         """One batch. Its error where all of it failed.
 
         Raises: as `run` hands to `done`.
@@ -232,7 +232,7 @@ class EndpointPool:
             outputs.append(() if isinstance(answer, BaseException) else answer)
         if len(failed) == len(outputs):
             raise failed[0]
-        return Ran(
+        return JobResult(
             outputs=tuple(outputs),
             cold_ms=0.0,
             preprocess_ms=1e3 * (sent - began),

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from grpc.aio import EOF
 
-from edgewise.protocol.grpc import codec
-from edgewise.protocol.grpc import raw as wire
+from edgewise.protocol.grpc import codec, raw_contents
 from edgewise.protocol.grpc.schema import message
 from edgewise.protocol.grpc.status import details, refuse
-from edgewise.protocol.messages import BadRequest, InferRequest, ServingError, Stated
+from edgewise.protocol.messages import BadRequest, InferRequest, RequestTiming, ServingError
 from edgewise.protocol.metadata import VERSION
 from edgewise.server.grpc.access import Gate, headers_of
 from edgewise.server.grpc.compression import inflated
-from edgewise.server.http import stated
+from edgewise.server.http import timing as stated
 from edgewise.server.http.answers import request_id
 
 if TYPE_CHECKING:
@@ -103,8 +102,8 @@ class Inference:
         except ServingError as error:
             answer = codec.encode_failure(codec.id_of(content))
             told: bytes = _STREAMED(error_message=details(error)).SerializeToString()
-            return wire.join(told, _INFER_RESPONSE, [answer])
-        return wire.join(b"", _INFER_RESPONSE, [answer])
+            return raw_contents.join(told, _INFER_RESPONSE, [answer])
+        return raw_contents.join(b"", _INFER_RESPONSE, [answer])
 
     async def _message(self, context: ServicerContext) -> bytes:
         seconds = self._limits.body_seconds
@@ -151,8 +150,8 @@ def _stated(
     headers: Mapping[bytes, bytes],
     remaining_s: float | None,
     seen: dict[str, Any],
-) -> Stated:
-    return Stated(
+) -> RequestTiming:
+    return RequestTiming(
         **seen,
         remaining_ms=None if remaining_s is None else max(0.0, 1000 * remaining_s),
         **(stated.of_caller(asked.parameters) if asked.parameters else {}),

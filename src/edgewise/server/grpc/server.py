@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from edgewise.server.http.statistics import Statistics
     from edgewise.server.service import Service
-    from edgewise.server.settings import Settings
+    from edgewise.server.settings import ServerSettings
 
 _MS = 1000
 
@@ -25,7 +25,7 @@ class GrpcServer:
     """
 
     def __init__(
-        self, service: Service, settings: Settings, *, statistics: Statistics | None = None
+        self, service: Service, settings: ServerSettings, *, statistics: Statistics | None = None
     ) -> None:
         self._service = service
         self._settings = settings
@@ -114,7 +114,7 @@ class GrpcServer:
 
 
 async def serve_grpc(
-    service: Service, settings: Settings, *, statistics: Statistics | None = None
+    service: Service, settings: ServerSettings, *, statistics: Statistics | None = None
 ) -> GrpcServer:
     """A server that has started.
 
@@ -126,7 +126,7 @@ async def serve_grpc(
     return server
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def _options(settings: ServerSettings) -> list[tuple[str, int]]:
     limits = settings.limits
     return [
         SETTING,

@@ -26,7 +26,7 @@ from edgewise.server.http.statistics import Statistics
 
 if TYPE_CHECKING:
     from edgewise.server.service import Service
-    from edgewise.server.settings import Settings
+    from edgewise.server.settings import ServerSettings
 
 _log = logging.getLogger("edgewise.server.http")
 
@@ -45,7 +45,7 @@ class App:
     def __init__(
         self,
         service: Service,
-        settings: Settings,
+        settings: ServerSettings,
         *,
         metrics: Callable[[], tuple[bytes, str]],
         page: Callable[[], bytes],

@@ -14,7 +14,7 @@ from edgewise.server.http.exchange import Gone, Headers, Parts, too_large
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-    from edgewise.server.http.protocol import Connection
+    from edgewise.server.http.protocol import HttpConnection
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Incoming:
         "whole",
     )
 
-    def __init__(self, connection: Connection, first_ms: float) -> None:
+    def __init__(self, connection: HttpConnection, first_ms: float) -> None:
         self.connection = connection
         self.cycle: RequestResponseCycle = None  # type: ignore[assignment]  # once the head is here
         self.first_ms = self.last_ms = first_ms

@@ -15,11 +15,12 @@ from edgewise.protocol.messages import (
     InferRequest,
     InferResult,
     Refused,
+    RequestTiming,
     ServingError,
-    Stated,
     Unauthorised,
 )
-from edgewise.server.http import answers, compression, stated
+from edgewise.server.http import answers, compression
+from edgewise.server.http import timing as stated
 from edgewise.server.http.answers import Answer
 from edgewise.server.http.exchange import Exchange, Gone
 
@@ -203,7 +204,7 @@ class Inference:
         return InferRequest(
             model=model,
             inputs=asked.inputs,
-            stated=Stated(exchange.first_ms, received_ms=received_ms, **times),
+            stated=RequestTiming(exchange.first_ms, received_ms=received_ms, **times),
             id=asked.id or request_id.decode(),
             wanted=asked.wanted,
             parameters=stated.others(asked.parameters) if asked.parameters else {},

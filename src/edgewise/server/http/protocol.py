@@ -50,7 +50,7 @@ class State(ServerState):
     def __init__(self, limits: Limits) -> None:
         super().__init__()
         self.limits = limits
-        self.open: set[Connection] = set()
+        self.open: set[HttpConnection] = set()
         self.draining = False
         self.common = b""
         self.held_bytes = 0
@@ -81,7 +81,7 @@ class _Inference:
     scope: ClassVar[dict[str, str]] = {"method": "POST"}
 
     def __init__(
-        self, connection: Connection, exchange: Incoming, path: str, model: str, version: str
+        self, connection: HttpConnection, exchange: Incoming, path: str, model: str, version: str
     ) -> None:
         self.exchange = exchange
         self.path, self.model, self.version = path, model, version
@@ -96,7 +96,7 @@ class _Inference:
         await app.infer(self.exchange, self.path, self.headers, self.model, self.version)
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """One connection. `deadline` is when, on the monotonic clock in s, the wait for its caller to
     send something ends, `write_deadline` that for it to take something.
     """

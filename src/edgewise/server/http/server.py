@@ -14,8 +14,8 @@ from edgewise.server.http.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from edgewise.server.http.app import App
-    from edgewise.server.http.protocol import Connection, State
-    from edgewise.server.settings import Settings
+    from edgewise.server.http.protocol import HttpConnection, State
+    from edgewise.server.settings import ServerSettings
 
 _BACKLOG = 2048
 #: While draining, a connection is closed when it has been silent for so long, but not before what
@@ -30,7 +30,9 @@ class HttpServer:
     `start` binds and serves, `drain` ends it without failing a request.
     """
 
-    def __init__(self, app: App, settings: Settings, *, grace_seconds: float = _GRACE_S) -> None:
+    def __init__(
+        self, app: App, settings: ServerSettings, *, grace_seconds: float = _GRACE_S
+    ) -> None:
         self._app = app
         self._settings = settings
         self._grace_s = grace_seconds
@@ -144,8 +146,8 @@ class HttpServer:
                         )
             each.close()
 
-    def _connection(self) -> Connection:
-        connection: Connection = self._config.http_protocol_class(
+    def _connection(self) -> HttpConnection:
+        connection: HttpConnection = self._config.http_protocol_class(
             config=self._config, server_state=self._state, app_state={}
         )
         return connection
@@ -172,7 +174,7 @@ class HttpServer:
         self._state.common = b"date: " + formatdate(usegmt=True).encode() + b"\r\n"
 
 
-async def serve_http(app: App, settings: Settings) -> HttpServer:
+async def serve_http(app: App, settings: ServerSettings) -> HttpServer:
     """A server that has started.
 
     Raises:
@@ -183,16 +185,16 @@ async def serve_http(app: App, settings: Settings) -> HttpServer:
     return server
 
 
-def _uvicorn_config(app: App, settings: Settings) -> Any:
+def _uvicorn_config(app: App, settings: ServerSettings) -> Any:
     from ssl import SSLError
 
     from uvicorn.config import Config
 
-    from edgewise.server.http.protocol import Connection
+    from edgewise.server.http.protocol import HttpConnection
 
     config = Config(
         app,
-        http=Connection,
+        http=HttpConnection,
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from edgewise.protocol.metadata import VERSION
-from edgewise.server.events import Answered, Event, Failed, ShedEvent
+from edgewise.server.events import Answered, Event, Failed, RefusedEvent
 
 _NS_PER_MS = 1_000_000
 
@@ -46,7 +46,7 @@ class Statistics:
         """Count one event."""
         if isinstance(event, Answered):
             self._answered(event)
-        elif isinstance(event, Failed | ShedEvent) and event.family:
+        elif isinstance(event, Failed | RefusedEvent) and event.family:
             failed = self._models.setdefault(event.model, _OfModel()).fail
             failed.add(event.total_ms if isinstance(event, Failed) else event.waited_ms)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from edgewise.errors import StoreError
 from edgewise.records import Decision
-from edgewise.server.operations.decisions import Report
+from edgewise.server.operations.decisions import WriterReport
 from edgewise.store import Store
 
 #: Parts that wait for a store that cannot be written; older records are given up.
@@ -56,7 +56,7 @@ class Writer:
             return 0.0
         return max(self._since + self._seconds - time.monotonic(), 0.0)
 
-    def flush(self) -> Report | None:
+    def flush(self) -> WriterReport | None:
         """Write what waits."""
         if not self._waiting:
             return None
@@ -67,11 +67,11 @@ class Writer:
             Store.open(self._url, create=True).append(records, per_part=self._records)
         except StoreError as error:
             self._refused = True
-            return Report(lost=given_up, error=str(error))
+            return WriterReport(lost=given_up, error=str(error))
         self._waiting, self._refused = [], False
-        return Report(stored=len(records), lost=given_up)
+        return WriterReport(stored=len(records), lost=given_up)
 
-    def finish(self) -> Report | None:
+    def finish(self) -> WriterReport | None:
         """Write what waits for the last time; what is refused now is lost."""
         report = self.flush()
         if report is not None and report.error:
@@ -101,7 +101,7 @@ def main() -> None:
     _say(writer.finish())
 
 
-def _say(report: Report | None) -> None:
+def _say(report: WriterReport | None) -> None:
     """To whoever listens; a service that is gone does not."""
     if report is None:
         return

@@ -22,7 +22,7 @@ from typing import IO, Any, NamedTuple
 import msgspec
 
 from edgewise.records import Decision
-from edgewise.server.events import Answered, Cancelled, Event, Failed, ShedEvent
+from edgewise.server.events import Answered, Cancelled, Event, Failed, RefusedEvent
 from edgewise.server.operations.outbox import Outbox
 from edgewise.store import Store
 
@@ -40,7 +40,7 @@ class _Kept(NamedTuple):
     fields: dict[str, Any]
 
 
-class Report(msgspec.Struct):
+class WriterReport(msgspec.Struct):
     """What the writer says after each part: how many records it stored or gave up, and why."""
 
     stored: int = 0
@@ -74,7 +74,7 @@ class DecisionLog:
         self._lost = 0
         self._handlers: dict[type[Any], Callable[[Any], _Kept | None]] = {
             Answered: _answered,
-            ShedEvent: _shed,
+            RefusedEvent: _shed,
             Failed: _failed,
             Cancelled: _cancelled,
         }
@@ -118,7 +118,7 @@ class DecisionLog:
         if not self._writer.send(lines):
             self._unsent += len(lines)
 
-    def _reported(self, report: Report) -> None:
+    def _reported(self, report: WriterReport) -> None:
         self.stored += report.stored
         self._lost += report.lost
         if report.error:
@@ -129,7 +129,7 @@ class _Writer:
     """The process that writes, started again when it dies. `send` may block, so in a thread."""
 
     def __init__(
-        self, url: str, records: int, seconds: float, reported: Callable[[Report], None]
+        self, url: str, records: int, seconds: float, reported: Callable[[WriterReport], None]
     ) -> None:
         self._command = [
             sys.executable, "-m", "edgewise.server.operations.decision_writer", url,
@@ -185,7 +185,7 @@ class _Writer:
         try:
             process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         except OSError as error:
-            self._reported(Report(error=f"its writer cannot be started: {error}"))
+            self._reported(WriterReport(error=f"its writer cannot be started: {error}"))
             return None
         self._process, self._sent, self._accounted = process, 0, 0
         self._listener = threading.Thread(target=self._listen, args=(process,), daemon=True)
@@ -197,11 +197,13 @@ class _Writer:
         assert process.stdout
         with process.stdout:
             for line in process.stdout:
-                report = msgspec.json.decode(line, type=Report)
+                report = msgspec.json.decode(line, type=WriterReport)
                 self._accounted += report.stored + report.lost
                 self._reported(report)
         if (missing := self._sent - self._accounted) > 0:
-            self._reported(Report(lost=missing, error=f"its writer died with {missing} records"))
+            self._reported(
+                WriterReport(lost=missing, error=f"its writer died with {missing} records")
+            )
 
 
 def _answered(event: Answered) -> _Kept:
@@ -232,7 +234,7 @@ def _answered(event: Answered) -> _Kept:
     )
 
 
-def _shed(event: ShedEvent) -> _Kept:
+def _shed(event: RefusedEvent) -> _Kept:
     return _Kept(
         event.at_ms,
         {

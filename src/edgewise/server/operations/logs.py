@@ -28,8 +28,8 @@ from edgewise.server.events import (
     Evicted,
     Failed,
     Loaded,
+    RefusedEvent,
     Reloaded,
-    ShedEvent,
     WorkerBack,
     WorkerLost,
 )
@@ -70,7 +70,7 @@ class JsonLog:
         self._told_lost = 0
         self._lines: dict[type[Any], Callable[[Any], Line]] = {
             Answered: _answered,
-            ShedEvent: _shed,
+            RefusedEvent: _shed,
             Failed: _failed,
             Cancelled: _cancelled,
             Loaded: _plain("info", "loaded"),
@@ -133,7 +133,7 @@ class JsonLog:
                 self._told_lost = lost
 
 
-_OF_REQUESTS = frozenset({Answered, ShedEvent, Failed, Cancelled})
+_OF_REQUESTS = frozenset({Answered, RefusedEvent, Failed, Cancelled})
 _REQUEST_LINES = frozenset({"answered", "shed", "failed", "cancelled"})
 
 
@@ -268,7 +268,7 @@ def _answered(event: Answered) -> Line:
     return ("warning" if late else "info", "answered", event.at_ms, fields)
 
 
-def _shed(event: ShedEvent) -> Line:
+def _shed(event: RefusedEvent) -> Line:
     fields = {
         "request_id": event.request_id,
         "model": event.model,

@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgewise.server.events import Answered, Arrived, Cancelled, Event, Failed, Loaded, ShedEvent
+from edgewise.server.events import Answered, Arrived, Cancelled, Event, Failed, Loaded, RefusedEvent
 from edgewise.server.operations.histogram import Histogram
 
 
@@ -69,7 +69,7 @@ class Tally:
         self._handlers: dict[type[Any], Any] = {
             Arrived: self._arrived,
             Answered: self._answered,
-            ShedEvent: self._shed,
+            RefusedEvent: self._shed,
             Failed: self._failed,
             Cancelled: self._cancelled,
             Loaded: self._loaded,
@@ -112,7 +112,7 @@ class Tally:
         variant.preprocess.add(result.preprocess_ms)
         variant.inference.add(result.inference_ms)
 
-    def _shed(self, event: ShedEvent) -> None:
+    def _shed(self, event: RefusedEvent) -> None:
         family = self.families[event.family]
         family.shed[event.reason] = family.shed.get(event.reason, 0) + 1
         family.basis[event.basis] = family.basis.get(event.basis, 0) + 1

@@ -9,7 +9,7 @@ from functools import partial
 
 from edgewise.errors import WorkerFailed
 from edgewise.server.pool import frames
-from edgewise.server.pool.connection import Answered
+from edgewise.server.pool.channel import Answered
 from edgewise.server.pool.frames import Command, Reply
 from edgewise.server.pool.process import FROM_OUTSIDE, WorkerProcess
 

@@ -16,7 +16,7 @@ import msgspec
 from edgewise.family import Preprocess
 from edgewise.records import Port
 
-#: A longer frame is rubbish.
+#: A longer frame breaks the protocol.
 FRAME_BYTES = 64 * 1024 * 1024
 _LENGTH = struct.Struct("<I")
 
@@ -63,7 +63,7 @@ class Prepare(msgspec.Struct, frozen=True, array_like=True, tag="prepare"):
 
 
 class Load(msgspec.Struct, frozen=True, array_like=True, tag="load"):
-    """Make a variant resident, run it once on made-up input, and check its output."""
+    """Make a variant resident, run it once on synthetic inputs, and check its output."""
 
     runnable: Runnable
 
@@ -86,8 +86,8 @@ class Run(msgspec.Struct, frozen=True, array_like=True, tag="run"):
     load: Runnable | None = None
 
 
-class Rehearse(msgspec.Struct, frozen=True, array_like=True, tag="rehearse"):
-    """Run a resident variant on made-up input: so many times, at most so long."""
+class Calibrate(msgspec.Struct, frozen=True, array_like=True, tag="calibrate"):
+    """Run a resident variant on synthetic inputs: so many times, at most so long."""
 
     key: str
     runs: int
@@ -95,7 +95,7 @@ class Rehearse(msgspec.Struct, frozen=True, array_like=True, tag="rehearse"):
     seed: int
 
 
-Command = Prepare | Load | Evict | Run | Rehearse
+Command = Prepare | Load | Evict | Run | Calibrate
 
 
 class Ready(msgspec.Struct, frozen=True, array_like=True, tag="ready"):
@@ -141,13 +141,13 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
     failed: dict[int, Failed]
 
 
-class Rehearsed(msgspec.Struct, frozen=True, array_like=True, tag="rehearsed"):
-    """Service times (preprocessing, inference, outputs) of a rehearsal, in ms."""
+class Calibrated(msgspec.Struct, frozen=True, array_like=True, tag="calibrated"):
+    """Service times (preprocessing, inference, outputs) of a calibration, in ms."""
 
     hot_ms: tuple[float, ...]
 
 
-Reply = Ready | Loaded | Evicted | Failed | Done | Rehearsed
+Reply = Ready | Loaded | Evicted | Failed | Done | Calibrated
 
 _encoder = msgspec.msgpack.Encoder()
 _command = msgspec.msgpack.Decoder(Command)

@@ -193,9 +193,9 @@ class Hosted:
         except ValueError as error:
             raise RuntimeRefused(f"'{self.name}': {error}") from error
 
-    # -- made-up input ---------------------------------------------------------------------------
+    # -- synthetic inputs ------------------------------------------------------------------------
 
-    def made_up(self, seed: int) -> tuple[Tensor, ...] | None:
+    def synthetic_inputs(self, seed: int) -> tuple[Tensor, ...] | None:
         """What a caller might send: an encoded image of the variant's size, or random tensors.
         None where the file leaves a dimension open that nothing tells the size of."""
         if self._image is not None:
@@ -208,13 +208,13 @@ class Hosted:
         return tuple(ports.tensor(name, array) for name, array in values.items())
 
     def try_out(self) -> float | None:
-        """Run once on made-up input and check the output; the inference's time in ms, None where
+        """Run once on synthetic inputs and check the output; the inference's time in ms, None where
         no input can be made up.
 
         Raises:
             RuntimeRefused: it does not run, or has not one output per label.
         """
-        tensors = self.made_up(seed=0)
+        tensors = self.synthetic_inputs(seed=0)
         if tensors is None:
             return None
         times = Times()

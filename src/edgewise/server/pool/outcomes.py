@@ -23,7 +23,7 @@ from edgewise.server.pool.frames import Done, Failed, Reply, plain
 _log = logging.getLogger(__name__)
 
 
-class Ran(msgspec.Struct, frozen=True):
+class JobResult(msgspec.Struct, frozen=True):
     """What a job gave. One tuple of outputs per request of the batch; empty for those that
     `failed` (by index), while others did not. Times in ms.
 
@@ -43,7 +43,7 @@ class Ran(msgspec.Struct, frozen=True):
     failed: Mapping[int, ServingError] = {}
 
 
-def ran(key: str, done: Done, area: Area, resident_bytes: int) -> Ran | ServingError:
+def job_result(key: str, done: Done, area: Area, resident_bytes: int) -> JobResult | ServingError:
     """A batch's results, copied out of the worker's area; the error where all of it failed.
 
     Raises:
@@ -54,7 +54,7 @@ def ran(key: str, done: Done, area: Area, resident_bytes: int) -> Ran | ServingE
     failed = {index: job_error(key, each) for index, each in done.failed.items()}
     if failed and len(failed) == len(outputs):
         return next(iter(failed.values()))
-    return Ran(
+    return JobResult(
         outputs=outputs,
         cold_ms=done.cold_ms,
         preprocess_ms=done.preprocess_ms,

@@ -31,12 +31,12 @@ from edgewise.server.pool import arena, frames, outcomes
 from edgewise.server.pool.admission import Waiting
 from edgewise.server.pool.crew import Crew
 from edgewise.server.pool.frames import Done, Reply, Runnable, plain
-from edgewise.server.pool.holdings import Holdings, Ports
-from edgewise.server.pool.outcomes import Ran
+from edgewise.server.pool.model_cache import ModelCache, Ports
+from edgewise.server.pool.outcomes import JobResult
 from edgewise.server.pool.process import FROM_OUTSIDE
 from edgewise.server.pool.quarantine import Quarantine
 
-__all__ = ["Calibration", "Pool", "Ran", "Runnable"]
+__all__ = ["Calibration", "JobResult", "Pool", "Runnable"]
 
 #: How often memory and time limits are looked at, and how long a worker has to be idle before
 #: variants are loaded into it ahead of time.
@@ -45,12 +45,12 @@ _IDLE_S = 0.1
 
 
 @dataclass(slots=True)
-class _Job:
+class _Batch:
     """`begun_s` is None while it waits for its worker, or for room. Cold: it had to be loaded."""
 
     key: str
     inputs: Sequence[Sequence[Tensor]]
-    done: Callable[[Ran | EdgewiseError], None]
+    done: Callable[[JobResult | EdgewiseError], None]
     since_s: float
     begun_s: float | None = None
     cold: bool = False
@@ -82,12 +82,12 @@ class Pool:
         self._on_change = on_change
         self._quarantine = Quarantine()
         self._crew = Crew(workers, self._prepare, self._up, self._lost)
-        self._holdings = Holdings(
+        self._cache = ModelCache(
             self._crew, self._quarantine, memory_bytes, pinned, self._running, self._changed
         )
-        self._holdings.replace(runnables)
+        self._cache.replace(runnables)
         self._wanted: defaultdict[str, float] = defaultdict(float)
-        self._jobs: list[_Job | None] = [None] * workers
+        self._jobs: list[_Batch | None] = [None] * workers
         self._open: set[int] = set()
         self._told: dict[int, frozenset[str]] = {}
         self._held_by_lost: dict[int, list[str]] = {}
@@ -119,7 +119,7 @@ class Pool:
         if self._ticking is not None:
             self._ticking.cancel()
         await self._crew.close()
-        self._holdings.admission.drop(lambda _: True)
+        self._cache.admission.drop(lambda _: True)
         for worker, job in enumerate(self._jobs):
             if job is not None and job.begun_s is None:
                 self._finish(worker, job, Unavailable("the service shuts down"))
@@ -132,15 +132,15 @@ class Pool:
     @property
     def used_bytes(self) -> int:
         """Memory that resident variants use, of what the budget counts."""
-        return self._holdings.residency.used_bytes
+        return self._cache.residency.used_bytes
 
     def resident_bytes(self, key: str) -> int:
         """What one copy of a variant takes, as measured, or as large as its file."""
-        return self._holdings.residency.size_bytes(key)
+        return self._cache.residency.size_bytes(key)
 
     def cold_ms(self, key: str) -> float:
         """How long loading a variant took, or is thought to take."""
-        return self._holdings.residency.cold_ms(key)
+        return self._cache.residency.cold_ms(key)
 
     @property
     def set_aside(self) -> Mapping[str, str]:
@@ -165,7 +165,7 @@ class Pool:
         """End a worker's job where that has not begun."""
         job = self._jobs[worker]
         if job is not None and job.begun_s is None:
-            self._holdings.admission.drop(lambda load: load.owner is job)
+            self._cache.admission.drop(lambda load: load.owner is job)
             self._finish(worker, job, why)
 
     # -- jobs ------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ class Pool:
         worker: int,
         key: str,
         inputs: Sequence[Sequence[Tensor]],
-        done: Callable[[Ran | EdgewiseError], None],
+        done: Callable[[JobResult | EdgewiseError], None],
     ) -> None:
         """Run one batch (the inputs of each request); `done` is called once, on the loop, later.
 
@@ -192,7 +192,7 @@ class Pool:
         """
         if self._jobs[worker] is not None:
             raise RuntimeError(f"worker {worker} was given a second job")
-        job = _Job(key, inputs, done, self._loop.time())
+        job = _Batch(key, inputs, done, self._loop.time())
         self._jobs[worker] = job
         if (refusal := self._refusal(key)) is not None:
             self._loop.call_soon(self._finish, worker, job, refusal)
@@ -208,21 +208,21 @@ class Pool:
     def _refusal(self, key: str) -> ServingError | None:
         if self._closed:
             return Unavailable("the service shuts down")
-        if key not in self._holdings:
+        if key not in self._cache:
             return UnknownModel(f"the variant '{plain(key)}' is not served any more")
         reason = self._quarantine.reasons.get(key)
         return SetAside(reason, hint="reload the family to try again") if reason else None
 
-    def _begin(self, worker: int, job: _Job) -> None:
-        job.cold = not self._holdings.residency.is_resident(worker, job.key)
+    def _begin(self, worker: int, job: _Batch) -> None:
+        job.cold = not self._cache.residency.is_resident(worker, job.key)
         if not job.cold:
             self._send(worker, job)
             return
         self._tell_demand(self._loop.time())
         go = partial(self._send, worker, job)
-        self._holdings.admission.enter(Waiting(worker, job.key, job, go, gone=lambda: None))
+        self._cache.admission.enter(Waiting(worker, job.key, job, go, gone=lambda: None))
 
-    def _send(self, worker: int, job: _Job) -> None:
+    def _send(self, worker: int, job: _Batch) -> None:
         process = self._crew.process(worker)
         if (
             process is None or not process.alive
@@ -232,20 +232,20 @@ class Pool:
             requests = arena.write(process.requests, job.inputs)
         except (ValueError, OSError) as error:
             if job.cold:
-                self._holdings.residency.evicted(worker, job.key)
+                self._cache.residency.evicted(worker, job.key)
             refusal = TooLarge(f"'{plain(job.key)}': the inputs are too large: {error}")
             self._loop.call_soon(self._finish, worker, job, refusal)
             return
         job.inputs = ()
         job.begun_s = self._loop.time()
-        load = self._holdings.runnable(job.key) if job.cold else None
+        load = self._cache.runnable(job.key) if job.cold else None
         command = frames.Run(job.key, requests, process.requests.size, load)
         process.connection.ask(
             command, partial(self._answered, worker, job, process.replies), job.key, self._timeout_s
         )
 
     def _answered(
-        self, worker: int, job: _Job, area: arena.Area, reply: Reply | WorkerFailed
+        self, worker: int, job: _Batch, area: arena.Area, reply: Reply | WorkerFailed
     ) -> None:
         if isinstance(reply, Done):
             outcome = self._outcome(worker, job, area, reply)
@@ -254,35 +254,39 @@ class Pool:
         else:
             outcome = outcomes.job_error(job.key, reply)
             if isinstance(outcome, SetAside):
-                self._holdings.refused(worker, job.key, reply)
+                self._cache.refused(worker, job.key, reply)
             elif job.cold and not isinstance(reply, WorkerFailed):
-                self._holdings.drop(worker, job.key)
+                self._cache.drop(worker, job.key)
         self._finish(worker, job, outcome)
 
-    def _outcome(self, worker: int, job: _Job, area: arena.Area, done: Done) -> Ran | ServingError:
+    def _outcome(
+        self, worker: int, job: _Batch, area: arena.Area, done: Done
+    ) -> JobResult | ServingError:
         self._quarantine.absolve(job.key)
         if job.cold:
-            self._holdings.made_resident(worker, job.key, done.resident_bytes, done.cold_ms)
+            self._cache.made_resident(worker, job.key, done.resident_bytes, done.cold_ms)
         try:
-            size_bytes = self._holdings.residency.size_bytes(job.key)
-            outcome = outcomes.ran(job.key, done, area, size_bytes)
+            size_bytes = self._cache.residency.size_bytes(job.key)
+            outcome = outcomes.job_result(job.key, done, area, size_bytes)
         except ValueError as error:
             if process := self._crew.process(worker):
-                process.end(f"sent rubbish: {error}")
-            return InferenceFailed(f"'{plain(job.key)}': the worker process sent rubbish: {error}")
-        if job.cold and isinstance(outcome, Ran) and job.begun_s is not None:
+                process.end(f"broke the protocol: {error}")
+            return InferenceFailed(
+                f"'{plain(job.key)}': the worker process broke the protocol: {error}"
+            )
+        if job.cold and isinstance(outcome, JobResult) and job.begun_s is not None:
             waited_ms = 1e3 * (job.begun_s - job.since_s)
             return replace(outcome, cold_ms=outcome.cold_ms + waited_ms)
         return outcome
 
-    def _finish(self, worker: int, job: _Job, outcome: Ran | ServingError) -> None:
+    def _finish(self, worker: int, job: _Batch, outcome: JobResult | ServingError) -> None:
         """The job is over; its worker takes the next from here on."""
         if self._jobs[worker] is not job:
             return
         self._jobs[worker] = None
         self._idle_since_s[worker] = self._loop.time()
         if job.cold:
-            self._holdings.admission.advance()
+            self._cache.admission.advance()
         job.done(outcome)
 
     def _running(self) -> set[tuple[int, str]]:
@@ -302,12 +306,12 @@ class Pool:
             WorkerFailed: a worker died at it.
             UsageError: it is larger than the memory budget.
         """
-        if (known := self._holdings.ports(key)) is not None:
+        if (known := self._cache.ports(key)) is not None:
             return known
         while not self._open and not self._closed:
             await asyncio.sleep(_IDLE_S)
         worker = min(self._open, key=lambda each: (self._jobs[each] is not None, each), default=0)
-        loaded = await self._holdings.load(worker, key)
+        loaded = await self._cache.load(worker, key)
         return loaded.inputs, loaded.outputs
 
     async def preload(self, worker: int, key: str) -> None:
@@ -315,31 +319,31 @@ class Pool:
 
         Raises: as `describe`.
         """
-        await self._holdings.load(worker, key)
+        await self._cache.load(worker, key)
 
     async def evict(self, worker: int, key: str) -> None:
         """Drop a variant from a worker."""
-        if self._holdings.residency.is_resident(worker, key):
-            await self._holdings.evict(worker, key)
+        if self._cache.residency.is_resident(worker, key):
+            await self._cache.evict(worker, key)
 
     async def calibrate(
         self, keys: Sequence[str], samples: int, seconds: float
     ) -> dict[str, Calibration]:
-        """Measure variants on made-up input, preprocessing included: alone, and with several
+        """Measure variants on synthetic inputs, preprocessing included: alone, and with several
         workers at it. `samples` runs for each, and about `seconds` for everything.
 
         Raises: as `describe`.
         """
         self._calibrating += 1
         try:
-            return await calibrate(self._holdings, self.size, keys, samples, seconds)
+            return await calibrate(self._cache, self.size, keys, samples, seconds)
         finally:
             self._calibrating -= 1
 
     def replace(self, runnables: Sequence[Runnable]) -> None:
         """Serve other variants from now on. Running jobs end on the old; a variant whose
         description and file are as before stays resident."""
-        self._holdings.replace(runnables)
+        self._cache.replace(runnables)
         for worker, job in enumerate(self._jobs):
             if job and job.begun_s is None and (refusal := self._refusal(job.key)):
                 self._loop.call_soon(self._finish, worker, job, refusal)
@@ -347,7 +351,7 @@ class Pool:
     # -- workers ---------------------------------------------------------------------------------
 
     def _prepare(self) -> frames.Prepare:
-        runnables = self._holdings.runnables
+        runnables = self._cache.runnables
         return frames.Prepare(
             runtimes=tuple(sorted({each.runtime for each in runnables})),
             images=any(each.input_kind == "image" for each in runnables),
@@ -356,7 +360,7 @@ class Pool:
     def _up(self, worker: int) -> None:
         """A process is ready: the worker is back once it holds what the one before it held."""
         held = self._held_by_lost.pop(worker, [])
-        self._holdings.restore(worker, held, partial(self._reopen, worker))
+        self._cache.restore(worker, held, partial(self._reopen, worker))
 
     def _reopen(self, worker: int) -> None:
         self._open.add(worker)
@@ -369,7 +373,7 @@ class Pool:
             self._begin(worker, job)
 
     def _changed(self, worker: int) -> None:
-        resident = self._holdings.residency.resident(worker)
+        resident = self._cache.residency.resident(worker)
         if worker in self._open and self._told.get(worker) != resident:
             self._told[worker] = resident
             self._on_change(worker, resident)
@@ -378,7 +382,7 @@ class Pool:
         self.causes[worker] = cause
         if about is not None:
             self._quarantine.blame(about, cause, killed=FROM_OUTSIDE in cause)
-        self._held_by_lost.setdefault(worker, []).extend(self._holdings.lost(worker))
+        self._held_by_lost.setdefault(worker, []).extend(self._cache.lost(worker))
         if worker in self._open:
             self._open.discard(worker)
             self._told.pop(worker, None)
@@ -386,7 +390,7 @@ class Pool:
         job = self._jobs[worker]
         if self._open and job is not None and job.begun_s is None:
             self._loop.call_soon(self._give_back, worker, NotBegun("its worker was lost"))
-        self._holdings.admission.advance()
+        self._cache.admission.advance()
 
     def _tick(self) -> None:
         """Now and then: who hangs is killed, who waits too long is told, who idles is used."""
@@ -398,13 +402,13 @@ class Pool:
         self._tell_demand(now_s)
         idle = self._idle(now_s)
         if not self._calibrating:
-            self._holdings.improve(idle)
+            self._cache.improve(idle)
         self._ticking = self._loop.call_later(min(_TICK_S, self._timeout_s / 4), self._tick)
 
     def _tell_demand(self, now_s: float) -> None:
         for key, amount in self._wanted.items():
-            if key in self._holdings:
-                self._holdings.residency.demand(key, now_s, amount)
+            if key in self._cache:
+                self._cache.residency.demand(key, now_s, amount)
         self._wanted.clear()
 
     def _idle(self, now_s: float) -> set[int]:

@@ -1,4 +1,4 @@
-"""One worker process as the service sees it: started, spoken to, listened to, buried."""
+"""One worker process as the service sees it: started, spoken to, listened to, reaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from edgewise import sandbox
 from edgewise.errors import WorkerFailed
 from edgewise.server.pool.arena import Area
-from edgewise.server.pool.connection import Connection
+from edgewise.server.pool.channel import Channel
 
 _PROGRAM = "from edgewise.server.pool import worker; worker.serve()"
 _CHUNK = 1 << 16
@@ -39,7 +39,7 @@ class WorkerProcess:
     def __init__(self, lost: Callable[[str, str | None], None]) -> None:
         self._lost = lost
         self._log = bytearray()
-        self._burial: asyncio.Task[None] | None = None
+        self._reaping: asyncio.Task[None] | None = None
         self.requests = Area.create("edgewise-requests")
         self.replies = Area.create("edgewise-replies")
         ours, theirs = socket.socketpair()
@@ -57,7 +57,7 @@ class WorkerProcess:
         os.set_blocking(self._output.fileno(), False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._output.fileno(), self._listen)
-        self.connection = Connection(ours, self.end)
+        self.connection = Channel(ours, self.end)
 
     def _start(self, control: socket.socket) -> subprocess.Popen[bytes]:
         handed = (control.fileno(), self.requests.descriptor, self.replies.descriptor)
@@ -75,21 +75,21 @@ class WorkerProcess:
     @property
     def alive(self) -> bool:
         """Whether it takes commands. One that does not is about to be `lost`."""
-        return self._burial is None
+        return self._reaping is None
 
     def end(self, why: str) -> None:
         """Kill it and say why; without a reason, it hung up: find out why."""
-        if self._burial is None:
+        if self._reaping is None:
             about = self.connection.about
             self.connection.close()
-            self._burial = self._loop.create_task(self._bury(why, about))
+            self._reaping = self._loop.create_task(self._reap(why, about))
 
     async def ended(self) -> None:
-        """Until it is buried."""
-        if self._burial is not None:
-            await self._burial
+        """Until it is reaped."""
+        if self._reaping is not None:
+            await self._reaping
 
-    async def _bury(self, why: str, about: str | None) -> None:
+    async def _reap(self, why: str, about: str | None) -> None:
         if not why:
             await self._wait(_GRACE_S)
         self._kill()

@@ -37,7 +37,7 @@ class Quarantine:
             self.reasons = {**self.reasons, key: reason}
 
     def absolve(self, key: str) -> None:
-        """It gave an answer. That it loads, and runs on made-up input, is none."""
+        """It gave an answer. That it loads, and runs on synthetic inputs, is none."""
         if self._deaths:
             self._deaths.pop(key, None)
 

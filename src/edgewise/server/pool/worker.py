@@ -23,7 +23,7 @@ from edgewise.protocol.messages import BadRequest, Tensor
 from edgewise.runtimes import registry
 from edgewise.server.pool import arena, frames
 from edgewise.server.pool.arena import Area
-from edgewise.server.pool.frames import Done, Failed, Loaded, Rehearsed, Reply, Run
+from edgewise.server.pool.frames import Calibrated, Done, Failed, Loaded, Reply, Run
 from edgewise.server.pool.hosted import Hosted, Times
 
 _CHUNK = 1 << 16
@@ -49,7 +49,7 @@ class _Worker:
     def __init__(self, request: Area, reply: Area) -> None:
         self._request = request
         self._reply = reply
-        #: Where outputs of a rehearsal go: those of the run before it may not have been read yet.
+        #: Where outputs of a calibration go: those of the run before it may not have been read yet.
         self._scratch: Area | None = None
         self._hosted: dict[str, Hosted] = {}
         self._loaded: dict[str, Loaded] = {}
@@ -76,7 +76,7 @@ class _Worker:
         except Exception as error:  # noqa: BLE001  the process boundary: the parent says it loudly
             return _failed(error)
 
-    def _do(self, command: frames.Prepare | frames.Load | frames.Evict | frames.Rehearse) -> Reply:
+    def _do(self, command: frames.Prepare | frames.Load | frames.Evict | frames.Calibrate) -> Reply:
         match command:
             case frames.Prepare():
                 return _prepare(command)
@@ -84,8 +84,8 @@ class _Worker:
                 return self._load(runnable)
             case frames.Evict(key):
                 return self._evict(key)
-            case frames.Rehearse():
-                return self._rehearse(command)
+            case frames.Calibrate():
+                return self._calibrate(command)
             case _:
                 assert_never(command)
 
@@ -176,13 +176,13 @@ class _Worker:
         except ValueError as error:
             raise RuntimeRefused(f"'{key}': {error}") from error
 
-    def _rehearse(self, command: frames.Rehearse) -> Rehearsed:
+    def _calibrate(self, command: frames.Calibrate) -> Calibrated:
         hosted = self._hosted.get(command.key)
-        tensors = hosted.made_up(command.seed) if hosted is not None else None
+        tensors = hosted.synthetic_inputs(command.seed) if hosted is not None else None
         if hosted is None or tensors is None:
-            return Rehearsed(())
+            return Calibrated(())
         if self._scratch is None:
-            self._scratch = Area.create("edgewise-rehearsal")
+            self._scratch = Area.create("edgewise-calibration")
         hot_ms: list[float] = []
         end = perf_counter() + command.seconds
         while len(hot_ms) < command.runs and (started := perf_counter()) < end:
@@ -192,7 +192,7 @@ class _Worker:
             arena.write(self._scratch, [answer])
             hot_ms.append(1e3 * (perf_counter() - started))
         self._scratch.trim()
-        return Rehearsed(tuple(hot_ms))
+        return Calibrated(tuple(hot_ms))
 
 
 def _prepare(command: frames.Prepare) -> frames.Ready:

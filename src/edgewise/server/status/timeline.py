@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from edgewise.server.events import Answered, Arrived, Cancelled, Event, Failed, ShedEvent
+from edgewise.server.events import Answered, Arrived, Cancelled, Event, Failed, RefusedEvent
 
 #: How far back the page looks, in seconds.
 WINDOW_S = 300
@@ -102,7 +102,7 @@ class Timelines:
         self._handlers: dict[type[Any], Any] = {
             Arrived: self._arrived,
             Answered: self._answered,
-            ShedEvent: self._shed,
+            RefusedEvent: self._shed,
             Failed: self._failed,
             Cancelled: self._cancelled,
         }
@@ -144,7 +144,7 @@ class Timelines:
         index = bin_of(event.total_ms)
         latencies[index] = latencies.get(index, 0) + 1
 
-    def _shed(self, event: ShedEvent) -> None:
+    def _shed(self, event: RefusedEvent) -> None:
         now = self._of(event.family, event.at_ms)
         now.shed[event.reason] = now.shed.get(event.reason, 0) + 1
         now.offered += 1

@@ -10,7 +10,7 @@ from collections.abc import Callable
 _AFTER_MS = 1.0
 
 
-class Sweep:
+class ExpiryTimer:
     """One timer for all requests. `look` is called on the running loop when the earliest time that
     was told has passed; it says when to look next, infinite: when told."""
 

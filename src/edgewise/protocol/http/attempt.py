@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from edgewise.load.wire import Said
+from edgewise.protocol.http.prepared import Said
 
 
 def now_ms() -> float:
@@ -14,7 +14,7 @@ def now_ms() -> float:
 
 
 @dataclass(slots=True)
-class Exchange:
+class Attempt:
     """Times are ms of the monotonic clock, NaN: it did not get that far.
 
     `due_ms` is the intended send time, `begun_ms` when the generator turned to it. `status` is

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from edgewise.errors import InputError, UsageError
-from edgewise.load.wire import Port
+from edgewise.protocol.http.prepared import Port
 
 _ASK_S = 10.0
 _BETWEEN_S = 0.2
@@ -92,7 +92,7 @@ class Target:
         """The same with the address that answers, so that no request waits for a name.
 
         Raises:
-            InputError: nobody listens there.
+            InputError: the connection is refused there.
         """
         try:
             with socket.create_connection((self.host, self.port), _ASK_S) as connection:
@@ -104,7 +104,7 @@ class Target:
         if isinstance(error, ssl.SSLError):
             return self._untrusted(error)
         return InputError(
-            f"nobody answers at {self.url}: {error or type(error).__name__}",
+            f"connection refused by {self.url}: {error or type(error).__name__}",
             hint="is the service running, and is that its address?",
         )
 
@@ -132,7 +132,7 @@ class Target:
         """What the server says of itself.
 
         Raises:
-            InputError: nobody answers, or it does not speak the Open Inference Protocol.
+            InputError: the connection is refused, or it does not speak the Open Inference Protocol.
         """
         return self._ask("/v2", ServerAbout)
 
@@ -140,7 +140,7 @@ class Target:
         """What a model takes.
 
         Raises:
-            InputError: nobody answers, or there is no such model.
+            InputError: the connection is refused, or there is no such model.
         """
         return self._ask(f"/v2/models/{quote(name, safe='')}", ModelAbout)
 

@@ -18,10 +18,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewise.errors import InputError
-from edgewise.load.inputs import Inputs, only_array
+from edgewise.errors import InputError, MissingExtra
+from edgewise.protocol.inputs import Inputs, only_array
 from edgewise.protocol.messages import DATATYPES
-from edgewise.runtimes.variant import pillow
 
 #: The extension's header: how much of a body is JSON, the tensors' bytes follow.
 JSON_LENGTH = "Inference-Header-Content-Length"
@@ -165,9 +164,17 @@ def pictures(inputs: Inputs, most: int | None = None) -> list[bytes]:
     contents = []
     for pixels in squeezed:
         file = io.BytesIO()
-        pillow().fromarray(pixels).save(file, "PNG")
+        _pillow().fromarray(pixels).save(file, "PNG")
         contents.append(file.getvalue())
     return contents
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra("images", "sending images") from error
+    return Image
 
 
 def of_image(port: Port, content: bytes, *, binary: bool) -> Body:

@@ -26,11 +26,11 @@ class _Asked:
     seconds: float
 
 
-class Connection:
+class Channel:
     """A stream of commands and their replies over a socket, on the running loop.
 
     `broken` is called once, with the reason in words ("" where the peer just went away), as soon as
-    the stream ends or holds rubbish. What is then still asked stays so until `abandon`.
+    the stream ends or breaks the protocol. What is then still asked stays so until `abandon`.
     """
 
     def __init__(self, stream: socket.socket, broken: Callable[[str], None]) -> None:
@@ -128,7 +128,7 @@ class Connection:
             if len(replies) > len(self._asked):
                 raise ValueError("a reply to nothing")
         except ValueError as error:
-            self._break(f"sent rubbish: {error}")
+            self._break(f"broke the protocol: {error}")
             return
         self._since = self._loop.time()
         for reply in replies:

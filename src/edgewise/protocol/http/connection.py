@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgewise.errors import MissingExtra
-from edgewise.load.exchange import Exchange, now_ms
-from edgewise.load.wire import JSON_LENGTH
+from edgewise.protocol.http.attempt import Attempt, now_ms
+from edgewise.protocol.http.prepared import JSON_LENGTH
 
 try:
     import httptools
@@ -25,19 +25,19 @@ _LARGEST_ANSWER = 64 * 1024 * 1024
 _SHAPED_BUFFER_BYTES = 16 * 1024
 
 #: Called once per exchange, with the body and how much of it is JSON (None: all).
-Answered = Callable[["Connection", Exchange, bytes, int | None], None]
+Answered = Callable[["ClientConnection", Attempt, bytes, int | None], None]
 
 
-class Connection(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     """`answered` is called when an exchange has its answer or can have none any more (its `error`
     says why); `lost` when the connection is gone."""
 
     def __init__(
-        self, answered: Answered, lost: Callable[[Connection], None], *, shaped: bool
+        self, answered: Answered, lost: Callable[[ClientConnection], None], *, shaped: bool
     ) -> None:
         self._answered, self._lost, self._shaped = answered, lost, shaped
         self._transport: asyncio.Transport | None = None
-        self._exchange: Exchange | None = None
+        self._exchange: Attempt | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
         self._size = 0
@@ -48,7 +48,7 @@ class Connection(asyncio.Protocol):
         """Whether a request may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, exchange: Exchange, parts: Sequence[bytes]) -> None:
+    def send(self, exchange: Attempt, parts: Sequence[bytes]) -> None:
         """Send a request; the one before has its answer."""
         assert self._transport is not None
         self._exchange = exchange

@@ -23,7 +23,7 @@ COMMAND_S, _EVICT_S = 60.0, 5.0
 _COLD_GUESS_MS = 100.0
 
 
-class Holdings:
+class ModelCache:
     """The variants that are served, and where they are resident.
 
     `running` says what workers are at, `changed` is told of a worker whose residents changed.
@@ -186,10 +186,10 @@ class Holdings:
         self._crew.ask(evict.worker, command, answered, seconds=_EVICT_S)
         self._changed(evict.worker)
 
-    async def rehearse(
+    async def calibrate(
         self, worker: int, key: str, runs: int, seconds: float, seed: int
     ) -> tuple[float, ...]:
-        """Service times of a resident variant on made-up input, in ms; at most `runs`, and about
+        """Service times of a resident variant on synthetic inputs, in ms; at most `runs`, and about
         `seconds`. None at all where no input can be made up, or it is not resident any more.
 
         Raises:
@@ -202,10 +202,10 @@ class Holdings:
             if not answer.done():
                 answer.set_result(reply)
 
-        command = frames.Rehearse(key, runs, seconds, seed)
+        command = frames.Calibrate(key, runs, seconds, seed)
         self._crew.ask(worker, command, answered, about=key, seconds=COMMAND_S + seconds)
         reply = await answer
-        if not isinstance(reply, frames.Rehearsed):
+        if not isinstance(reply, frames.Calibrated):
             raise outcomes.load_error(key, reply)
         return reply.hot_ms
 
