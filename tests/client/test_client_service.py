@@ -23,11 +23,11 @@ _RUN = """
 import sys
 from pathlib import Path
 from edgewise.server.main import run
-from edgewise.server.settings import Settings
+from edgewise.server.settings import ServerSettings
 
 run(
     [Path(sys.argv[1])],
-    Settings(port=0, workers=1, token=sys.argv[2]),
+    ServerSettings(port=0, workers=1, token=sys.argv[2]),
     lambda at: print(at.http, flush=True),
 )
 """

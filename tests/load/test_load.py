@@ -133,7 +133,7 @@ def test_a_server_that_dies_midway_fails_the_rest(tensors: Path) -> None:
 
 
 def test_nobody_there_is_one_clear_error(tensors: Path) -> None:
-    with pytest.raises(InputError, match=r"connection refused by http://127\.0\.0\.1:1\b"):
+    with pytest.raises(InputError, match=r"no connection to http://127\.0\.0\.1:1\b"):
         drive(LoadSettings(url="127.0.0.1:1", model="m", inputs=(tensors,), requests=1))
 
 

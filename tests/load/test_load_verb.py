@@ -69,7 +69,7 @@ def test_nobody_there_is_1_and_one_line(tensors: str, capsys: pytest.CaptureFixt
     assert run(["load", "127.0.0.1:1", "--model", "m", "--input", tensors, "--requests", "1"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("edgewise: connection refused by http://127.0.0.1:1")
+    assert captured.err.startswith("edgewise: no connection to http://127.0.0.1:1")
     assert len(captured.err.splitlines()) == 1
 
 

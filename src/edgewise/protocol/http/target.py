@@ -104,7 +104,7 @@ class Target:
         if isinstance(error, ssl.SSLError):
             return self._untrusted(error)
         return InputError(
-            f"connection refused by {self.url}: {error or type(error).__name__}",
+            f"no connection to {self.url}: {error or type(error).__name__}",
             hint="is the service running, and is that its address?",
         )
 
