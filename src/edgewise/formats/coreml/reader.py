@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgewise.archive import Entry, File
-from edgewise.errors import OpaqueModel, RejectedModel
+from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
+from edgewise.formats.coreml import LIMITS
 from edgewise.formats.coreml.blob import Storages
 from edgewise.formats.coreml.mil import BlockReader
 from edgewise.formats.coreml.program import Block, FromMessages
@@ -41,15 +42,30 @@ def read(file: File) -> Graph:
     head = file.head(512)
     if head.startswith(b"PK\x03\x04"):
         return read(_inside(file))
-    if head.startswith(b"program(") or head.lstrip()[:1] == b"{":
-        raise OpaqueModel("a compiled Core ML model")
+    if head.startswith(b"program("):
+        from edgewise.formats.coreml import miltext
+
+        return finished(miltext.read(_text(file), Storages(file)), file)
+    if head.lstrip()[:1] == b"{":
+        from edgewise.formats.coreml import espresso
+
+        return finished(espresso.read(file), file)
     return specification(file, file.data())
 
 
 def finished(graph: Graph, file: File) -> Graph:
-    """A graph with what all forms say of it."""
+    """A graph with what all forms say of it; what is compiled has a description beside it."""
     graph.format = "coreml"
+    if file.name.endswith((".mil", ".espresso.net")) and file.sibling("coremldata.bin") is not None:
+        graph.companions = (*graph.companions, "coremldata.bin")
     return graph
+
+
+def _text(file: File) -> str:
+    data = file.data()
+    if len(data) > LIMITS["bytes of text"]:
+        raise LimitExceeded(f"a program of more than {LIMITS['bytes of text'] >> 20} MiB of text")
+    return str(data, "utf-8", "replace")
 
 
 def _inside(file: File) -> Entry:
