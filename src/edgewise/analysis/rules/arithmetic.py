@@ -238,6 +238,8 @@ def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
         wanted = per_axis(attributes["output_size"], axes)
         places = [have if size is None else size for have, size in zip(space, wanted, strict=True)]
         return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
+    if attributes.get("fewer_axes"):
+        attributes = _first_axes(attributes, axes)
     kernel = per_axis(attributes["kernel"], axes)
     if attributes.get("strict"):
         _check_pool(attributes, kernel)
@@ -251,6 +253,20 @@ def _pool(scope: Scope, layer: Layer) -> list[Dims | None]:
         small=attributes.get("small", "cut"),
     )
     return [assemble(x[0], channels, places, layout)] * len(layer.outputs)
+
+
+def _first_axes(attributes: Mapping[str, Any], axes: int) -> dict[str, Any]:
+    """A window stated for more axes than the value has: those behind have length 1."""
+    cut = {
+        name: attributes[name][:axes]
+        for name in ("kernel", "strides", "dilations")
+        if isinstance(attributes.get(name), tuple)
+    }
+    pads = attributes.get("pads")
+    if isinstance(pads, tuple):
+        half = len(pads) // 2
+        cut["pads"] = (*pads[:half][:axes], *pads[half:][:axes])
+    return {**attributes, **cut}
 
 
 def _check_pool(attributes: Mapping[str, Any], kernel: list[int]) -> None:

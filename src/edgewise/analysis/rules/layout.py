@@ -64,6 +64,11 @@ def _space_to_batch(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _batch_to_space(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     block, crops = _block_and_edges(scope, layer)
+    if any(low or high for low, high in crops):
+        scope.note(
+            f"{layer.op} {layer.name}: a dilated convolution computed on blocks that are padded to "
+            "fit: what is cut off again is counted"
+        )
     space = [
         size * by - low - high for size, by, (low, high) in zip(x[1:], block, crops, strict=False)
     ]
@@ -78,6 +83,9 @@ def _resize(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
     layout = layer.attributes.get("layout")
     sizes = _maybe(scope, layer, "sizes", 3)
+    if layer.attributes.get("any_axes"):
+        given = _scales(scope, layer) if sizes is None else sizes
+        layout = None if len(given) == len(x) else layout
     like = layer.attributes.get("like")
     if layout is not None and like is not None:
         channels = x[-1] if layout == "channels_last" else x[1]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.keras.reader import Call, Model, Store, build
+from edgewise.formats.keras.reader import Call, Model, build
 from edgewise.formats.netlist import Netlist, Operand
 from edgewise.graph import Kind
 
@@ -274,12 +274,16 @@ def _distributed(model: Model, call: Call) -> None:
 
 def _multi_head(model: Model, call: Call) -> None:
     """Projections with kernels (width, heads, size), attention, and a projection back."""
-    named = {path.split("/")[0]: index for path, index in call.weights if path.endswith(("/0",
-             "kernel:0", "kernel"))}  # fmt: skip
-    stored = [
-        next((index for path, index in named.items() if part in path), None)
-        for part in ("query", "key", "value", "output")
+    kernels = [
+        (path, index) for path, index in call.weights if path.endswith(("/0", "kernel:0", "kernel"))
     ]
+    stored = [
+        next(
+            (i for path, i in kernels if any(one.startswith(part) for one in path.split("/"))), None
+        )
+        for part in ("query", "key", "value")
+    ]
+    stored.append(next((index for path, index in kernels if "output" in path), None))
     if len(call.inputs) < 1 or any(index is None for index in stored):
         make(model, call, Kind.UNKNOWN)
         return
@@ -493,13 +497,14 @@ _MULTIPLYING = frozenset({
 
 def _nested(model: Model, call: Call, group: str) -> None:
     """A model inside: a body."""
-    prefix = f"{group}/" if not model.store.by_name else group
-    store = Store(model.store.data, model.store.datasets, model.store.by_name)
-    netlist = Netlist(call.name, model.netlist.graph.format)
-    inner = Model(netlist, store, prefix, model.depth + 1)
-    build(inner, {"class_name": call.kind, "config": call.config})
+    if group not in model.inside:
+        prefix = f"{group}/" if not model.store.by_name else group
+        netlist = Netlist(call.name, model.netlist.graph.format)
+        inner = Model(netlist, model.store, prefix, model.depth + 1)
+        build(inner, {"class_name": call.kind, "config": call.config})
+        model.inside[group] = netlist.graph
     layer = model.netlist.layer(call.name, call.kind, Kind.CALL, call.inputs, call.outputs)
-    layer.bodies = (netlist.graph,)
+    layer.bodies = (model.inside[group],)
 
 
 def _unary(function: str) -> Translator:

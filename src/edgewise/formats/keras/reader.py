@@ -100,6 +100,8 @@ class Model:
     prefix: str
     depth: int = 0
     shapes: dict[Key, Shape] = field(default_factory=dict)
+    #: Models inside, by where their weights are: one that is called twice has its weights once.
+    inside: dict[str, Graph] = field(default_factory=dict)
 
 
 def read(file: File) -> Graph:
@@ -216,7 +218,7 @@ def _groups(model: Model, layers: list[dict[str, Any]]) -> dict[int, str]:
     for place, layer in enumerate(layers):
         name = layer_name(layer)
         if model.store.by_name:
-            found[place] = f"{model.prefix}/{name}" if model.prefix else name
+            found[place] = _group_of(model, name)
             continue
         kind = snake_case(str(layer.get("class_name", "")))
         number = counts.get(kind, 0)
@@ -224,6 +226,17 @@ def _groups(model: Model, layers: list[dict[str, Any]]) -> dict[int, str]:
         label = f"{kind}_{number}" if number else kind
         found[place] = f"{model.prefix}layers/{label}"
     return found
+
+
+def _group_of(model: Model, name: str) -> str:
+    """The group of a layer by its name; inside another model Keras 3 repeats the model's."""
+    if not model.prefix:
+        return name
+    plain = f"{model.prefix}/{name}"
+    again = f"{model.prefix}/{model.prefix.rsplit('/', 1)[-1]}/{name}"
+    if model.depth and not any(path.startswith(f"{plain}/") for path in model.store.datasets):
+        return again
+    return plain
 
 
 def layer_name(layer: dict[str, Any]) -> str:

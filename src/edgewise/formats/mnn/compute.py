@@ -209,7 +209,7 @@ def _pooling(body: Body, operator: Operator) -> None:
         raise RejectedModel(f"{operator.op} {operator.name}: kernel {kernel}, stride {strides}")
     make(
         body, operator, Kind.POOL, function=function, kernel=kernel, strides=strides, pads=pads,
-        layout=FIRST, ceil_mode=main.flag(10, True) and main.int8(8) == 0,
+        layout=FIRST, ceil_mode=main.flag(10, True) and main.int8(8) == 0, fewer_axes=True,
     )  # fmt: skip
 
 

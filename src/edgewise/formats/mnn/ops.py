@@ -243,7 +243,7 @@ def _interp(body: Body, operator: Operator) -> None:
         tensor = body.netlist.tensor(body.netlist.value(str(reads[1])))
         whole = tensor.dtype != "float32"
         inputs: list[Operand] = [reads[0], None, *((None, reads[1]) if whole else (reads[1],))]
-        make(body, operator, Kind.RESIZE, inputs=inputs, layout=FIRST)
+        make(body, operator, Kind.RESIZE, inputs=inputs, layout=FIRST, any_axes=True)
     elif all(size > 0 for size in sizes):
         make(body, operator, Kind.RESIZE, layout=FIRST, sizes=sizes)
     else:
