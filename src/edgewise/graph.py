@@ -225,6 +225,7 @@ class Graph:
     read (weights that no layer uses are those of layers `weights`). `reason` says why nothing can
     be told of what the network costs, where it could only be read in part.
     `resizable`: its runtimes let a caller change sizes that the file fixes.
+    `extent` is how many bytes of the file are the model's, where more may follow.
     `companions` are the files beside the model that belong to it, `missing` those that should be
     there. `labels` are the class names that came along. `notes` tell a user what a reader had to
     assume.
@@ -247,6 +248,7 @@ class Graph:
     companions: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     resizable: bool = False
+    extent: int | None = None
 
 
 _PACKED = {"int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4_e2m1": 4}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +122,12 @@ def test_a_table_referred_to_again_and_again_ends_at_the_budget() -> None:
     builder.Finish(builder.EndObject())
     with pytest.raises(LimitExceeded, match="10,000"):
         list(_root(builder, budget=10_000).tables(0))
+
+
+def test_how_far_what_was_read_reaches(digits: Path) -> None:
+    from edgewise.archive import DiskFile
+    from edgewise.formats import tflite
+
+    for path in digits.glob("*.tflite"):
+        end, content = tflite.read(DiskFile(path)).extent, path.read_bytes()
+        assert content[end:] == b"" or content[end:].startswith(b"PK\x03\x04")  # labels

@@ -16,6 +16,7 @@ from edgewise.analysis.weights import parameters_by_layer, stored
 from edgewise.archive import File, packed_as
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import registry
+from edgewise.formats.embedded import BEHIND
 from edgewise.formats.registry import Format
 from edgewise.formats.unread import no_reader, unread_format
 from edgewise.graph import FreeDim, Graph, Layer, Tensor
@@ -58,9 +59,18 @@ def summarise(
         if file.head(len(_POINTER)) == _POINTER:
             raise RejectedModel("a pointer of Git LFS: the file that it stands for is not here")
         graph = fmt.read(file)
+        graph.notes += _behind(file, graph)
         return _parsed(graph, known, layers=layers, weights=weights, overrides=shapes)
     except (RejectedModel, OpaqueModel, LimitExceeded) as error:
         return Model(**known, status=_STATUS[type(error)], reason=error.message)
+
+
+def _behind(file: File, graph: Graph) -> list[str]:
+    """That a file goes on behind its model; a zip there holds labels and the like, and is read."""
+    rest = file.size - (graph.extent or file.size)
+    if rest < _FILLED_UP or bytes(file.data()[-rest:][:4]) == b"PK\x03\x04":
+        return []
+    return [f"{rest:,} {BEHIND}"]
 
 
 def _unrecognised(file: File, known: dict[str, Any]) -> Model:
@@ -77,6 +87,8 @@ def _unrecognised(file: File, known: dict[str, Any]) -> Model:
     return Model(**known, format=None, status="rejected", reason=reason)
 
 
+#: Writers and packers fill up to some boundary: fewer bytes than this behind a model say nothing.
+_FILLED_UP = 64
 #: What stands in a checkout for a large file (https://git-lfs.com, specification of pointers).
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 

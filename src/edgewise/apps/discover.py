@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 import msgspec
@@ -25,6 +26,7 @@ from edgewise.archive import (
 )
 from edgewise.errors import EdgewiseError, LimitExceeded
 from edgewise.formats import registry
+from edgewise.formats.embedded import BEHIND, embedded, may_hold_models
 from edgewise.formats.registry import Format
 from edgewise.formats.unread import no_reader, unread_format
 from edgewise.records import Coverage, Model, Status
@@ -99,7 +101,11 @@ class Search:
             model = self._model(file, fmt)
             self._found.append(model)
             if model.status in ("parsed", "opaque"):
+                if any(note.endswith(BEHIND) for note in model.notes):
+                    self._inside(file, start=1)
                 return  # what is packed in it is its own
+        elif _is_closed(head) and may_hold_models(head) and self._inside(file):
+            return
         elif (unread := unread_format(head, file.path)) is not None:
             self._found.append(_without_summary(file, unread, "not_examined", no_reader(unread)))
             return
@@ -107,6 +113,14 @@ class Search:
             self._open(file, depth)
         elif fmt is None and (packing := packed_as(head)) is not None:
             self._leave_packed(file, packing)
+
+    def _inside(self, file: Source, start: int = 0) -> bool:
+        """Models that lie in an entry of no format, or behind a first: whether there are any."""
+        found = len(self._found)
+        with suppress(EdgewiseError):  # whoever opens the entry says why it cannot be read
+            for part, fmt in embedded(file, start):
+                self._found.append(self._model(part, fmt))
+        return len(self._found) > found
 
     def _model(self, file: Source, fmt: Format) -> Model:
         """The summary of a candidate with its layers. Equal bytes are read once."""
@@ -165,6 +179,11 @@ def coverage(models: tuple[Model, ...], search: Search) -> Coverage:
         rejected=outcomes["rejected"],
         not_examined=outcomes["not_examined"],
     )
+
+
+def _is_closed(head: bytes) -> bool:
+    """Whether a file with these first bytes is no container that is opened."""
+    return not (opens_as_archive(head) or opens_as_bundle(head))
 
 
 def _without_summary(file: Source, name: str, status: Status, reason: str) -> Model:

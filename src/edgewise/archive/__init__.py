@@ -10,6 +10,7 @@ what `Archive` does, and a line in `open_archive`.
 ::
 
     files.py       File, DiskFile, walking a folder
+    part.py        Part: a range of a file as a file
     region.py      bytes that stay where they are: a map, a spool, a buffer
     limits.py      Limits and the Budget that is spent against them
     directory.py   the tolerant reading of a zip's directory
@@ -30,6 +31,7 @@ from edgewise.archive.opening import (
     packed_as,
 )
 from edgewise.archive.packed import Bundle
+from edgewise.archive.part import Part
 from edgewise.archive.zip import Archive, Entry
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Entry",
     "File",
     "Limits",
+    "Part",
     "Source",
     "open_archive",
     "open_file",

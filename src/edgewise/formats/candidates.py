@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgewise.archive import File, open_file, walk_files
+from edgewise.archive import File, open_file, opens_as_archive, walk_files
 from edgewise.errors import InputError
 from edgewise.formats import registry
+from edgewise.formats.embedded import embedded
 from edgewise.formats.unread import unread_format
 
 
@@ -38,7 +39,7 @@ def model_files(path: str, wanted: Callable[[File], bool] = is_candidate) -> Ite
         InputError: the path is not there, or cannot be read.
     """
     if not Path(path).is_dir():
-        yield open_file(path)
+        yield from _models_in(path)
         return
     for file in walk_files(path):
         try:
@@ -47,3 +48,19 @@ def model_files(path: str, wanted: Callable[[File], bool] = is_candidate) -> Ite
             seems_one = True
         if seems_one:
             yield file
+
+
+def _models_in(path: str) -> Iterator[File]:
+    """The file, or the models that lie in it; `path@offset` is one of those."""
+    whole, _, offset = path.rpartition("@")
+    if whole and offset.isdigit() and not Path(path).exists():
+        file = open_file(whole)
+        yield next((p for p, _ in embedded(file) if p.start == int(offset)), file)
+        return
+    file = open_file(path)
+    head = file.head(registry.HEAD_BYTES)
+    if registry.recognise(head, file.name) is not None or opens_as_archive(head):
+        yield file
+        return
+    inside: list[File] = [part for part, _ in embedded(file)]
+    yield from inside or [file]

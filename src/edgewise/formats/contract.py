@@ -16,6 +16,9 @@ imported inside `read`. A module with several formats lists them as `FORMATS` in
     def recognise(head: bytes, name: str) -> float: ...
     def read(file: File) -> Graph: ...
 
+A format may add `EMBEDDED`, the place of bytes that mark it inside another file, and these bytes:
+then models of it are found at any offset (`embedded.py`).
+
 `kit.py` helps to write a graph, `siblings.py` to find the files that belong to one.
 """
 

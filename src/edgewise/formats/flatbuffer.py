@@ -33,6 +33,8 @@ class Flatbuffer:
         self.data = data
         self._budget = self._left = budget
         self._vtables: dict[int, tuple[int, ...]] = {}
+        #: The end of the farthest string or vector that was read.
+        self.reach = 0
 
     def root(self) -> Table:
         """The table that the buffer starts with.
@@ -92,7 +94,8 @@ class Flatbuffer:
         if at < 0:
             self.broken(table, "a table whose layout lies before the file")
         try:
-            size, _ = _UINT16_PAIR.unpack_from(self.data, at)
+            size, inline = _UINT16_PAIR.unpack_from(self.data, at)
+            self.reach = max(self.reach, at + size, table + inline)
             if size < 4 or size % 2:
                 self.broken(at, f"a table layout of {size} bytes")
             count = size // 2 - 2
@@ -175,6 +178,8 @@ class Table:
         if not self.has(slot):
             return None
         start, count = self._vector(slot, 1)
+        if start + count == self._buffer.reach:
+            self._buffer.reach += 1  # a string ends with a zero byte
         self._buffer.charge(count >> 3)
         return str(self._buffer.data[start : start + count], "utf-8", "replace")
 
@@ -279,6 +284,9 @@ class Table:
         count: int = self._buffer.unpack(_UINT32, at)
         if at + 4 + count * width > len(self._buffer.data):
             self._buffer.broken(at, f"{count:,} elements of {width} bytes do not fit")
+        end = at + 4 + count * width
+        if end > self._buffer.reach:
+            self._buffer.reach = end
         return at + 4, count
 
     def _elements(self, slot: int, width: int, form: str) -> tuple[Any, ...]:

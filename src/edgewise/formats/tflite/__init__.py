@@ -22,6 +22,8 @@ SOURCES = (
     "https://github.com/tensorflow/tflite-support/blob/master/tensorflow_lite_support/metadata/metadata_schema.fbs",
 )
 IDENTIFIER = b"TFL3"
+#: What marks a model inside another file, and where in it.
+EMBEDDED = (4, IDENTIFIER)
 
 
 def recognise(head: bytes, name: str) -> float:

@@ -81,7 +81,7 @@ class _Model:
 
     def __init__(self, file: File, data: memoryview, identified: bool) -> None:
         self._file = file
-        buffer = Flatbuffer(data)
+        self._buffer = buffer = Flatbuffer(data)
         self._model = buffer.root()
         self._no_options = buffer.missing_table()
         self._check_version(identified)
@@ -98,6 +98,7 @@ class _Model:
         about = read_about(self._model.text(ModelSlot.DESCRIPTION), stored, self._file)
         graph.format = tflite.NAME
         graph.resizable = True
+        graph.extent = self._extent()
         graph.name = about.texts.get("name") or graph.name or PurePosixPath(self._file.name).stem
         graph.producer = about.producer
         graph.metadata = about.texts
@@ -107,6 +108,11 @@ class _Model:
         graph.signatures = self._signatures()
         graph.notes = about.notes + self._notes(graph)
         return graph
+
+    def _extent(self) -> int:
+        """Where the last thing that belongs to the model ends; writers fill up to four bytes."""
+        end = max(self._buffer.reach, self._tensors.reach)
+        return min(end + -end % 4, len(self._buffer.data))
 
     def _check_version(self, identified: bool) -> None:
         version = self._model.uint32(ModelSlot.VERSION)

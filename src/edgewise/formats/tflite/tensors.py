@@ -40,6 +40,8 @@ class TensorReader:
         self._stored_outside: dict[int, Weights] = {}
         self._subgraphs = model.tables(ModelSlot.SUBGRAPHS)
         self.companions: dict[str, None] = {}
+        #: The end of the farthest weights outside the flatbuffer.
+        self.reach = 0
 
     def read(self, tables: Tables, inputs: frozenset[int]) -> list[Tensor]:
         """The tensors of a subgraph; `inputs` are those that the caller feeds."""
@@ -62,6 +64,7 @@ class TensorReader:
             raise RejectedModel(
                 f"buffer {number} ends at byte {start + size:,}, the file at {len(self._data):,}"
             )
+        self.reach = max(self.reach, start + size)
         return self._data[start : start + size]
 
     @cached_property
