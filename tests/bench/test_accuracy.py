@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgewise.bench.accuracy import evaluate, wilson, write_samples
+from edgewise.bench.accuracy import evaluate, write_samples
 from edgewise.bench.labelled import load_labelled
 from edgewise.errors import InputError
 from edgewise.family import Preprocess, load_family
+from edgewise.intervals import wilson
 from edgewise.records import AccuracyRow
 from edgewise.selection.profiles.sources import load
 
@@ -174,7 +175,7 @@ def test_wilson_by_its_published_examples() -> None:
         (81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605),
         (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718),
     ]:  # fmt: skip
-        assert wilson(correct, n) == pytest.approx((low, high), abs=5e-5)
+        assert wilson(correct / n, n) == pytest.approx((low, high), abs=5e-5)
 
 
 # -- data as people have it ------------------------------------------------------------------------

@@ -7,15 +7,18 @@ from itertools import pairwise
 
 import pytest
 import typer
+from msgspec import structs
 from typer.testing import CliRunner
 
 from edgewise.cli import recommend as verb
 from edgewise.errors import UsageError
 from edgewise.network.link import Pair
+from edgewise.records import Recommendation
 from edgewise.selection.engine.queueing import Load
 from edgewise.selection.engine.simulate import simulate
 from edgewise.selection.policies.registry import parse
 from edgewise.selection.profiles.sources import load
+from edgewise.selection.profiles.table import table
 from edgewise.selection.recommend import TOLERANCE, Wish, recommend
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup
@@ -23,7 +26,7 @@ from edgewise.selection.workload.setup import Setup
 ARTIFICIAL = Pair("artificial", 50, 25)
 
 
-def p2(requests: int = 4000) -> Setup:
+def p2(requests: int = 2000) -> Setup:
     return Setup(load("p2").table, ARTIFICIAL, True, requests, 0)
 
 
@@ -116,3 +119,37 @@ def test_the_verb_reads_well() -> None:
 def test_workers_without_arrivals_are_refused() -> None:
     with pytest.raises(UsageError, match="arrivals"):
         cli("--sla", "250", "--workers", "3")
+
+
+def test_answering_nothing_meets_no_wish() -> None:
+    """Far too many requests: variants below the wished accuracy are left out, the rest answers."""
+    setup = Setup(load("c5").table, ARTIFICIAL, True, 2000, 0)
+    found = recommend(setup, Wish(200, 0.0, 50), Load(arrivals("poisson:657"), 2))
+    assert found.met and found.expected.effective_accuracy > 15
+    assert all(setup.table.accuracy[setup.table.index(model)] >= 50 for model in found.keep)
+    assert found.bound is not None and found.bound > found.expected.effective_accuracy - 1
+
+
+def test_variants_below_the_wished_accuracy_go_where_that_meets_the_wish() -> None:
+    setup = Setup(load("c5").table, Pair("campus", 63.36, 37.91), True, 2000, 0)
+    found = recommend(setup, Wish(350, 0.9, 65), Load(arrivals("poisson:60"), 2))
+    assert found.met and (found.expected.accuracy or 0) >= 65
+
+
+def test_certainty_is_stated_and_carried_through() -> None:
+    """Few runs of a model leave its mean open: other runs spread, and it is named."""
+    known = load("p2").table.profiles
+    few = [structs.replace(each, n=4, std_ms=each.mean_ms / 3) for each in known]
+    few = [structs.replace(each, accuracy_ci95=(0, 100)) for each in few]
+    sure, unsure = (
+        recommend(Setup(table("p", profiles), ARTIFICIAL, True, 2000, 0), Wish(250))
+        for profiles in (known, few)
+    )
+
+    def width(found: Recommendation) -> float:
+        low, high = found.expected.effective_ci95 or (0, 0)
+        return high - low
+
+    assert 0 < width(sure) < 3 < width(unsure)
+    assert sure.runs == 5
+    assert any("known to no better" in note for note in unsure.notes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from edgewise.bench.labelled import load_labelled
 from edgewise.bench.sources import localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Preprocess, Variant, load_family
+from edgewise.intervals import wilson
 from edgewise.records import AccuracyRow
 from edgewise.runtimes import registry
 
@@ -30,7 +30,6 @@ _LIMITS = sandbox.Limits(seconds=6 * 3600)
 #: From how many inputs on a low accuracy is no accident.
 _TELLING = 20
 #: 97.5 % quantile of the standard normal.
-_Z = 1.959963984540054
 
 
 class Evaluated(msgspec.Struct, frozen=True):
@@ -129,7 +128,7 @@ def _job(
 
 def _counted(row: AccuracyRow, given: Answers) -> AccuracyRow:
     n, correct, among = len(given.correct), sum(given.correct), sum(given.among)
-    low, high = wilson(correct, n)
+    low, high = wilson(correct / n, n)
     notes = list(given.notes)
     if given.no_numbers:
         notes.append(f"{given.no_numbers} outputs are no numbers: wrong answers")
@@ -153,7 +152,7 @@ def near_chance(given: Answers) -> list[str]:
     """What to try where a model is hardly better than guessing: its classes may be numbered
     otherwise, or its input prepared otherwise than it was trained on."""
     n, classes = len(given.correct), given.classes or len(set(given.labels))
-    _, high = wilson(sum(given.correct), n)
+    _, high = wilson(sum(given.correct) / n, n)
     if classes < 2 or n < _TELLING or high > 3 / classes:
         return []
     for shift in (-1, 1):
@@ -177,15 +176,6 @@ def near_chance(given: Answers) -> list[str]:
         "near chance: the input may be prepared otherwise than in training; try --scale 255, "
         "--mean 127.5 --scale 127.5, --colour bgr"
     ]
-
-
-def wilson(correct: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a fraction (JASA 22, 1927); n is at least 1."""
-    p = correct / n
-    centre = p + _Z**2 / (2 * n)
-    spread = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
-    below = 1 + _Z**2 / n
-    return max(0.0, (centre - spread) / below), min(1.0, (centre + spread) / below)
 
 
 def write_samples(evaluated: Iterable[Evaluated], path: Path) -> None:

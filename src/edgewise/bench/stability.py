@@ -12,7 +12,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from edgewise.bench.statistics import student_quantile
+from edgewise.intervals import student_quantile
 from edgewise.records import Stability
 
 #: Noisy: the medians of the processes differ by more (standard deviation), or the middle half of

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewise.errors import UsageError
+from edgewise.intervals import student_quantile
 from edgewise.records import Distribution, Measurement
 
 if TYPE_CHECKING:
@@ -194,30 +195,3 @@ def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]
     )
     reach = student_quantile(COMPARE_CONFIDENCE, max(1, int(degrees))) * math.sqrt(sum(parts))
     return centre, centre - reach, centre + reach
-
-
-def student_quantile(confidence: float, degrees: int) -> float:
-    """t with P(|T| ≤ t) = confidence, by bisection of the exact distribution."""
-    low, high = 0.0, 1.0
-    while _student_probability(high, degrees) < confidence:
-        high *= 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _student_probability(middle, degrees) < confidence:
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def _student_probability(t: float, degrees: int) -> float:
-    """P(|T| ≤ t) for whole degrees of freedom (Abramowitz & Stegun 26.7.3, 26.7.4)."""
-    angle = math.atan2(t, math.sqrt(degrees))
-    odd = degrees % 2
-    term = math.cos(angle) if odd else 1.0
-    total = term if degrees > 1 else 0.0
-    for step in range(2 + odd, degrees - 1, 2):
-        term *= math.cos(angle) ** 2 * (step - 1) / step
-        total += term
-    series = math.sin(angle) * total
-    return 2 / math.pi * (angle + series) if odd else series

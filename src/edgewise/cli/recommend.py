@@ -149,13 +149,17 @@ def _setup(
 def _print(found: Recommendation) -> None:
     screen = output.console()
     row = found.expected
-    bound = "" if row.fluid_bound is None else f", of {row.fluid_bound:.1f} % that any policy can"
+    bound = "" if found.bound is None else f", of {found.bound:.1f} % that any policy can"
+    low, high = row.effective_ci95 or (row.effective_accuracy, row.effective_accuracy)
+    least, most = row.attainment_ci95 or (row.attainment, row.attainment)
     lines = [
         f"{found.profiles} over {found.network}, {found.sla_ms:g} ms",
         f"run     {found.policy}",
         f"keep    {', '.join(found.keep)}",
         f"expect  {_percent(row.accuracy)} right, {100 * row.attainment:.2f} % of all in time, "
         f"{row.effective_accuracy:.1f} % right in time{bound}",
+        f"        in another run {100 * least:.2f} to {100 * most:.2f} % in time, {low:.1f} to "
+        f"{high:.1f} % right in time ({found.runs} runs, {found.runs_met} meet the wish)",
         f"        mean {output.milliseconds(row.mean_ms)}, p99 {output.milliseconds(row.p99_ms)}",
         *(f"note    {note}" for note in found.notes),
     ]
@@ -165,7 +169,13 @@ def _print(found: Recommendation) -> None:
         lines.append(f"enough  {found.enough_workers} workers would meet the wish")
     screen.print("\n".join(lines), markup=False)
     screen.print(_table("other policies, all variants", found.alternatives, "policy"))
-    screen.print(_table(f"{found.policy} over the deadline", found.curve[1::2], "deadline"))
+    screen.print(
+        _table(
+            f"{found.policy} over the deadline",
+            found.curve if found.workers else found.curve[1::2],
+            "deadline",
+        )
+    )
 
 
 def _table(title: str, rows: tuple[SimulationRow, ...], first: str) -> Table:

@@ -17,7 +17,8 @@ class Profile(Record, frozen=True):
     it. `mean_ms`, `std_ms` and `quantiles_ms` are of hot runs; `cold_ms` is the mean of the first
     run after a load, with the load. `quantiles_ms` maps a level in (0, 1) to ms, in rising
     order; empty where only the moments are known. `n` is None where the source does not say.
-    `energy` is what a meter said of it, None where there was none.
+    `energy` is what a meter said of it, None where there was none. `accuracy_ci95` is the 95 %
+    interval of the accuracy, None where nothing says on how many inputs it rests.
     """
 
     model: str
@@ -32,6 +33,7 @@ class Profile(Record, frozen=True):
     accuracy_source: str | None = None
     updated_at: str | None = None
     energy: Energy | None = None
+    accuracy_ci95: tuple[float, float] | None = None
 
 
 class SimulationRow(Record, frozen=True):
@@ -140,6 +142,8 @@ class Recommendation(Record, frozen=True):
     deadlines; `alternatives` are other policies with all variants, the best first. `met` says
     whether the wish is; where it is not, `enough_sla_ms` is the shortest deadline and
     `enough_workers` the smallest number of workers that were found to do, None where none was.
+    `expected` is the mean of `runs`, its intervals where another run comes to lie; `runs_met` of
+    them meet the wish. `bound` is the fluid bound with all variants, in percent.
     """
 
     profiles: str
@@ -158,4 +162,7 @@ class Recommendation(Record, frozen=True):
     enough_workers: int | None = None
     arrivals: str | None = None
     workers: int | None = None
+    runs: int = 1
+    runs_met: int = 0
+    bound: float | None = None
     notes: tuple[str, ...] = ()

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgewise.intervals import student_quantile
 from edgewise.selection.profiles.table import Floats
 
 #: Largest part of a policy's choices that the log may lack.
@@ -29,7 +30,6 @@ MAX_UNCOVERED = 0.05
 #: Fewer effective samples than this make no interval that can be believed.
 MIN_EFFECTIVE = 30.0
 _BLOCKS = 50
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,17 +147,5 @@ def _jackknife(
         )  # fmt: skip
         left = masses_left / counts * ratio
     error = math.sqrt((blocks - 1) / blocks * float(((left - left.mean()) ** 2).sum()))
-    half = _student(blocks - 1) * error
+    half = student_quantile(0.95, max(blocks - 1, 1)) * error
     return estimate, (estimate - half, estimate + half)
-
-
-def _student(degrees: int) -> float:
-    """Student's t at 97.5 %, by the expansion of Cornish and Fisher (Abramowitz and Stegun 26.7.5);
-    within 0.1 % from 10 degrees of freedom on."""
-    z, v = _Z, float(max(degrees, 1))
-    return (
-        z
-        + (z**3 + z) / (4 * v)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
-    )

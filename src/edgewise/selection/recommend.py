@@ -1,28 +1,46 @@
 """What to deploy: the variants to keep and the policy to run, for a network and a wish.
 
-Every policy that might do is simulated on the same requests. Of those that meet the wish the one
-with the highest effective accuracy is taken, or a simpler one that is as good to within
-`TOLERANCE`; then variants are left out as long as that costs less than `TOLERANCE` in all.
+Every policy that might do is simulated on the same requests, `deadline` also without the variants
+below the wished accuracy. Of those that meet the wish the one with the highest effective accuracy
+is taken, or a simpler one that is as good to within `TOLERANCE`; then variants are left out as long
+as that costs less than `TOLERANCE` in all.
+
+Under load candidates are compared first come first served, which is fast. The best are then
+simulated as the service runs them, earliest deadline first, and what is expected is of that, over
+`SEEDS` runs: each has other requests, and profiles drawn from how well they are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+import numpy as np
+from msgspec import structs
+
+from edgewise import intervals
 from edgewise.errors import UsageError
-from edgewise.records import Recommendation, SimulationRow
+from edgewise.records import Profile, Recommendation, SimulationRow
+from edgewise.selection.engine import tally
+from edgewise.selection.engine.fluid import fluid_bound
 from edgewise.selection.engine.queueing import AnyPolicy, KnowingQueue, Load, WithCascades, run
 from edgewise.selection.engine.simulate import simulate
 from edgewise.selection.policies.cascade import Cascade, fit
 from edgewise.selection.policies.deadline import Deadline
+from edgewise.selection.policies.protocol import Indices
 from edgewise.selection.policies.published import MDInference, Static
 from edgewise.selection.profiles.sources import gather
-from edgewise.selection.profiles.table import LONGEST_MS
+from edgewise.selection.profiles.table import LONGEST_MS, table
 from edgewise.selection.workload.setup import Setup
 
-#: Points of effective accuracy that simplicity may cost.
-TOLERANCE = 0.3
+#: Points of effective accuracy that simplicity may cost, and the runs that tell what to expect.
+TOLERANCE, SEEDS = 0.3, 5
+#: Candidates that are simulated as the service runs them.
+_FINALISTS = 3
+#: A mean time with a wider interval is named.
+_NOISY = 0.05
 #: Points of the curve, from a tenth of the deadline to twice it.
 _CURVE = 20
 #: Where searches for a deadline or for workers give up, and how exact a deadline is, relatively.
@@ -55,6 +73,8 @@ class Wish:
 
     def shortfall(self, row: SimulationRow) -> float:
         """Points that a row lacks; 0: it meets the wish."""
+        if row.attainment == 0:  # nothing answered is no wish met, however right it would have been
+            return 100 * self.attainment + max(self.accuracy, 1.0)
         late = max(100 * (self.attainment - row.attainment), 0.0)
         return late + max(self.accuracy - (row.accuracy or 0.0), 0.0)
 
@@ -73,12 +93,12 @@ def recommend(setup: Setup, wish: Wish, load: Load | None = None) -> Recommendat
                 f"no deadline below {_LONGEST_MS / 1000:g} s meets the wish",
                 hint="ask for less, or give more --workers",
             )
-    rows = _rows(setup, wish, sla_ms, load)
-    best = _best(rows, wish)
-    policy, row = next(found for found in rows if found[1] is best)
-    kept, expected = _lean(setup, policy, row, wish, load)
+    found = _found(setup, wish, sla_ms, load)
+    runs = _runs(found.kept, found.policy, sla_ms, load)
+    expected = _merged(runs)
+    held = sum(wish.shortfall(row) == 0 for row in runs)
     met = wish.shortfall(expected) == 0
-    others = [other for _, other in rows if other is not row]
+    kept = found.kept.table.models
     return Recommendation(
         profiles=setup.table.name,
         network=setup.network.name,
@@ -86,40 +106,113 @@ def recommend(setup: Setup, wish: Wish, load: Load | None = None) -> Recommendat
         wish_attainment=wish.attainment,
         wish_accuracy=wish.accuracy,
         met=met,
-        policy=policy.name,
-        keep=kept.table.models,
-        leave_out=tuple(m for m in setup.table.models if m not in kept.table.models),
+        policy=found.policy.name,
+        keep=kept,
+        leave_out=tuple(m for m in setup.table.models if m not in kept),
         expected=expected,
-        alternatives=tuple(sorted(others, key=lambda other: _rank(other, wish), reverse=True)[:8]),
-        curve=tuple(_curve(kept, policy, sla_ms, load)),
+        alternatives=found.others[:8],
+        curve=tuple(_curve(found, sla_ms, load)),
         enough_sla_ms=None if met else _shortest(setup, wish, load),
         enough_workers=None if met or load is None else _workers(setup, wish, sla_ms, load),
         arrivals=load.arrivals.name if load else None,
         workers=load.workers if load else None,
-        notes=tuple(_notes(setup, wish, expected, met)),
+        runs=len(runs),
+        runs_met=held,
+        bound=_bound(setup, expected, load),
+        notes=tuple(_notes(setup, wish, expected, held, len(runs))),
     )
 
 
-def _candidates(setup: Setup, wish: Wish, load: Load | None) -> Iterator[AnyPolicy]:
+class _Candidate(NamedTuple):
+    """A policy on a set-up, which may have fewer variants than there are, and what it delivers."""
+
+    setup: Setup
+    policy: AnyPolicy
+    row: SimulationRow
+
+
+class _Found(NamedTuple):
+    """The variants to keep, the policy to run, and what others deliver, the best first."""
+
+    kept: Setup
+    policy: AnyPolicy
+    others: tuple[SimulationRow, ...]
+
+
+def _found(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> _Found:
+    """The best candidate, made lean."""
+    screened = _screened(setup, wish, sla_ms, load)
+    finalists = screened
+    if load is not None:
+        ranked = sorted(screened, key=lambda one: _rank(one.row, wish), reverse=True)
+        last = ranked[:_FINALISTS]
+        finalists = [
+            one._replace(row=_served(one.setup, one.policy, sla_ms, load))
+            for one in screened
+            if one in last
+        ]
+    best = _best(finalists, wish)
+    # Leaving out is judged by the fast simulation, against what that says of the best itself.
+    full = next(one for one in screened if one[:2] == best[:2])
+    kept = _lean(full, wish, load)
+    others = [one.row for one in screened if one[:2] != best[:2]]
+    others.sort(key=lambda row: _rank(row, wish), reverse=True)
+    return _Found(kept, best.policy, tuple(others))
+
+
+def _screened(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> list[_Candidate]:
     """Policies that might do, the simplest first."""
+
+    def tried(on: Setup, policy: AnyPolicy) -> _Candidate:
+        return _Candidate(on, policy, _deliver(on, policy, sla_ms, load))
+
+    found = [tried(setup, policy) for policy in _simple(setup, load)]
+    pricing = [Deadline()] + ([Deadline(attainment=wish.attainment)] if wish.attainment else [])
+    found += [tried(setup, policy) for policy in pricing]
+    for floor in _floors(setup, wish, sla_ms, load):
+        fewer = _above(setup, floor)
+        found += [tried(fewer, policy) for policy in pricing]
+    if load and _can_cascade(setup):
+        found.append(tried(setup, WithCascades(Deadline())))
+    return found
+
+
+def _simple(setup: Setup, load: Load | None) -> Iterator[AnyPolicy]:
+    """The policies that price nothing."""
     yield from (Static(model) for model in setup.table.models)
     yield KnowingQueue(MDInference()) if load else MDInference()
-    cascades = setup.samples is not None and setup.samples.confidence is not None
-    if cascades:
+    if _can_cascade(setup):
         yield Cascade()
-    yield Deadline()
-    if wish.attainment:
-        yield Deadline(attainment=wish.attainment)
-    if cascades and load:
-        yield WithCascades(Deadline())
 
 
-def _rows(
-    setup: Setup, wish: Wish, sla_ms: float, load: Load | None
-) -> list[tuple[AnyPolicy, SimulationRow]]:
-    return [
-        (policy, _deliver(setup, policy, sla_ms, load)) for policy in _candidates(setup, wish, load)
-    ]
+def _can_cascade(setup: Setup) -> bool:
+    return setup.samples is not None and setup.samples.confidence is not None
+
+
+def _floors(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> Iterator[float]:
+    """Least accuracies: the wished one, and the lowest that still has it in the mean."""
+    below = [value for value in setup.table.accuracy.tolist() if value < wish.accuracy]
+    if not below or len(below) == len(setup.table):
+        return
+    yield wish.accuracy
+    levels = sorted({*below, wish.accuracy})
+    low, high = 0, len(levels) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        row = _deliver(_above(setup, levels[middle]), Deadline(), sla_ms, load)
+        if (row.accuracy or 0.0) >= wish.accuracy:
+            high = middle
+        else:
+            low = middle
+    if levels[high] < wish.accuracy:
+        yield levels[high]
+
+
+def _above(setup: Setup, accuracy: float) -> Setup:
+    """Without the variants that are less accurate."""
+    return _with_models(
+        setup, [m.model for m in setup.table.profiles if (m.accuracy or 0.0) >= accuracy]
+    )
 
 
 def _deliver(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load | None) -> SimulationRow:
@@ -133,10 +226,99 @@ def _rank(row: SimulationRow, wish: Wish) -> tuple[float, float]:
     return -wish.shortfall(row), row.effective_accuracy
 
 
-def _best(rows: Sequence[tuple[AnyPolicy, SimulationRow]], wish: Wish) -> SimulationRow:
+def _served(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> SimulationRow:
+    """As the service runs it; it has no cascades."""
+    if isinstance(policy, Cascade | WithCascades):
+        return run(setup, policy, sla_ms, load)
+    return run(setup, policy, sla_ms, replace(load, discipline="edf"))
+
+
+def _runs(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load | None) -> list[SimulationRow]:
+    """Several runs, each of other requests and of profiles as they may really be."""
+    found = []
+    for number in range(SEEDS):
+        drawn = redrawn(setup, number)
+        found.append(
+            _served(drawn, policy, sla_ms, load) if load else _deliver(drawn, policy, sla_ms, None)
+        )
+    return found
+
+
+def redrawn(setup: Setup, number: int) -> Setup:
+    """The same set-up with other random numbers, and with profiles that differ from what they say
+    by as much as n times or a set of so many inputs leave open. Samples are drawn again."""
+    seed = setup.seed + 1000 * number
+    rng = np.random.default_rng([seed, number])
+    samples = setup.samples
+    if samples is not None:
+        rows = rng.integers(0, len(samples), len(samples))
+        return _of_samples(replace(setup, seed=seed), setup.table.models, rows)
+    profiles = [_redrawn(profile, rng) for profile in setup.table.profiles]
+    return replace(setup, seed=seed, table=table(setup.table.name, profiles))
+
+
+def _redrawn(profile: Profile, rng: np.random.Generator) -> Profile:
+    of_time, of_accuracy = rng.standard_normal(2)
+    longer, accuracy = 1.0, profile.accuracy or 0.0
+    if profile.n and profile.n > 1:
+        error = profile.std_ms / profile.mean_ms / profile.n**0.5
+        longer = float(np.exp(error * of_time))
+    if profile.accuracy_ci95 is not None:
+        low, high = profile.accuracy_ci95
+        accuracy = min(
+            max(accuracy + (high - low) / (2 * intervals.Z95) * float(of_accuracy), 0.0), 100.0
+        )
+    return structs.replace(
+        profile,
+        accuracy=accuracy,
+        mean_ms=profile.mean_ms * longer,
+        std_ms=profile.std_ms * longer,
+        quantiles_ms=tuple((level, ms * longer) for level, ms in profile.quantiles_ms),
+    )
+
+
+def _merged(rows: Sequence[SimulationRow]) -> SimulationRow:
+    """The mean of several runs; its intervals are those in which another run comes to lie."""
+
+    def mean(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if known else None
+
+    models = dict.fromkeys(model for row in rows for model in row.usage)
+    refused = mean(row.refused for row in rows)
+    attainments = [row.attainment for row in rows]
+    effective = [row.effective_accuracy for row in rows]
+    return structs.replace(
+        rows[0],
+        accuracy=mean(row.accuracy for row in rows),
+        attainment=sum(attainments) / len(rows),
+        effective_accuracy=sum(effective) / len(rows),
+        mean_ms=mean(row.mean_ms for row in rows),
+        p99_ms=mean(row.p99_ms for row in rows),
+        usage={m: sum(row.usage.get(m, 0.0) for row in rows) / len(rows) for m in models},
+        refused=None if refused is None else round(refused),
+        fluid_bound=mean(row.fluid_bound for row in rows),
+        attainment_ci95=_within(intervals.of_next(attainments), 1.0),
+        effective_ci95=_within(intervals.of_next(effective), 100.0),
+    )
+
+
+def _within(interval: tuple[float, float], most: float) -> tuple[float, float]:
+    return max(interval[0], 0.0), min(interval[1], most)
+
+
+def _bound(setup: Setup, row: SimulationRow, load: Load | None) -> float | None:
+    """What no policy can surpass with all the variants."""
+    if load is None:
+        return None
+    left = tally.fallback(setup, row.sla_ms)
+    return fluid_bound(setup.table, load.arrivals.rate_per_s, load.workers, left)
+
+
+def _best(found: Sequence[_Candidate], wish: Wish) -> _Candidate:
     """The simplest of those that are as good as the best."""
-    top = max((row for _, row in rows), key=lambda row: _rank(row, wish))
-    return next(row for _, row in rows if _as_good(row, top, wish))
+    top = max(found, key=lambda one: _rank(one.row, wish))
+    return next(one for one in found if _as_good(one.row, top.row, wish))
 
 
 def _as_good(row: SimulationRow, top: SimulationRow, wish: Wish) -> bool:
@@ -145,23 +327,21 @@ def _as_good(row: SimulationRow, top: SimulationRow, wish: Wish) -> bool:
     return close and wish.shortfall(row) <= (lacking + TOLERANCE if lacking else 0.0)
 
 
-def _lean(
-    setup: Setup, policy: AnyPolicy, full: SimulationRow, wish: Wish, load: Load | None
-) -> tuple[Setup, SimulationRow]:
-    """The set-up with as few variants as do, and what the policy delivers with them."""
+def _lean(full: _Candidate, wish: Wish, load: Load | None) -> Setup:
+    """The set-up with as few variants as do."""
+    setup, policy, row = full
     needed = _pair(setup, policy)
-    by_use = sorted(setup.table.models, key=lambda model: full.usage.get(model, 0.0))
-    unused = [model for model in by_use if model not in full.usage and model not in needed]
-    kept, row = setup, full
+    by_use = sorted(setup.table.models, key=lambda model: row.usage.get(model, 0.0))
+    unused = [model for model in by_use if model not in row.usage and model not in needed]
+    kept = setup
     for gone in (unused, *([model] for model in by_use if model not in {*unused, *needed})):
         left = [model for model in kept.table.models if model not in gone]
         if not gone or not left:
             continue
         fewer = _with_models(setup, left)
-        found = _deliver(fewer, policy, full.sla_ms, load)
-        if _as_good(found, full, wish):
-            kept, row = fewer, found
-    return kept, row
+        if _as_good(_deliver(fewer, policy, row.sla_ms, load), row, wish):
+            kept = fewer
+    return kept
 
 
 def _pair(setup: Setup, policy: AnyPolicy) -> set[str]:
@@ -175,35 +355,48 @@ def _pair(setup: Setup, policy: AnyPolicy) -> set[str]:
 
 
 def _with_models(setup: Setup, models: Sequence[str]) -> Setup:
-    table = setup.table.without(set(setup.table.models) - set(models))
+    kept = setup.table.without(set(setup.table.models) - set(models))
+    if setup.samples is None:
+        return replace(setup, table=kept)
+    return _of_samples(setup, kept.models, np.arange(len(setup.samples)))
+
+
+def _of_samples(setup: Setup, models: Sequence[str], rows: Indices) -> Setup:
+    """With some of the samples' models and requests."""
     samples = setup.samples
-    if samples is None:
-        return replace(setup, table=table)
-    columns = [setup.table.index(model) for model in table.models]
+    assert samples is not None
+    columns = np.array([setup.table.index(model) for model in models])
+    cells = np.ix_(rows, columns)
     fewer = gather(
-        table.name,
-        table.models,
-        samples.service_ms[:, columns],
-        samples.correct[:, columns],
-        None if samples.load_ms is None else samples.load_ms[:, columns],
-        None if samples.confidence is None else samples.confidence[:, columns],
+        setup.table.name,
+        tuple(models),
+        samples.service_ms[cells],
+        samples.correct[cells],
+        None if samples.load_ms is None else samples.load_ms[cells],
+        None if samples.confidence is None else samples.confidence[cells],
     )
     return replace(setup, table=fewer.table, samples=fewer)
 
 
-def _curve(
-    setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load | None
-) -> Iterator[SimulationRow]:
-    for step in range(1, _CURVE + 1):
-        yield _deliver(setup, policy, sla_ms * step / (_CURVE / 2), load)
+def _curve(found: _Found, sla_ms: float, load: Load | None) -> Iterator[SimulationRow]:
+    """What it delivers over deadlines; under load half as many, of a quarter of the requests."""
+    setup, policy = found.kept, found.policy
+    fewer = replace(setup, requests=max(setup.requests // 4, 1))
+    for step in range(2, _CURVE + 1, 2) if load else range(1, _CURVE + 1):
+        at_ms = sla_ms * step / (_CURVE / 2)
+        if load:
+            yield _served(fewer, policy, at_ms, load)
+        else:
+            yield _merged(_runs(setup, policy, at_ms, None))
 
 
 def _meets(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> bool:
-    return any(wish.shortfall(row) == 0 for _, row in _rows(setup, wish, sla_ms, load))
+    return any(wish.shortfall(one.row) == 0 for one in _screened(setup, wish, sla_ms, load))
 
 
 def _shortest(setup: Setup, wish: Wish, load: Load | None) -> float | None:
-    """The shortest deadline that meets the wish: doubled until one does, then halved in on."""
+    """The shortest deadline that meets the wish: doubled until one does, halved in on, and then
+    made longer until it can be expected of another run, too."""
     high = 10.0
     while not _meets(setup, wish, high, load):
         high *= 2
@@ -216,7 +409,20 @@ def _shortest(setup: Setup, wish: Wish, load: Load | None) -> float | None:
             high = middle
         else:
             low = middle
+    found = _found(setup, wish, high, load)
+    while not _expected(found, wish, high, load):
+        high = math.ceil(high * (1 + _EXACT))
+        if high > _LONGEST_MS:
+            return None
     return float(high)
+
+
+def _expected(found: _Found, wish: Wish, sla_ms: float, load: Load | None) -> bool:
+    """Whether another run can be expected to meet the wish."""
+    runs = _runs(found.kept, found.policy, sla_ms, load)
+    in_time, _ = intervals.of_next([row.attainment for row in runs])
+    right, _ = intervals.of_next([row.accuracy or 0.0 for row in runs])
+    return in_time >= wish.attainment and right >= wish.accuracy
 
 
 def _workers(setup: Setup, wish: Wish, sla_ms: float, load: Load) -> int | None:
@@ -235,10 +441,21 @@ def _workers(setup: Setup, wish: Wish, sla_ms: float, load: Load) -> int | None:
     return high
 
 
-def _notes(setup: Setup, wish: Wish, row: SimulationRow, met: bool) -> Iterator[str]:
-    if not met:
+def _notes(setup: Setup, wish: Wish, row: SimulationRow, held: int, runs: int) -> Iterator[str]:
+    if wish.shortfall(row) > 0:
         yield f"the wish is not met: {wish.shortfall(row):.1f} points short"
+    elif held < runs:
+        yield f"the wish is met in the mean, but in {held} of {runs} runs only"
     if row.refused:
         yield f"{row.refused / row.requests:.1%} of the requests are refused at once"
     if setup.samples is None and not setup.table.empirical:
         yield "service times are normal, as only mean and deviation are known"
+    if unsure := [each.model for each in setup.table.profiles if _is_noisy(each)]:
+        yield f"profiles known to no better than {_NOISY:.0%}: {', '.join(unsure)}"
+
+
+def _is_noisy(profile: Profile) -> bool:
+    """Whether the interval of a mean time is wide."""
+    if not profile.n:
+        return False
+    return bool(intervals.Z95 * profile.std_ms / profile.n**0.5 > _NOISY * profile.mean_ms)

@@ -144,7 +144,8 @@ def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> Simulatio
         out = server.serve(drawn, gap_ms, arrival_ms)
         report.add(out, drawn, start)
         start += n
-    return report.row(name, load.arrivals, load.workers, now_ms)
+    watched = not isinstance(server, _Choosing)
+    return report.row(name, load.arrivals, load.workers, now_ms, watched=watched)
 
 
 def run_many(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edgewise import intervals
 from edgewise.records import SimulationRow
 from edgewise.selection.compiled import njit
 from edgewise.selection.engine.fluid import fluid_bound
@@ -16,10 +17,10 @@ from edgewise.selection.workload.setup import Block, SampledService, Setup, gene
 
 #: Batches whose means give the intervals (measuring.md).
 BATCHES = 32
+#: A batch lasts so many times as long as a queue takes to settle, at least.
+_SETTLED = 20.0
 #: Requests that a batch needs, to be nearly independent of its neighbours.
 MIN_BATCH = 100
-#: 97.5 % quantile of Student's t with 30 degrees of freedom.
-_T30 = 2.0423
 
 #: Histogram of latencies: bins of one percent, from e^-7 ms (0.9 µs) to e^23 ms.
 BINS, _PER_E, _SHIFT = 3000, 100.0, 700.0
@@ -121,9 +122,18 @@ class Report:
         times_ms = np.maximum(duplicate.mean_ms + duplicate.std_ms * noise, 0.0)
         return times_ms, duplicate.accuracy or 0.0
 
-    def row(self, policy: str, arrivals: Arrivals, workers: int, last_ms: float) -> SimulationRow:
+    def row(
+        self,
+        policy: str,
+        arrivals: Arrivals,
+        workers: int,
+        last_ms: float,
+        *,
+        watched: bool = True,
+    ) -> SimulationRow:
         """What the policy delivered, with intervals from the means of batches. The fluid bound is
-        that of the requests drawn, the last at `last_ms`: the time to answer it counts too."""
+        that of the requests drawn, the last at `last_ms`: the time to answer it counts too.
+        `watched`: the policy goes by the queue, and so bounds it."""
         setup, n = self._setup, self._setup.requests
         total = self._sums.sum(axis=0)
         answered = float(total[ANSWERED])
@@ -131,6 +141,9 @@ class Report:
         notes = [] if enough else [f"p99 needs {P99_SAMPLES} answers"]
         if answered == 0:
             notes.append("every request was refused")
+        settled = watched or not self._is_saturated(workers, last_ms)
+        if not settled:
+            notes.append("no intervals: close to saturation the queue outlasts this run")
         attainment, effective = total[IN_TIME] / n, total[EFFECTIVE] / n
         return SimulationRow(
             policy=policy,
@@ -159,8 +172,8 @@ class Report:
             arrivals=arrivals.name,
             workers=workers,
             duplicate=setup.duplicate.model if setup.duplicate else None,
-            attainment_ci95=self._interval(IN_TIME, 1.0),
-            effective_ci95=self._interval(EFFECTIVE, 100.0),
+            attainment_ci95=self._interval(IN_TIME, 1.0) if settled else None,
+            effective_ci95=self._interval(EFFECTIVE, 100.0) if settled else None,
             notes=tuple(notes),
         )
 
@@ -170,7 +183,13 @@ class Report:
         full = self._sums[self._sums[:, OFFERED] == self._batch]
         if len(full) < BATCHES - 1 or self._batch < MIN_BATCH:
             return None
-        means = full[:, column] / self._batch
-        half = _T30 * float(means.std(ddof=1)) / len(means) ** 0.5
-        mean = float(means.mean())
-        return max(mean - half, 0.0), min(mean + half, most)
+        low, high = intervals.of_mean((full[:, column] / self._batch).tolist())
+        return max(low, 0.0), min(high, most)
+
+    def _is_saturated(self, workers: int, last_ms: float) -> bool:
+        """Whether a queue that nobody watches takes longer to settle than batches last: about
+        1/(1 − ρ)² requests at a utilisation of ρ. Excursions of such a queue are rarer than
+        runs are long, and no spread of what was seen tells of them."""
+        busy_ms = float(self._usage @ self._setup.table.mean_ms)
+        idle = max(1 - busy_ms / (workers * last_ms), 0.0)
+        return self._batch * idle**2 < _SETTLED

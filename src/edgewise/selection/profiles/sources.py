@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edgewise import delimited
 from edgewise.errors import InputError
+from edgewise.intervals import wilson
 from edgewise.records import Origin, Profile
 from edgewise.selection.profiles.table import LEVELS, Floats, ProfileTable, table
 from edgewise.selection.profiles.targets import Wanted
@@ -214,6 +215,7 @@ def gather(
 
     def profile(column: int) -> Profile:
         times = service_ms[:, column]
+        low, high = wilson(float(correct[:, column].mean()), len(times))
         cold = None if load_ms is None else float((load_ms[:, column] + times).mean())
         return Profile(
             model=models[column],
@@ -226,6 +228,7 @@ def gather(
             origin="measured",
             source=name,
             accuracy_source=f"{len(times)} requests of {name}",
+            accuracy_ci95=(100 * low, 100 * high),
         )
 
     profiles = table(name, [profile(column) for column in range(len(models))])

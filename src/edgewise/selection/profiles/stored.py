@@ -152,6 +152,9 @@ def profile_of(measurement: Measurement, accuracy: AccuracyRow) -> Profile:
         origin="measured",
         source=describe(measurement.target),
         accuracy_source=f"{accuracy.n} of {accuracy.data}",
+        accuracy_ci95=None
+        if accuracy.ci95_low is None or accuracy.ci95_high is None
+        else (accuracy.ci95_low, accuracy.ci95_high),
         updated_at=measurement.context.started_at,
         energy=measurement.energy,
     )
