@@ -31,7 +31,7 @@ def decision(number: int, **given: Any) -> Decision:
     values = {
         "at": f"2026-11-24T00:00:00.{number:06d}+00:00", "request_id": str(number),
         "family": "digits", "policy": "logged", "outcome": "answered", "sla_ms": 100.0,
-        "budget_ms": 60.0, "basis": "client", "wait_ms": 0.0, "backlog": 0, "queue_ms": 0.0,
+        "budget_ms": 60.0, "basis": "client", "backlog_ms": 0.0, "queue_length": 0, "queue_ms": 0.0,
     } | given  # fmt: skip
     return Decision(**values)
 
