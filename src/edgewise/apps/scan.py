@@ -31,6 +31,7 @@ from edgewise.archive import (
     opens_as_bundle,
     walk_files,
 )
+from edgewise.archive.remote import is_url
 from edgewise.errors import EdgewiseError, InputError, MalformedArchive
 from edgewise.formats import registry
 from edgewise.formats.candidates import is_candidate
@@ -60,17 +61,37 @@ def targets(path: str, limits: Limits | None = None) -> list[Target]:
     """What there is to scan at a path.
 
     - a file or a URL: itself
+    - a URL that ends in `/`: the packages below it, as far as its kind can be listed
     - a folder that is an app taken apart (it has a manifest): the folder, as one app
     - any other folder: every package below it, and its other files together as one more app if
       models are among them, or if there is no package at all
     """
     folder = Path(path)
+    if is_url(path) and path.endswith("/"):
+        return _targets_at(path)
     if not folder.is_dir():
         return [Target(path)]
     try:
         return _targets_in(path, folder, limits or Limits())
     except EdgewiseError as error:
         return [Target(path, error=str(error))]
+
+
+def _targets_at(url: str) -> list[Target]:
+    """The packages below a place of object storage."""
+    import fsspec
+
+    try:
+        system, place = fsspec.core.url_to_fs(url)
+        found = sorted(system.find(place))
+    except ImportError as error:
+        hint = "install the package that fsspec needs for this kind of URL"
+        return [Target(url, error=f"{url}: {error} ({hint})")]
+    except Exception as error:  # noqa: BLE001  every kind of storage raises its own
+        return [Target(url, error=f"{url}: cannot be listed: {error}")]
+    endings = (*package.EXTENSIONS, *package.PACKED)
+    names = [name for name in found if name.lower().endswith(endings)]
+    return [Target(system.unstrip_protocol(name)) for name in names]
 
 
 def _targets_in(path: str, folder: Path, limits: Limits) -> list[Target]:

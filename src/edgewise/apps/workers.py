@@ -111,7 +111,7 @@ class _Pool:
             target=_work,
             args=(
                 sending, target, self._folder, self._bounds.memory_bytes,
-                known.sha256 if known else None,
+                known.sha256 if known else None, dict(os.environ),
             ),
             daemon=True,
         )  # fmt: skip
@@ -185,9 +185,11 @@ def _context() -> ForkServerContext:
 
 
 def _work(
-    answer: Connection, target: Target, summaries: str, memory_bytes: int, known: str | None
-) -> None:
-    """The worker's side: one app."""
+    answer: Connection, target: Target, summaries: str, memory_bytes: int, known: str | None,
+    environment: dict[str, str],
+) -> None:  # fmt: skip
+    """The worker's side: one app. The server it was forked from may be older than `environment`."""
+    os.environ.update(environment)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.die_with(os.getppid())
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]

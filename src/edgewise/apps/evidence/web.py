@@ -1,4 +1,5 @@
-"""Evidence in scripts: web assets, React Native bundles, and other files of packed texts."""
+"""Evidence in scripts and other files of texts: web assets, React Native bundles, settings in JSON,
+the strings of an app's resources."""
 
 from __future__ import annotations
 
@@ -16,6 +17,9 @@ _SCRIPT = re.compile(
     r"|global-metadata\.dat)$",
     re.I,
 )
+#: Texts that no script is: endpoints in them count, but nothing tells that code gets there.
+_SETTINGS = re.compile(r"resources\.arsc|resources\.pb|.*\.json", re.I)
+_SETTINGS_BYTES = 16 << 20
 #: Scripts end far below; what is larger is data.
 _BYTES = 64 << 20
 _PAGE = (".html", ".htm")
@@ -24,11 +28,14 @@ _IN_PAGE: tuple[Reach, Owner] = ("referenced", "app")
 
 def wants(inside: str, head: bytes) -> bool:
     """See `Extractor.wants`."""
-    return _SCRIPT.fullmatch(inside) is not None
+    return _SCRIPT.fullmatch(inside) is not None or _SETTINGS.fullmatch(inside) is not None
 
 
 def extract(file: Source, inside: str, context: Context, found: Sightings) -> None:
     """See `Extractor.extract`."""
+    if _SETTINGS.fullmatch(inside):
+        _settings(file, inside, context, found)
+        return
     if file.size > _BYTES:
         found.notes.append(f"{inside}: not searched: {file.size:,} bytes of script")
         return
@@ -51,3 +58,10 @@ def extract(file: Source, inside: str, context: Context, found: Sightings) -> No
         found.traces.append(
             Trace(signature.kind, signature.name, "url", inside, address, "referenced", "app")
         )
+
+
+def _settings(file: Source, inside: str, context: Context, found: Sightings) -> None:
+    if file.size > _SETTINGS_BYTES:
+        return
+    for signature, address in endpoints(file.data(), compiled(context.signatures).hosts):
+        found.traces.append(Trace(signature.kind, signature.name, "url", inside, address))
