@@ -240,6 +240,33 @@ def test_llamacpp_times_prompt_and_generation(known: Path) -> None:
     assert times and [each.name for each in times] == ["prefill", "decode"]
 
 
+@pytest.mark.corpus
+@pytest.mark.parametrize(
+    ("runtime", "module", "file", "options"),
+    [
+        ("ncnn", "ncnn", "ncnn/mixcnn__base.ncnn.param", {"precision": "fp32"}),
+        ("mnn", "MNN", "mnn/mixcnn__base.mnn", {"precision": "high"}),
+        ("openvino", "openvino", "openvino/mixcnn__base.dyn.xml", {"precision": "f32"}),
+        ("openvino", "openvino", "paddle/mixcnn__base.pdmodel", {"precision": "f32"}),
+        ("executorch", "executorch", "executorch/mixcnn__base.xnnpack.pte", {}),
+    ],
+)
+def test_one_network_in_all_formats_gives_one_answer(
+    known: Path, runtime: str, module: str, file: str, options: dict[str, str]
+) -> None:
+    pytest.importorskip(module)
+    folder = known / "rosetta/mixcnn"
+    value = np.random.default_rng(0).random((1, 3, 48, 64), dtype="float32")
+
+    def of(name: str, path: Path, settings: dict[str, str]) -> np.ndarray:
+        model = runner.load(name, path, options=settings)
+        model.run({model.session.inputs[0].name: value})
+        return next(iter(model.session.results().values())).reshape(-1)
+
+    expected = of("onnxruntime", next((folder / "onnx").glob("mixcnn__base*.onnx")), {})
+    np.testing.assert_allclose(of(runtime, folder / file, options), expected, atol=1e-5)
+
+
 # -- all ----------------------------------------------------------------------------------------
 
 

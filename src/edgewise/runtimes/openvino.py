@@ -1,4 +1,4 @@
-"""OpenVINO: its own IR, and ONNX and TFLite files as they are.
+"""OpenVINO: its own IR, and ONNX, TFLite, TensorFlow and Paddle files as they are.
 
 A model is compiled once its shapes are known; `resize` does that, and counts as loading.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NAME = "openvino"
 EXTRA = "openvino"
 _NEEDED_FOR = "running models with OpenVINO"
-FORMATS = ("openvino", "onnx", "tflite")
+FORMATS = ("openvino", "onnx", "tflite", "tensorflow", "paddle")
 DEFAULT_DELEGATE = "cpu"
 OPTIONS = (
     RuntimeOption(
