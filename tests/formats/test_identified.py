@@ -19,7 +19,6 @@ HEADS = {
     "huawei-om": b"IMOD" + (256).to_bytes(4, "little") + b"\0\0\0\x20" + bytes(64),
     "darknet": b"# a net\n[net]\nbatch=64\nwidth=416\n\n[convolutional]\nfilters=32\n",
     "mxnet": b'{\n  "nodes": [\n    {\n      "op": "null", \n      "name": "data"',
-    "tfjs": b'{"format": "graph-model", "generatedBy": "2.4", "modelTopology": {}}',
     "kaldi": b"\0B<TransitionModel> " + bytes(40),
     "mace": b"\n\x22\n\x01x\n\x01w\x12\x01y\x1a\x05conv1\x22\x06Conv2D" + bytes(40),
     "dl4j": b"PK\x03\x04" + bytes(22) + b"\x10\0\0\0coefficients.bin" + bytes(20),

@@ -118,12 +118,6 @@ def _mxnet(head: bytes) -> bool:
     return start.startswith(b'{"nodes":[{"op":"null"')
 
 
-def _tfjs(head: bytes) -> bool:
-    start = b"".join(head.split())
-    marks = (b'"format":"layers-model"', b'"format":"graph-model"', b'{"modelTopology":')
-    return start.startswith(b"{") and any(mark in start for mark in marks)
-
-
 def _kaldi(head: bytes) -> bool:
     return head.startswith((b"\0B<TransitionModel>", b"\0B<Nnet", b"<Nnet3>", b"<TransitionModel>"))
 
@@ -176,8 +170,6 @@ FORMATS: tuple[Identified, ...] = (
                "Darknet: its layers are not read"),
     Identified("mxnet", (".json", ".params"), ("https://mxnet.apache.org",), _mxnet,
                "MXNet: its layers are not read"),
-    Identified("tfjs", (".json",), ("https://www.tensorflow.org/js",), _tfjs,
-               "TensorFlow.js: its layers are not read"),
     Identified("kaldi", (".mdl", ".raw"), ("https://kaldi-asr.org",), _kaldi,
                "Kaldi: its layers are not read"),
     Identified("dl4j", (".zip",), ("https://deeplearning4j.konduit.ai",),

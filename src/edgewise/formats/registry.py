@@ -29,7 +29,6 @@ _MODULES = (
     "paddlelite",
     "coreml",
     "openvino",
-    "torchscript",
     "pytorch",
     "executorch",
     "mindspore",

@@ -11,6 +11,7 @@ from typing import Any
 
 from edgewise.formats.aten.compute import COMPUTE
 from edgewise.formats.aten.elementwise import ELEMENTWISE
+from edgewise.formats.aten.making import MAKING
 from edgewise.formats.aten.movement import MOVEMENT
 from edgewise.formats.aten.quantized import QUANTIZED
 from edgewise.formats.aten.recorder import Call, NotPlain, Recorder
@@ -19,7 +20,7 @@ Translation = Callable[[Call], Any]
 #: Parameters in the schema's order, and what a call does.
 Entry = tuple[str, Translation]
 
-OPERATORS: Mapping[str, Entry] = {**ELEMENTWISE, **MOVEMENT, **COMPUTE, **QUANTIZED}
+OPERATORS: Mapping[str, Entry] = {**ELEMENTWISE, **MOVEMENT, **MAKING, **COMPUTE, **QUANTIZED}
 
 
 #: Namespaces whose operators are called as ATen's.

@@ -4,87 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from edgewise.formats.coreml.stored import tensor
+from edgewise.formats.coreml.call import Call, Found
+from edgewise.formats.coreml.windows import (
+    batched_matmul,
+    constant_pad,
+    convolution,
+    convolution3d,
+    crop,
+    global3d,
+    inner_product,
+    padding,
+    pooling,
+    pooling3d,
+    resize,
+    upsample,
+)
 from edgewise.formats.messages import Message
-from edgewise.graph import Kind, Tensor
+from edgewise.graph import Kind
 
 if TYPE_CHECKING:
-    from edgewise.formats.coreml.neural import NetworkReader
+    pass
 
 _FIRST = "channels_first"
-
-
-class Found(NamedTuple):
-    """A kind with its attributes and its inputs in order; `then` a kind that finishes it."""
-
-    kind: Kind
-    attributes: Mapping[str, Any]
-    inputs: list[int | None]
-    then: tuple[Kind, Mapping[str, Any]] | None = None
-
-
-class Call:
-    """A layer while it is translated: its parameters `p`, its inputs `x`."""
-
-    def __init__(
-        self, op: str, parameters: Message, layer: Message, inputs: list[int], reader: NetworkReader
-    ) -> None:
-        self.op = op
-        self.p = parameters
-        self.x: list[int | None] = list(inputs)
-        self._layer = layer
-        self._reader = reader
-
-    @property
-    def exact(self) -> bool:
-        """Whether values are seen as they are."""
-        return self._reader.exact
-
-    def weights(
-        self, name: str, shape: tuple[int, ...], parameters: Message | None = None
-    ) -> int | None:
-        """The tensor of weights that the layer stores under a name, None where it has none."""
-        held = parameters or self.p
-        if not held.has(name):
-            return None
-        label = f"{self._layer.text('name')}.{name}"
-        made = tensor(self._reader.wire, label, held.message(name), shape)
-        return self._add(made)
-
-    def table(self, name: str, rows: int, columns: int) -> int:
-        """Weights stored (columns, rows), as a tensor of rows."""
-        label = f"{self._layer.text('name')}.{name}"
-        made = tensor(self._reader.wire, label, self.p.message(name), (columns, rows))
-        weights = made.weights
-        if weights is not None:
-            turned = replace(made, weights=weights)
-            made.weights = replace(weights, decode=lambda raw: turned.array().T)
-        made.shape = (rows, columns)
-        return self._add(made)
-
-    def _add(self, made: Tensor) -> int:
-        return self._reader.builder.value(
-            made.name, made.dtype, made.shape, weights=made.weights,
-            quantization=made.quantization,
-        )  # fmt: skip
-
-    def rank(self) -> int | None:
-        """How many axes the first input has, where that is said."""
-        if not self.exact:
-            return 4
-        stated = self._layer.messages("inputTensor")
-        if stated and stated[0].integer("rank"):
-            return stated[0].integer("rank")
-        first = self.x[0] if self.x else None
-        shape = None if first is None else self._reader.builder.graph.tensors[first].shape
-        return None if shape is None else len(shape)
-
-    def outputs(self) -> int:
-        """How many values the layer gives."""
-        return len(self._layer.texts("output"))
 
 
 Translation = Callable[[Call], Found]
@@ -104,103 +47,6 @@ def _nary(function: str) -> Translation:
         return Found(Kind.UNARY, {"function": function, **number}, call.x)
 
     return translate
-
-
-def _borders(message: Message) -> tuple[int, ...]:
-    """(begin…, end…) of the two spatial axes."""
-    edges = message.messages("amounts")
-    if len(edges) != 2:
-        return (0, 0, 0, 0)
-    return (*(edge.integer("start") for edge in edges), *(edge.integer("end") for edge in edges))
-
-
-def _pads(p: Message) -> Any:
-    if p.has("same"):
-        return "same_lower" if p.message("same").integer("mode") == 1 else "same"
-    if p.has("includeLastPixel"):
-        amounts = p.message("includeLastPixel").integers("amounts") or [0, 0]
-        return (*amounts, *amounts)
-    return _borders(p.message("valid").message("paddingAmounts"))
-
-
-def _pair(values: list[int], default: int) -> tuple[int, ...]:
-    return tuple(values) if values else (default, default)
-
-
-def _convolution(call: Call) -> Found:
-    p = call.p
-    out, inside, groups = (
-        p.integer("outputChannels"),
-        p.integer("kernelChannels"),
-        p.integer("groups") or 1,
-    )
-    kernel, turned = _pair(p.integers("kernelSize"), 3), p.flag("isDeconvolution")
-    shape = (inside, out // groups, *kernel) if turned else (out, inside, *kernel)
-    attributes: dict[str, Any] = {
-        "layout": _FIRST, "weight_layout": "IO*" if turned else "OI*", "groups": groups,
-        "strides": _pair(p.integers("stride"), 1), "dilations": _pair(p.integers("dilation"), 1),
-        "pads": _pads(p),
-    }  # fmt: skip
-    if turned and p.integers("outputShape"):
-        attributes["output_shape"] = tuple(p.integers("outputShape"))
-    weight = call.weights("weights", shape) if p.has("weights") else call.x[1]
-    bias = call.weights("bias", (out,)) if p.flag("hasBias") else None
-    return Found(
-        Kind.CONV_TRANSPOSE if turned else Kind.CONV, attributes, [call.x[0], weight, bias]
-    )
-
-
-def _convolution3d(call: Call) -> Found:
-    p = call.p
-    out, inside, groups = (
-        p.integer("outputChannels"),
-        p.integer("inputChannels"),
-        p.integer("groups") or 1,
-    )
-    kernel = tuple(p.integer(name, 1) for name in ("kd", "kh", "kw"))
-    turned = p.flag("isDeconvolution")
-    shape = (inside, out // groups, *kernel) if turned else (out, inside // groups, *kernel)
-    attributes = {
-        "layout": _FIRST, "weight_layout": "IO*" if turned else "OI*", "groups": groups,
-        "strides": tuple(p.integer(name, 1) or 1 for name in ("sd", "sh", "sw")),
-        "dilations": tuple(p.integer(name, 1) or 1 for name in ("dd", "dh", "dw")),
-        "pads": _pads3d(p),
-    }  # fmt: skip
-    bias = call.weights("bias", (out,)) if p.flag("hasBias") else None
-    kind = Kind.CONV_TRANSPOSE if turned else Kind.CONV
-    return Found(kind, attributes, [call.x[0], call.weights("weights", shape), bias])
-
-
-def _pads3d(p: Message) -> Any:
-    if p.integer("paddingType"):
-        return "valid" if p.integer("paddingType") == 1 else "same"
-    return tuple(p.integer(n) for n in ("front", "top", "left", "back", "bottom", "right"))
-
-
-def _pooling(call: Call) -> Found:
-    p = call.p
-    function = ("max", "average", "l2")[p.integer("type") % 3]
-    if p.flag("globalPooling"):
-        return Found(Kind.GLOBAL_POOL, {"function": function, "layout": _FIRST}, call.x)
-    return Found(Kind.POOL, {
-        "function": function, "kernel": _pair(p.integers("kernelSize"), 3),
-        "strides": _pair(p.integers("stride"), 1), "pads": _pads(p), "layout": _FIRST,
-        "ceil_mode": p.has("includeLastPixel"),
-    }, call.x)  # fmt: skip
-
-
-def _pooling3d(call: Call) -> Found:
-    p = call.p
-    return Found(Kind.POOL, {
-        "function": ("max", "average")[p.integer("type") % 2],
-        "kernel": tuple(p.integer(n, 1) for n in ("kd", "kh", "kw")),
-        "strides": tuple(p.integer(n, 1) for n in ("sd", "sh", "sw")), "pads": _pads3d(p),
-        "layout": _FIRST,
-    }, call.x)  # fmt: skip
-
-
-def _global3d(call: Call) -> Found:
-    return Found(Kind.GLOBAL_POOL, {"function": "max", "layout": _FIRST}, call.x)
 
 
 def _activation(call: Call) -> Found:
@@ -223,30 +69,6 @@ def _length(message: Message, name: str) -> tuple[int, ...]:
             start, end = held.last(kind)
             return ((end - start) // width, 1, 1)
     return (1, 1, 1)
-
-
-def _inner_product(call: Call) -> Found:
-    p = call.p
-    inside, out = p.integer("inputChannels"), p.integer("outputChannels")
-    rank = call.rank()
-    bias = call.weights("bias", (out,)) if p.flag("hasBias") else None
-    if rank is not None and rank >= 4:  # (…, C, 1, 1): channels are no last axis
-        shape: tuple[int, ...] = (out, inside, *[1] * (rank - 2))
-        attributes: dict[str, Any] = {"layout": _FIRST, "weight_layout": "OI*", "groups": 1}
-        return Found(Kind.CONV, attributes, [call.x[0], call.weights("weights", shape), bias])
-    weight = call.weights("weights", (out, inside))
-    return Found(Kind.DENSE, {"keep_dims": True}, [call.x[0], weight, bias])
-
-
-def _batched_matmul(call: Call) -> Found:
-    p = call.p
-    if len(call.x) > 1:
-        flags = (("transpose_a", "transposeA"), ("transpose_b", "transposeB"))
-        attributes = {name: True for name, flag in flags if p.flag(flag)}
-        return Found(Kind.MATMUL, attributes, call.x)
-    rows, columns = p.integer("rows"), p.integer("columns")
-    bias = call.weights("bias", (columns,)) if p.flag("hasBias") else None
-    return Found(Kind.MATMUL, {}, [call.x[0], call.weights("weights", (rows, columns)), bias])
 
 
 #: (N, …) to (N, C, 1, 1).
@@ -383,37 +205,6 @@ def _slice(call: Call) -> Found:
         "end": (end if end else (1 << 31) - 1,), "steps": (p.integer("stride") or 1,),
     }  # fmt: skip
     return Found(Kind.STRIDED_SLICE, attributes, call.x)
-
-
-def _crop(call: Call) -> Found:
-    if len(call.x) > 1:  # to the height and width of the second input
-        return Found(Kind.DATA_DEPENDENT, {}, call.x)
-    pads = tuple(-edge for edge in _borders(call.p.message("cropAmounts")))
-    attributes = {"order": "begin_end", "pads": pads, "axes": (-2, -1)}
-    return Found(Kind.PAD, attributes, call.x)
-
-
-def _padding(call: Call) -> Found:
-    pads = _borders(call.p.message("paddingAmounts"))
-    return Found(Kind.PAD, {"order": "begin_end", "pads": pads, "axes": (-2, -1)}, call.x)
-
-
-def _constant_pad(call: Call) -> Found:
-    amounts = call.p.integers("amounts")
-    if call.p.flag("toSize") or len(call.x) > 1 or not amounts:
-        return Found(Kind.DATA_DEPENDENT, {}, call.x)
-    axes = tuple(range(-(len(amounts) // 2), 0))
-    return Found(Kind.PAD, {"order": "pairs", "pads": tuple(amounts), "axes": axes}, call.x)
-
-
-def _upsample(call: Call) -> Found:
-    scales = call.p.all("fractional") or _pair(call.p.integers("scalingFactor"), 1)
-    return Found(Kind.RESIZE, {"layout": _FIRST, "scales": [float(s) for s in scales]}, call.x)
-
-
-def _resize(call: Call) -> Found:
-    sizes = _pair(call.p.integers("targetSize"), 1)
-    return Found(Kind.RESIZE, {"layout": _FIRST, "sizes": list(sizes)}, call.x[:1])
 
 
 def _recurrent(cell: str, *names: str) -> Translation:
@@ -594,9 +385,9 @@ LAYERS: Mapping[str, Translation] = {
                     _static(Kind.FILL, "outputShape", dtype="float32")),
     **dict.fromkeys(("fillDynamic", "randomNormalDynamic", "randomUniformDynamic",
                      "randomBernoulliDynamic"), _plain(Kind.FILL, dtype="float32")),
-    "convolution": _convolution, "convolution3d": _convolution3d, "pooling": _pooling,
-    "pooling3d": _pooling3d, "globalPooling3d": _global3d, "activation": _activation,
-    "innerProduct": _inner_product, "batchedMatmul": _batched_matmul, "embedding": _embedding,
+    "convolution": convolution, "convolution3d": convolution3d, "pooling": pooling,
+    "pooling3d": pooling3d, "globalPooling3d": global3d, "activation": _activation,
+    "innerProduct": inner_product, "batchedMatmul": batched_matmul, "embedding": _embedding,
     "embeddingND": _embedding, "batchnorm": _batchnorm, "layerNormalization": _layer_norm,
     "mvn": _normalise("instance"), "l2normalize": _normalise("l2"),
     "lrn": _normalise("local_response"), "softmax": _plain(Kind.SOFTMAX, axis=-3),
@@ -604,8 +395,8 @@ LAYERS: Mapping[str, Translation] = {
     "reduce": _reduce_channels, "argMax": _arg("max"),
     "argMin": _arg("min"), "reshape": _reshape, "flatten": _flatten, "permute": _permute,
     "concat": _concat, "split": _split, "sequenceRepeat": _repeat, "reorganizeData": _reorganise,
-    "slice": _slice, "crop": _crop, "padding": _padding, "constantPad": _constant_pad,
-    "upsample": _upsample, "resizeBilinear": _resize,
+    "slice": _slice, "crop": crop, "padding": padding, "constantPad": constant_pad,
+    "upsample": upsample, "resizeBilinear": resize,
     "simpleRecurrent": _recurrent("rnn", "wx", "wh", "b"),
     "gru": _recurrent("gru", "wz", "wr", "wo", "rz", "rr", "ro", "bz", "br", "bo"),
     "uniDirectionalLSTM": _lstm, "biDirectionalLSTM": _lstm, "copy": _plain(Kind.IDENTITY),

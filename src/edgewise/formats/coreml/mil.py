@@ -7,7 +7,8 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.coreml.compressed import COMPRESSED, compressed
-from edgewise.formats.coreml.operations import OPERATIONS, Call, Unknowable
+from edgewise.formats.coreml.operation import Call, Unknowable
+from edgewise.formats.coreml.operations import OPERATIONS
 from edgewise.formats.coreml.program import Block, Constant, Operation
 from edgewise.formats.coreml.scope import Scope
 from edgewise.formats.kit import Meaning

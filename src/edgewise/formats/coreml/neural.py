@@ -11,7 +11,8 @@ import math
 from collections.abc import Mapping
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.coreml.layers import LAYERS, Call
+from edgewise.formats.coreml.call import Call
+from edgewise.formats.coreml.layers import LAYERS
 from edgewise.formats.coreml.scope import Scope
 from edgewise.formats.coreml.spec import LAYERS as NAMES
 from edgewise.formats.coreml.stored import tensor

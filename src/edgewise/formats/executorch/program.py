@@ -13,7 +13,7 @@ from typing import Any
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import siblings
-from edgewise.formats.aten.movement import SCALAR_TYPES
+from edgewise.formats.aten.making import SCALAR_TYPES
 from edgewise.formats.aten.recorder import Recorder, Ref
 from edgewise.formats.aten.tables import record
 from edgewise.formats.building import byte_size, stored

@@ -46,7 +46,7 @@ def recognise(head: bytes, name: str) -> float:
         return 0.9 if sure else 0.4 if named else 0.0
     if not named:
         return 0.0
-    return 0.4 if head[:1] == b"\x80" or not name.lower().endswith(".pkl") else 0.0
+    return 0.0 if name.lower().endswith(".pkl") else 0.4
 
 
 def read(file: File) -> Graph:

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
-from edgewise.formats.aten.movement import SCALAR_TYPES
+from edgewise.formats.aten.making import SCALAR_TYPES
 from edgewise.formats.aten.quantized import Packed
 from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Recorder, Ref
 from edgewise.formats.building import stored
