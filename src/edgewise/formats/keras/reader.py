@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -308,49 +309,73 @@ def _functional(
     made: dict[Key, str] = {}
     stored: dict[int, list[tuple[str, int]]] = {}
     outputs = _keys(config.get("output_layers"))
-    while waiting:
-        later = []
-        for place, number, keys, node in waiting:
-            layer = layers[place]
-            if not all(key in made for key in keys):
-                later.append((place, number, keys, node))
-                continue
-            name, settings = layer_name(layer), _settings(layer)
-            if layer.get("class_name") == "InputLayer":
-                dtype = settings.get("dtype")
-                label = f"{name}:0"
-                shape = _input_shape(settings)
-                index = model.netlist.input(
-                    label, dtype if isinstance(dtype, str) else "float32", shape
-                )
-                model.netlist.tensor(index).name = name
-                made[name, 0, 0] = label
-                continue
-            if place not in stored:
-                stored[place] = model.store.of(model.netlist, groups[place], name)
-            wanted = sorted({
-                key[2] for key in (*model.shapes, *outputs) if key[:2] == (name, number)
-            } | {0})  # fmt: skip
-            if wanted[-1] > 64:
-                raise RejectedModel(f"layer {name!r} with {wanted[-1]} outputs")
-            labels = [f"{name}:{number}:{one}" for one in range(wanted[-1] + 1)]
-            call = Call(
-                str(layer.get("class_name")), name, settings, [made[key] for key in keys],
-                labels, stored[place], layer | {"node": node},
-            )  # fmt: skip
-            add(model, call, groups[place])
-            for one, label in enumerate(labels):
-                made[name, number, one] = label
-                tensor = model.netlist.tensor(model.netlist.value(label))
-                tensor.shape = tensor.shape or model.shapes.get((name, number, one))
-        if len(later) == len(waiting):
-            raise RejectedModel(f"layer {layer_name(layers[later[0][0]])!r} reads what none makes")
-        waiting = later
+    wanted_of: dict[tuple[str, int], int] = {}
+    for key in (*model.shapes, *outputs):
+        wanted_of[key[:2]] = max(wanted_of.get(key[:2], 0), key[2])
+    for place, number, keys, node in _ordered(layers, waiting):
+        layer = layers[place]
+        name, settings = layer_name(layer), _settings(layer)
+        missing = next((key for key in keys if key not in made), None)
+        if missing is not None:
+            raise RejectedModel(f"layer {name!r} reads {missing}, which none makes")
+        if layer.get("class_name") == "InputLayer":
+            dtype = settings.get("dtype")
+            label = f"{name}:0"
+            shape = _input_shape(settings)
+            index = model.netlist.input(
+                label, dtype if isinstance(dtype, str) else "float32", shape
+            )
+            model.netlist.tensor(index).name = name
+            made[name, 0, 0] = label
+            continue
+        if place not in stored:
+            stored[place] = model.store.of(model.netlist, groups[place], name)
+        count = wanted_of.get((name, number), 0) + 1
+        if count > 64:
+            raise RejectedModel(f"layer {name!r} with {count} outputs")
+        labels = [f"{name}:{number}:{one}" for one in range(count)]
+        call = Call(
+            str(layer.get("class_name")), name, settings, [made[key] for key in keys],
+            labels, stored[place], layer | {"node": node},
+        )  # fmt: skip
+        add(model, call, groups[place])
+        for one, label in enumerate(labels):
+            made[name, number, one] = label
+            tensor = model.netlist.tensor(model.netlist.value(label))
+            tensor.shape = tensor.shape or model.shapes.get((name, number, one))
     inputs = [key for key in _keys(config.get("input_layers")) if key in made]
     order = {model.netlist.value(made[key]): place for place, key in enumerate(inputs)}
     model.netlist.graph.inputs.sort(key=lambda index: order.get(index, len(order)))
     given = [model.netlist.value(made[key]) for key in outputs if key in made]
     model.netlist.graph.outputs = given or model.netlist.finish().outputs
+
+
+def _ordered(
+    layers: list[dict[str, Any]], calls: list[tuple[int, int, list[Key], Any]]
+) -> Iterator[tuple[int, int, list[Key], Any]]:
+    """Calls after those that they read, whatever the file's order.
+
+    Raises:
+        RejectedModel: some read one another.
+    """
+    makers = {(layer_name(layers[call[0]]), call[1]): call for call in calls}
+    left = {id(call): len({key[:2] for key in call[2]} & makers.keys()) for call in calls}
+    readers: dict[tuple[str, int], list[tuple[int, int, list[Key], Any]]] = {}
+    for call in calls:
+        for maker in {key[:2] for key in call[2]} & makers.keys():
+            readers.setdefault(maker, []).append(call)
+    ready = deque(call for call in calls if not left[id(call)])
+    done = 0
+    while ready:
+        call = ready.popleft()
+        done += 1
+        yield call
+        for reader in readers.get((layer_name(layers[call[0]]), call[1]), ()):
+            left[id(reader)] -= 1
+            if not left[id(reader)]:
+                ready.append(reader)
+    if done < len(calls):
+        raise RejectedModel(f"{len(calls) - done} layers read one another")
 
 
 def _keys(listed_layers: Any) -> list[Key]:

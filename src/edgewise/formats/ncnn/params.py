@@ -17,6 +17,7 @@ from edgewise.errors import LimitExceeded, RejectedModel
 #: Layers and blobs that one file may list, and elements of one array parameter.
 MAX_COUNT = 200_000
 MAX_ARRAY = 100_000
+MAX_TEXT = 64 << 20
 _ARRAY = -23300
 _END = -233
 #: Set beside the type number of a layer that an application registers itself.
@@ -88,6 +89,8 @@ def parse(data: memoryview) -> list[Entry]:
 
 
 def _parse_text(data: memoryview) -> list[Entry]:
+    if len(data) > MAX_TEXT:
+        raise LimitExceeded(f"a text of {len(data):,} bytes, more than {MAX_TEXT:,}")
     try:
         lines = str(data, "utf-8").splitlines()
     except UnicodeDecodeError as problem:

@@ -15,6 +15,7 @@ from edgewise.formats.siblings import expected, find
 from edgewise.graph import Graph
 
 MAX_LINES = 200_000
+MAX_TEXT = 64 << 20
 _TYPES = {
     "f32": "float32", "f64": "float64", "f16": "float16", "bf16": "bfloat16", "i8": "int8",
     "u8": "uint8", "i16": "int16", "i32": "int32", "i64": "int64", "bool": "bool",
@@ -75,6 +76,8 @@ def parse(data: memoryview) -> list[Operator]:
     Raises:
         RejectedModel: says which line breaks.
     """
+    if len(data) > MAX_TEXT:
+        raise LimitExceeded(f"a text of {len(data):,} bytes, more than {MAX_TEXT:,}")
     try:
         lines = str(data, "utf-8").splitlines()
     except UnicodeDecodeError as problem:

@@ -78,7 +78,8 @@ class _Reader:
             for node in builder.nodes.values()
             if node.name not in read and node.op not in _NO_RESULT
         ]
-        useful = [ref for ref in found if _reaches_input(builder, ref)]
+        fed = _fed(builder)
+        useful = [ref for ref in found if ref[0] in fed]
         if not found:
             raise RejectedModel("a graph without a result")
         return useful or found
@@ -114,21 +115,20 @@ class _Reader:
         return True
 
 
-def _reaches_input(builder: Builder, wanted: Ref) -> bool:
-    """Whether a value depends on what is fed."""
-    seen, stack = set(), [wanted[0]]
+def _fed(builder: Builder) -> set[str]:
+    """The nodes that depend on what is fed."""
+    users: dict[str, list[str]] = {}
+    for node in builder.nodes.values():
+        for text in node.inputs:
+            users.setdefault(builder.ref(text)[0], []).append(node.name)
+    stack = [node.name for node in builder.nodes.values() if node.op.startswith("Placeholder")]
+    found: set[str] = set()
     while stack:
         name = stack.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        node = builder.nodes.get(name)
-        if node is None:
-            continue
-        if node.op.startswith("Placeholder"):
-            return True
-        stack += [builder.ref(text)[0] for text in node.inputs]
-    return False
+        if name not in found:
+            found.add(name)
+            stack += users.get(name, ())
+    return found
 
 
 def _saved(file: File, data: memoryview) -> Graph:
