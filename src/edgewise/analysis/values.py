@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from edgewise.analysis.graphs import elements
+from edgewise.analysis.sketch import bottom, output_axes, sketch
 from edgewise.errors import InputError
-from edgewise.graph import Graph, Tensor
+from edgewise.graph import Graph, Kind, Layer, Tensor
 from edgewise.records import TensorRow
 
+#: Layers that hand their input on as other numbers.
+_PASSED = frozenset({Kind.DEQUANTIZE, Kind.CAST, Kind.IDENTITY, Kind.QUANTIZE})
+#: Layers whose weights are compared: those that multiply, tables that are looked up, and weights of
+#: which a file does not say what is done with them.
+_COMPARED = frozenset(
+    {Kind.CONV, Kind.CONV_TRANSPOSE, Kind.DENSE, Kind.MATMUL, Kind.RECURRENT, Kind.GATHER,
+     Kind.ATTENTION, Kind.SVDF, Kind.EINSUM, Kind.WEIGHTS}
+)  # fmt: skip
 #: A weight nearer to zero than this is near zero (the threshold of gaugeNN, IMC 2021, section 6).
 NEAR_ZERO = 1e-9
 #: Distinct values are counted up to this many.
@@ -38,9 +48,9 @@ def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str,
     missing: dict[str, list[str]] = {}
     zeros = near = count = clustered = 0
     digest = hashlib.sha256()
-    for tensor in (tensor for layer in parameters for tensor in layer):
+    for layer, tensor in _with_layers(graph, parameters):
         try:
-            row, some_zeros, some_near = _row(tensor)
+            row, some_zeros, some_near = _row(tensor, layer)
         except (InputError, ValueError) as error:
             missing.setdefault(str(error), []).append(tensor.name)
             continue
@@ -62,12 +72,35 @@ def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str,
     }
 
 
-def _row(tensor: Tensor) -> tuple[TensorRow, int, int]:
+def _with_layers(graph: Graph, parameters: list[list[Tensor]]) -> Iterator[tuple[Layer, Tensor]]:
+    """Each parameter with the layer that computes with it, past what only makes numbers of it."""
+    users: dict[int, Layer] = {}
+    for layer in reversed(graph.layers):
+        users.update((index, layer) for index in layer.inputs if index is not None)
+    for first, tensors in zip(graph.layers, parameters, strict=True):
+        layer = first
+        while layer.kind in _PASSED and layer.outputs and layer.outputs[0] in users:
+            layer = users[layer.outputs[0]]
+        for tensor in tensors:
+            yield layer, tensor
+
+
+def _compared(
+    tensor: Tensor, array: np.ndarray[Any, Any], layer: Layer
+) -> tuple[tuple[float, ...] | None, tuple[int, ...]]:
+    """What `lineage` compares, of weights that multiply."""
+    if layer.kind not in _COMPARED or array.ndim < 2:
+        return None, ()
+    return sketch(tensor, array, output_axes(layer, array.ndim)), bottom(array)
+
+
+def _row(tensor: Tensor, layer: Layer) -> tuple[TensorRow, int, int]:
     array = tensor.array()
     zero, reach = _zero_point(tensor)
     distance = np.abs(array.astype(np.float64) - zero) if zero else np.abs(array)
     zeros = int(np.count_nonzero(distance == 0))
     near = int(np.count_nonzero(distance < reach))
+    numbers, hashes = _compared(tensor, array, layer)
     row = TensorRow(
         name=tensor.name,
         dtype=tensor.dtype,
@@ -78,6 +111,8 @@ def _row(tensor: Tensor) -> tuple[TensorRow, int, int]:
         zero_fraction=zeros / array.size if array.size else None,
         near_zero_fraction=near / array.size if array.size else None,
         distinct_values=_distinct(array),
+        sketch=numbers,
+        bottom=hashes,
     )
     return row, zeros, near
 

@@ -22,6 +22,7 @@ VERBS = {
     "check": "changes",
     "inspect": "models",
     "formats": "models",
+    "lineage": "lineage",
     "eval": "evaluate",
     "family": "families",
     "bench": "bench",

@@ -70,6 +70,7 @@ from edgewise.records.placing import (
     PlacementMix,
     Way,
 )
+from edgewise.records.related import Lineage
 from edgewise.records.reported import Reported, ReportedLayer
 from edgewise.records.serving import LoadOutcome, LoadPhases, LoadRun, LoadSample, LoadStatus
 
@@ -101,6 +102,7 @@ __all__ = [
     "LayerRow",
     "LayerTime",
     "Level",
+    "Lineage",
     "LinkProfile",
     "LoadOutcome",
     "LoadPhases",

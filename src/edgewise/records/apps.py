@@ -58,7 +58,9 @@ class TensorRow(Record, frozen=True):
     """One stored weight tensor, with statistics where the weights were read.
 
     `fingerprint` is the hex SHA-256 of its bytes in canonical form (dtype, shape, values).
-    `distinct_values` is None above 65,536.
+    `distinct_values` is None above 65,536. `sketch` and `bottom` are what `lineage` compares
+    (`analysis.sketch`); None and empty for what is no weight of a layer that multiplies, or says
+    nothing: too few values, or all alike.
     """
 
     name: str
@@ -70,6 +72,8 @@ class TensorRow(Record, frozen=True):
     zero_fraction: float | None = None
     near_zero_fraction: float | None = None
     distinct_values: int | None = None
+    sketch: tuple[float, ...] | None = None
+    bottom: tuple[int, ...] = ()
 
 
 class Model(Record, frozen=True):
