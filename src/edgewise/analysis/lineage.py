@@ -19,7 +19,7 @@ from edgewise.records.related import Kinship
 
 #: Root mean square of the differences of two sketches: up to here it is rounding, in another format
 #: or after folding; up to there quantisation, or training that moved every weight a little.
-_SAME, _NEAR = 0.012, 0.30
+_SAME, _NEAR = 0.002, 0.2
 #: Of the hashes below the smaller limit, the share that a pruned tensor keeps of its origin's.
 _PRUNED = 0.25
 #: Width of the cells in which alike sketches are looked for, and how many of its numbers count.
@@ -28,6 +28,8 @@ _CELL, _PROBED = 0.6, 3
 _FOUND_BY = 6
 #: Models of one architecture that are all compared with one another; above, with the first alone.
 _ALL_PAIRS = 40
+#: So many layers that are only near tell; one or two may be so by chance.
+_TELLING = 3
 #: From this share of the elements on, models whose other layers differ are one made from the other.
 _MOSTLY = 0.5
 _INTEGERS = ("int", "uint")
@@ -56,6 +58,7 @@ class _Match:
     same_elements: int = 0
     near_elements: int = 0
     unpaired: int = 0
+    left_over: list[int] = field(default_factory=lambda: [0, 0])
     notes: list[str] = field(default_factory=list)
 
 
@@ -140,7 +143,12 @@ def _groups(known: Sequence[_Known]) -> Iterator[list[int]]:
 def _cells(row: TensorRow) -> Iterator[tuple[int, ...]]:
     """The cell of a sketch, and those beside it where it is near a border: alike ones share one."""
     assert row.sketch is not None
-    sines = row.sketch[:_PROBED]
+    half = len(row.sketch) // 2
+    for start in (0, half):
+        yield from _around(row.elements, start, row.sketch[start : start + _PROBED])
+
+
+def _around(elements: int, which: int, sines: Sequence[float]) -> Iterator[tuple[int, ...]]:
     sides = []
     for value in sines:
         place = value / _CELL
@@ -148,7 +156,7 @@ def _cells(row: TensorRow) -> Iterator[tuple[int, ...]]:
         part = place - low
         sides.append((low,) if 0.25 < part < 0.75 else (low, low - 1 if part <= 0.25 else low + 1))
     for cell in product(*sides):
-        yield (row.elements, *cell)
+        yield (elements, which, *cell)
 
 
 def compare_known(a: _Known, b: _Known) -> Lineage | None:
@@ -161,24 +169,39 @@ def compare_known(a: _Known, b: _Known) -> Lineage | None:
     shared = match.same_elements
     if relation == "quantised":
         shared += match.near_elements
+    if relation in ("same_network", "quantised"):
+        shared += min(match.left_over)
     if match.pruned:
         match.notes.append(f"{match.pruned} layers are pruned copies")
     return Lineage(
         a=a.model.path, b=b.model.path, relation=relation,
         shared_weight_fraction=min(1.0, shared / smaller),
-        layers_differing=match.differing + match.unpaired
-        + (match.near if relation == "fine_tuned" else 0) + match.pruned,
+        layers_differing=_differing(match, relation),
         notes=tuple(match.notes),
     )  # fmt: skip
 
 
+def _differing(match: _Match, relation: Kinship) -> int:
+    if relation in ("same_network", "quantised"):
+        return 0
+    near = match.near if relation == "fine_tuned" else 0
+    return match.differing + match.unpaired + near + match.pruned
+
+
 def _relation(a: _Known, b: _Known, match: _Match, smaller: int) -> Kinship | None:
-    one_architecture = a.key == b.key
-    if one_architecture and not match.differing and not match.pruned:
+    larger = max(a.elements, b.elements)
+    one_architecture = a.key == b.key or _cut_otherwise(match, smaller, larger)
+    if (
+        one_architecture
+        and not match.differing
+        and not match.pruned
+        and (match.same or match.near >= min(_TELLING, len(a.layers)))
+    ):
         if not match.near:
             return "quantised" if a.quantised != b.quantised else "same_network"
         return "quantised" if a.quantised or b.quantised else "fine_tuned"
-    related = match.same_elements + match.near_elements >= _MOSTLY * smaller
+    paired = match.same_elements + match.near_elements
+    related = paired >= _MOSTLY * smaller and (match.same > 0 or match.near >= _TELLING)
     if match.pruned and one_architecture:
         return "fine_tuned"
     if match.same and (one_architecture or related):
@@ -186,6 +209,21 @@ def _relation(a: _Known, b: _Known, match: _Match, smaller: int) -> Kinship | No
     if one_architecture:
         return "fine_tuned" if related else "same_architecture"
     return "shares_layers" if match.same else None
+
+
+def _cut_otherwise(match: _Match, smaller: int, larger: int) -> bool:
+    """Whether what has no counterpart is as much on both sides, where a format cut layers in parts
+    or joined them (grouped convolutions, the gates of a recurrent layer), or is on one side alone,
+    where a format writes something twice or another leaves it out."""
+    paired = match.same_elements + match.near_elements
+    if not match.same and match.near < _TELLING:
+        return False
+    alike = abs(match.left_over[0] - match.left_over[1]) <= 0.02 * smaller
+    inside = min(match.left_over) == 0 and paired >= 0.6 * larger
+    if match.unpaired and (alike or inside):
+        match.notes.append(f"{match.unpaired} layers are cut otherwise and were not compared")
+        return True
+    return False
 
 
 def _matched(a: Sequence[TensorRow], b: Sequence[TensorRow]) -> _Match:
@@ -196,7 +234,9 @@ def _matched(a: Sequence[TensorRow], b: Sequence[TensorRow]) -> _Match:
         for row in rows:
             by_size[row.elements][side].append(row)
     for elements, (left, right) in by_size.items():
-        match.unpaired += abs(len(left) - len(right))
+        more = len(left) - len(right)
+        match.unpaired += abs(more)
+        match.left_over[more < 0] += abs(more) * elements
         distances = sorted(
             (_distance(x, y), i, j) for i, x in enumerate(left) for j, y in enumerate(right)
         )
@@ -226,7 +266,9 @@ def _count(match: _Match, elements: int, distance: float, x: TensorRow, y: Tenso
 def _distance(x: TensorRow, y: TensorRow) -> float:
     assert x.sketch is not None and y.sketch is not None
     squares = [(p - q) ** 2 for p, q in zip(x.sketch, y.sketch, strict=True)]
-    return float((sum(squares) / len(squares)) ** 0.5)
+    half = len(squares) // 2
+    nearer = min(sum(squares[:half]), sum(squares[half:]))
+    return float((nearer / half) ** 0.5)
 
 
 def _kept(x: TensorRow, y: TensorRow) -> float:

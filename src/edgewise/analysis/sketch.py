@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edgewise.graph import Kind, Layer, Tensor
 
 #: Frequencies at which it is taken, of values whose mean square is 1.
-_FREQUENCIES = (0.5, 1.0, 1.6, 2.3, 3.1, 4.0)
+_FREQUENCIES = (0.5, 1.2, 2.0, 3.0, 4.2, 5.6)
 #: Fewer elements say too little to tell weights apart.
 LEAST = 48
 #: Of more, the first so many count: time and memory stay bounded.
@@ -44,14 +44,17 @@ def output_axes(layer: Layer, rank: int) -> tuple[int, ...]:
             axes = _OUTPUT_AXES.get(layout, (0,))
         case Kind.MATMUL:
             axes = (-2,) if layer.attributes.get("transpose_b") else (-1,)
+        case Kind.WEIGHTS:  # as PyTorch has them, whose files say no more
+            axes = (0,)
         case _:
             axes = ()
     return tuple(axis % rank for axis in axes if -rank <= axis < rank)
 
 
 def sketch(tensor: Tensor, array: NDArray[Any], axes: tuple[int, ...]) -> tuple[float, ...] | None:
-    """The numbers, one per frequency; None where the weights say nothing of their network: too few,
-    or all alike."""
+    """The numbers, one per frequency: of channels divided by their norms, then of the whole tensor
+    divided by its own, for files that do not say which axis counts channels. None where the weights
+    say nothing of their network: too few, or all alike."""
     if array.size < LEAST or array.dtype.kind not in "fiu":
         return None
     values = array.astype(np.float32, copy=False)
@@ -59,14 +62,18 @@ def sketch(tensor: Tensor, array: NDArray[Any], axes: tuple[int, ...]) -> tuple[
         values = values - _zero(tensor, array)
     if not np.isfinite(values).all():
         return None
+    if float(np.ptp(values)) == 0:
+        return None
     moved = np.moveaxis(values, axes, range(len(axes)))
     channels = int(np.prod(moved.shape[: len(axes)])) if axes else 1
-    rows = moved.reshape(channels, -1)
-    if rows.shape[1] == 1:
-        return None
+    by_channel = _sines(moved.reshape(channels, -1))
+    whole = by_channel if channels == 1 else _sines(values.reshape(1, -1))
+    return by_channel + whole
+
+
+def _sines(rows: NDArray[np.float32]) -> tuple[float, ...]:
+    """Of values whose rows are divided by their norms."""
     norm = np.sqrt(np.square(rows, dtype=np.float64).mean(axis=1, keepdims=True))
-    if float(np.ptp(rows)) == 0 or not norm.any():
-        return None
     rows = np.divide(rows, norm, out=np.zeros(rows.shape, np.float32), where=norm != 0,
                      casting="unsafe")  # fmt: skip
     flat = rows.reshape(-1)[:_MOST]
