@@ -1,4 +1,4 @@
-"""Verbs about devices: `bench` and `devices`."""
+"""The verb `bench`: measure models on devices."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
 
     from edgewise.bench.plan import Plan
     from edgewise.devices.contract import Options
-    from edgewise.records import Delegation, Device, Distribution, Measurement, Target
+    from edgewise.records import Delegation, Distribution, Measurement, Target
 
 
 def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
+    """Add this module's verb."""
     app.command("bench")(bench)
-    app.command("devices")(devices)
 
 
 def bench(
@@ -444,64 +443,3 @@ def _with_interval(latency: Distribution | None) -> str:
         return text
     scale = 1000 if latency.p50 < 1 else 1 if latency.p50 < 1000 else 0.001
     return f"{text} [{latency.ci95_low * scale:.3g}, {latency.ci95_high * scale:.3g}]"
-
-
-def devices(
-    what: list[str] = typer.Argument(
-        None, metavar="[prepare NAME…]", help="Put in place what measuring on these devices needs."
-    ),
-    python: str | None = typer.Option(
-        None, help="prepare ssh:…: the Python to use there, with the runtimes installed."
-    ),
-    url: str | None = typer.Option(
-        None, help="prepare adb, browser: fetch from there, not from where it is published."
-    ),
-    packages: Path | None = typer.Option(
-        None, help="prepare browser: take the files from this node_modules folder."
-    ),
-    as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
-) -> None:
-    """The devices that can be measured on now, and what each can measure."""
-    from edgewise.bench.inventory import devices as find
-
-    if what:
-        _prepare(what, python=python, url=url, packages=packages)
-        return
-    for device in find():
-        if as_json:
-            output.emit(device)
-        else:
-            _print_device(device)
-
-
-def _prepare(what: Sequence[str], **given: Any) -> None:
-    from edgewise.devices.contract import Options
-    from edgewise.devices.registry import kind_of
-
-    if what[0] != "prepare" or len(what) < 2:
-        raise UsageError(f"devices {' '.join(what)}", hint="edgewise devices prepare NAME…")
-    for name in what[1:]:
-        for done in kind_of(name).prepare(name, Options(**given)):
-            typer.echo(f"{name}: {done}")
-
-
-def _print_device(device: Device) -> None:
-    from rich.markup import escape
-
-    console = output.console()
-    console.print(f"[bold]{device.name}[/bold]  {escape(device.description)}")
-    context = device.context
-    console.print(
-        f"  {context.architecture}, {output.size(context.memory_bytes)} memory, "
-        f"governor {context.governor or 'unknown'}, load {output.count(context.load_average)}"
-    )
-    for note in device.notes:
-        console.print(f"  {escape(note)}", style="dim")
-    for runtime in device.runtimes:
-        if runtime.available:
-            what = f"{runtime.version}; {', '.join(runtime.delegates)}"
-        else:
-            what = f"not available: {runtime.reason}"
-        formats = ", ".join(runtime.formats)
-        console.print(f"  {runtime.name} {escape(what)}  [dim]runs {formats}[/dim]")
-    console.print(f"  meters: {', '.join(device.meters) or 'none'}")

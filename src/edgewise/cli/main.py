@@ -26,7 +26,7 @@ VERBS = {
     "eval": "evaluate",
     "family": "families",
     "bench": "bench",
-    "devices": "bench",
+    "devices": "devices",
     "import": "imports",
     "energy": "energy",
     "scenarios": "scenarios",

@@ -36,6 +36,11 @@ _REPLACED = re.compile(
 )
 _COUNTED = re.compile(r"(\d+) nodes delegated out of (\d+) nodes with (\d+) partitions")
 _CREATED = re.compile(r"Created TensorFlow Lite (\w+) delegate for")
+#: Delegates by the class that the interpreter names.
+_CLASSES = {
+    "tflitexnnpackdelegate": "xnnpack", "tflitegpudelegatev2": "gpu", "tflitegpudelegate": "gpu",
+    "tflitennapidelegate": "nnapi", "tflitehexagondelegate": "hexagon",
+}  # fmt: skip
 _FULL: Literal["full"] = "full"
 
 
@@ -95,6 +100,7 @@ def _delegation(text: str) -> dict[str, Any]:
         taken, nodes = int(replaced[1]), int(replaced[2])
         known |= {"nodes_delegated": taken, "nodes": nodes, "partitions": int(replaced[4])}
         known["delegated"] = _FULL if taken == nodes else "partial" if taken else "none"
+        known.setdefault("delegate", _CLASSES.get(replaced[3].lower()))
     elif counted := _COUNTED.search(text):
         known |= {"nodes_delegated": int(counted[1]), "nodes": int(counted[2])}
         known["partitions"] = int(counted[3])
