@@ -19,6 +19,8 @@ STRING, TYPE, FIELD, METHOD = 1, 2, 4, 8
 _CODE = struct.Struct("<HHHHII")
 #: Methods decoded in one dex; an app that names its models in more is not read further.
 MOST_METHODS = 20_000
+#: Code units decoded in one dex: methods of a file made so may overlap, and be decoded many times.
+MOST_UNITS = 8_000_000
 
 CONST_STRING, CONST_STRING_JUMBO = 0x1A, 0x1B
 
@@ -90,6 +92,7 @@ class Code:
         coded = bodies.code > 0
         self._code = bodies.code[coded]
         self._method, self._type = bodies.method[coded], bodies.type[coded]
+        self._units_left = MOST_UNITS
 
     def using(self, wanted: Mapping[int, NDArray[Any]], without: set[int]) -> list[Method]:
         """Methods whose code may use one of these indices, by kind of operand.
@@ -140,6 +143,9 @@ class Code:
     def instructions(self, method: Method) -> Iterator[Instruction]:
         """The instructions of a method in order, up to where they end or make no sense."""
         size = (method.end - method.start) // 2
+        self._units_left -= size
+        if self._units_left < 0:
+            return
         units = struct.unpack_from(f"<{size}H", self._dex.data, method.start)
         at = 0
         while at < size:

@@ -49,7 +49,7 @@ def _absent(traces: list[Trace]) -> list[Evidence]:
         return []
     return [
         Evidence(
-            kind=first.kind, name=first.name, grade="string", reach="referenced",
+            kind=first.kind, name=first.name, grade="string", reach=_best_reach(traces),
             owner=_best_owner(traces), where=_where(traces),
             detail="its classes are used but are in no part of the app that is here",
         )
