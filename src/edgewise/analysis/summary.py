@@ -12,6 +12,7 @@ from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.quantised import quantization
 from edgewise.analysis.shapes import Shapes, propagate
 from edgewise.analysis.symbolic import formula, plain
+from edgewise.analysis.task import told
 from edgewise.analysis.weights import parameters_by_layer, stored
 from edgewise.archive import File, packed_as
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
@@ -117,6 +118,7 @@ def _parsed(
     peak = peak_activation_bytes(graph, found)
     larger = at_larger_sizes(graph, overrides, cost)
     compiled = [layer.op for layer in graph.layers if layer.attributes.get("compiled")]
+    purpose = told(known["path"], graph, found)
     statistics: dict[str, Any] = {}
     if weights:
         from edgewise.analysis.values import weight_statistics
@@ -142,6 +144,9 @@ def _parsed(
         peak_activation_bytes=peak,
         weight_dtypes=None if compiled else sums.by_dtype,
         quantization=None if compiled else quantization(graph),
+        modality=purpose.modality,
+        task=purpose.task,
+        task_confidence=purpose.confidence,
         labels=graph.labels,
         metadata=graph.metadata,
         notes=(
@@ -152,6 +157,7 @@ def _parsed(
             *(_together(cost.why) if graph.reason is None else cost.why),
             *_gaps(graph, found, peak),
             *_hints(graph, cost, larger),
+            *([f"task {purpose.task}: {purpose.why}"] if purpose.why else []),
         ),
         layer_table=_layer_table(graph, found, costs, parameters, larger) if layers else None,
         **statistics,

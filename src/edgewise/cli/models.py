@@ -22,7 +22,9 @@ _NOT_PROCESSED = ("rejected", "not_examined")
 _READABLE = 120
 #: Fields of a parsed model that a file may leave out, and those that nothing fills yet.
 _STATED = ("name", "producer")
-_LATER = ("architecture", "modality", "task", "task_confidence")
+_LATER = ("architecture",)
+#: Fields that tell what a network is for, where rules are sure.
+_PURPOSE = ("modality", "task", "task_confidence")
 
 
 def register(app: typer.Typer) -> None:
@@ -131,6 +133,7 @@ def as_object(model: Model) -> dict[str, object]:
     if model.status == "parsed":
         output.explain_nulls(fields, "not stated in the file", _STATED)
         output.explain_nulls(fields, "not determined in this version", _LATER)
+        output.explain_nulls(fields, "neither names nor shapes tell", _PURPOSE)
     return fields  # type: ignore[no-any-return]
 
 
