@@ -11,8 +11,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from edgewise.archive import Entry, File
-from edgewise.errors import InputError, LimitExceeded, MalformedArchive, RejectedModel
+from edgewise.errors import LimitExceeded, MalformedArchive, RejectedModel
 from edgewise.formats import hdf5, keras
+from edgewise.formats.keras.store import ROLES, Store, scattered
 from edgewise.formats.listing import weights_graph
 from edgewise.formats.netlist import Netlist, slice_of
 from edgewise.formats.zipped import open_zip
@@ -21,62 +22,9 @@ from edgewise.graph import FreeDim, Graph, Shape, Tensor, Weights
 MAX_LAYERS = 20_000
 MAX_DEPTH = 16
 MAX_JSON = 64 << 20
-#: Roles of weights in the order in which layers make them.
-_ROLES = (
-    "depthwise_kernel", "pointwise_kernel", "recurrent_kernel", "kernel", "embeddings", "gamma",
-    "beta", "bias", "moving_mean", "moving_variance", "alpha",
-)  # fmt: skip
-_ORDER = {
-    "kernel": 0, "depthwise_kernel": 0, "embeddings": 0, "gamma": 0, "alpha": 0,
-    "pointwise_kernel": 1, "recurrent_kernel": 1, "beta": 1, "bias": 2, "moving_mean": 2,
-    "moving_variance": 3,
-}  # fmt: skip
 
 #: A value: the layer that makes it, which call of the layer, which of its outputs.
 Key = tuple[str, int, int]
-
-
-@dataclass(slots=True)
-class Store:
-    """The weights of a file, by the path of a layer's group."""
-
-    data: memoryview
-    datasets: dict[str, hdf5.Dataset]
-    #: Whether groups are called by their layers (.h5), not by their classes (.keras).
-    by_name: bool
-
-    def of(self, netlist: Netlist, prefix: str, label: str) -> list[tuple[str, int]]:
-        """Roles (or paths) and tensors of what is stored below a group, in the layer's order."""
-        start = f"{prefix}/"
-        found = [path for path in self.datasets if path.startswith(start)]
-        found.sort(key=_natural if not self.by_name else _by_role)
-        return [
-            (path[len(start) :], self._tensor(netlist, path, f"{label}/{path[len(start) :]}"))
-            for path in found
-        ]
-
-    def _tensor(self, netlist: Netlist, path: str, name: str) -> int:
-        dataset = self.datasets[path]
-        if dataset.start is None:
-            return netlist.weight(name, dataset.dtype, dataset.shape, _scattered, dataset.nbytes)
-        load = slice_of(self.data, dataset.start, dataset.nbytes, name)
-        return netlist.weight(name, dataset.dtype, dataset.shape, load, dataset.nbytes)
-
-
-def _scattered() -> memoryview:
-    raise InputError("weights that are compressed or in chunks are not read")
-
-
-def _natural(path: str) -> list[Any]:
-    return [int(part) if part.isdigit() else -1 for part in re.split(r"[/_]", path)] + [path]
-
-
-def _by_role(path: str) -> tuple[Any, ...]:
-    """A backward layer after its forward one; in a layer by role."""
-    last = path.rsplit("/", 1)[-1].split(":", maxsplit=1)[0]
-    role = next((one for one in _ROLES if last == one or last.endswith(f"_{one}")), last)
-    group = path.rsplit("/", 1)[0]
-    return ("backward" in group, group, _ORDER.get(role, 9), path)
 
 
 @dataclass(slots=True)
@@ -155,7 +103,7 @@ def _weights_alone(data: memoryview, contents: hdf5.Contents) -> Graph:
         if one.dtype != "unknown" and "optimizer" not in path.split("/")
     }
     if not any(
-        "/vars/" in path or path.rsplit("/", 1)[-1].split(":")[0] in _ROLES for path in paths
+        "/vars/" in path or path.rsplit("/", 1)[-1].split(":")[0] in ROLES for path in paths
     ):
         raise RejectedModel("HDF5, but neither a model nor weights of Keras'")
     return weights_graph(
@@ -166,9 +114,7 @@ def _weights_alone(data: memoryview, contents: hdf5.Contents) -> Graph:
                 one.shape,
                 Weights(
                     one.nbytes,
-                    _scattered
-                    if one.start is None
-                    else slice_of(data, one.start, one.nbytes, path),
+                    scattered if one.start is None else slice_of(data, one.start, one.nbytes, path),
                 ),
             )
             for path, one in paths.items()

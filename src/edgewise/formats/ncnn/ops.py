@@ -10,6 +10,11 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.ncnn.binfile import BinFile
+from edgewise.formats.ncnn.names import (
+    ACTIVATIONS,
+    ORDERS,
+    UNARY_OPS,
+)
 from edgewise.formats.ncnn.params import TYPES, Entry
 from edgewise.formats.netlist import Netlist, Operand
 from edgewise.graph import Kind
@@ -169,16 +174,6 @@ def _reshape(context: Context, entry: Entry) -> None:
     )
 
 
-#: Which axis each axis of the result is, innermost first, by number and by rank (ncnn's Permute).
-_ORDERS = {
-    2: ("wh", "hw"),
-    3: ("whc", "hwc", "wch", "cwh", "hcw", "chw"),
-    4: (
-        "whdc", "hwdc", "wdhc", "dwhc", "hdwc", "dhwc", "whcd", "hwcd", "wchd", "cwhd", "hcwd",
-        "chwd", "wdch", "dwch", "wcdh", "cwdh", "dcwh", "cdwh", "hdcw", "dhcw", "hcdw", "chdw",
-        "dchw", "cdhw",
-    ),
-}  # fmt: skip
 _AXES = {2: "hw", 3: "chw", 4: "cdhw"}
 
 
@@ -186,7 +181,7 @@ def _permute(context: Context, entry: Entry) -> None:
     number = entry.integer(0)
     by_rank = {
         rank + 1: (0, *(_AXES[rank].index(letter) + 1 for letter in reversed(orders[number])))
-        for rank, orders in _ORDERS.items()
+        for rank, orders in ORDERS.items()
         if 0 <= number < len(orders)
     }
     context.add(entry, Kind.TRANSPOSE, by_rank=by_rank)
@@ -340,28 +335,14 @@ def _unary(function: str) -> Translator:
     return plain(Kind.UNARY, function=function)
 
 
-_UNARY_OPS = (
-    "abs", "neg", "floor", "ceil", "square", "sqrt", "rsqrt", "exp", "log", "sin", "cos", "tan",
-    "asin", "acos", "atan", "reciprocal", "tanh", "log10", "round", "trunc",
-)  # fmt: skip
-
-
 def _unary_op(context: Context, entry: Entry) -> None:
     number = entry.integer(0)
-    name = _UNARY_OPS[number] if 0 <= number < len(_UNARY_OPS) else "unary"
+    name = UNARY_OPS[number] if 0 <= number < len(UNARY_OPS) else "unary"
     context.add(entry, Kind.UNARY, function=name)
 
 
-_ACTIVATIONS = {
-    "AbsVal": "abs", "BNLL": "softplus", "CELU": "celu", "Clip": "clip", "ELU": "elu",
-    "Erf": "erf", "Exp": "exp", "GELU": "gelu", "HardSigmoid": "hard_sigmoid",
-    "HardSwish": "hard_swish", "Log": "log", "Mish": "mish", "Power": "pow", "ReLU": "relu",
-    "SELU": "selu", "Shrink": "shrink", "Sigmoid": "sigmoid", "Softplus": "softplus",
-    "Swish": "swish", "TanH": "tanh", "Threshold": "threshold", "RotaryEmbed": "rotary",
-}  # fmt: skip
-
 RULES: dict[str, Translator] = {
-    **{name: _unary(function) for name, function in _ACTIVATIONS.items()},
+    **{name: _unary(function) for name, function in ACTIVATIONS.items()},
     **dict.fromkeys(("Dropout", "Noop", "DeepCopy", "Packing", "Cast"), plain(Kind.IDENTITY)),
     **dict.fromkeys(("ShuffleChannel", "Flip"), plain(Kind.IDENTITY, exact=False)),
     "BatchNorm": _affine("batch", 0, -1, 4),
