@@ -16,7 +16,7 @@ variants that it may get. Whoever is queued was promised an answer in time, so t
 - `admit` and `choose` are these together, one call each for who is not compiled: handing the arrays
   over takes longer than most of what is done with them.
 
-The backlog per worker stands for k workers, as in `prices.py`. Keep what calls each other here.
+The backlog per worker stands for k workers, as in `prices.py`.
 """
 
 from __future__ import annotations

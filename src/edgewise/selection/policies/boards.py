@@ -1,8 +1,4 @@
-"""The plain arrays of a pool, its queue and its workers that `discipline` works on. Times in ms.
-
-numba's cache of what calls a function does not see that it changed in another file: touch
-`discipline.py` when something changes here.
-"""
+"""The plain arrays of a pool, its queue and its workers that `discipline` works on. Times in ms."""
 
 from __future__ import annotations
 

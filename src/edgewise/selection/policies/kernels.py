@@ -1,8 +1,7 @@
 """The loops that must stay loops, compiled: one choice, the queue, the prices.
 
-Everything here works on the plain arrays of `arrays.py`. Compiled code is cached beside this file,
-so only the first run after an installation pays for it. Keep what calls each other in this file:
-the cache looks at no other.
+Everything here works on the plain arrays of `arrays.py`. Compiled code is cached (`compiled.py`):
+only the first run after an installation pays for it.
 """
 
 from __future__ import annotations
