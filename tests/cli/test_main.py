@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import subprocess
 import sys
@@ -108,3 +109,29 @@ def test_a_full_disk_is_one_line(verb: list[str]) -> None:
         )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == "edgewise: cannot write the output: No space left on device\n"
+
+
+def test_every_help_ends_with_examples_that_its_verb_takes() -> None:
+    """Each is parsed as a user's line would be; files that it names need not be there."""
+    import shlex
+
+    import typer
+
+    from edgewise.cli.examples import EXAMPLES
+
+    assert set(EXAMPLES) == set(VERBS)
+    for verb, lines in EXAMPLES.items():
+        group = typer.main.get_group(command_line([verb]))
+        for line in lines:
+            program, named, *words = shlex.split(line)
+            assert (program, named) == ("edgewise", verb)
+            group.commands[verb].make_context(verb, words)
+
+
+def test_shells_are_completed() -> None:
+    program = "import sys; sys.argv = ['edgewise']; from edgewise.cli.main import main; main()"
+    asked = {"_EDGEWISE_COMPLETE": "complete_bash", "COMP_WORDS": "edgewise si", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=os.environ | asked, capture_output=True, text=True
+    )
+    assert done.stdout.split() == ["simulate"]

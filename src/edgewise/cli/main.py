@@ -10,6 +10,7 @@ from importlib import import_module
 import typer
 
 from edgewise import __version__
+from edgewise.cli.examples import epilog
 from edgewise.cli.output import without_odd_signs
 from edgewise.errors import EdgewiseError, MissingExtra, UsageError
 from edgewise.extras import bringing
@@ -66,7 +67,7 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
         help="Which neural networks an app ships, what they cost, and where each should run.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
+        add_completion=True,
         rich_markup_mode="rich",
         context_settings={"help_option_names": list(_HELP)},
     )
@@ -77,6 +78,8 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
         wanted = []
     for name in wanted:
         import_module(f"edgewise.cli.{name}").register(app)
+    for command in app.registered_commands:
+        command.epilog = epilog(str(command.name))
     return app
 
 
