@@ -99,6 +99,8 @@ def _unary(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 
 def _binary(scope: Scope, layer: Layer) -> list[Dims | None]:
+    if layer.attributes.get("function") == "prelu":  # one slope for each channel, or for all
+        return [scope.shape(layer, 0)]
     places = [p for p in range(len(layer.inputs)) if layer.inputs[p] is not None]
     _supply_vectors(scope, layer)
     dims = _broadcast(layer, [scope.shape(layer, place) for place in places])

@@ -83,5 +83,5 @@ def record(
     call = Call(recorder, shown, arguments, name, outputs)
     try:
         return translate(call)
-    except (NotPlain, TypeError, ValueError, IndexError, KeyError):
+    except (NotPlain, AttributeError, TypeError, ValueError, IndexError, KeyError):
         return call.unknown()

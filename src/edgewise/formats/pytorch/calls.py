@@ -7,7 +7,9 @@ from typing import Any
 
 from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Recorder, Ref, Sizes
 from edgewise.formats.aten.tables import record
+from edgewise.formats.kit import function
 from edgewise.formats.pytorch.plain import NOT_PLAIN, plain_call, rank_of
+from edgewise.graph import Kind
 
 
 class Raised(Exception):
@@ -35,9 +37,26 @@ def operator(
         return record(recorder, "dim", (first.of,)) if rank is None else rank
     if name == "len" and isinstance(first, Ref):
         return record(recorder, "size", (first, 0))
+    if name == "__contains__" and isinstance(first, (list, tuple)):
+        return _contains(recorder, first, positional[1])
+    if name == "__not__":
+        if not isinstance(first, Ref):
+            return UNKNOWN_VALUE
+        return recorder.emit("__not__", function(Kind.UNARY, "not"), [first], kind="bool")
     if name == "__getitem__" and len(positional) > 1:
         return item(recorder, first, positional[1])
     return record(recorder, op, positional, named, outputs=wanted)
+
+
+def _contains(recorder: Recorder, held: Sequence[Any], value: Any) -> Any:
+    """Whether a number that follows from sizes is one of a few: so is the truth of it."""
+    if not isinstance(value, Ref) or not all(isinstance(one, int) for one in held) or not held:
+        return UNKNOWN_VALUE
+    found = [record(recorder, "aten::eq", (value, one)) for one in held]
+    truth = found[0]
+    for one in found[1:]:
+        truth = record(recorder, "aten::__or__", (truth, one))
+    return truth
 
 
 def item(recorder: Recorder, held: Any, place: Any) -> Any:

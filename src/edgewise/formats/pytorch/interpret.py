@@ -38,7 +38,10 @@ class _Return(Exception):
 
 
 Frame = dict[str, Any]
-_SPACES = ("torch", "ops", "__torch__", "CONSTANTS", "builtins")
+_KNOWN_NAMES = frozenset((
+    "torch", "ops", "__torch__", "CONSTANTS", "annotate", "unchecked_cast", "uninitialized",
+    "getattr", "range", "int", "float", "bool", "str",
+))  # fmt: skip
 _FLOATS = {"inf": float("inf"), "nan": float("nan"), "infj": float("inf")}
 
 
@@ -310,7 +313,9 @@ class Interpreter:
     def _name(self, name: str, frame: Frame) -> Any:
         if name in frame:
             return frame[name]
-        return _FLOATS[name] if name in _FLOATS else Dotted(name)
+        if name in _FLOATS:
+            return _FLOATS[name]
+        return Dotted(name) if name in _KNOWN_NAMES else UNKNOWN_VALUE
 
     def _attribute(self, base: Any, name: str) -> Any:
         if isinstance(base, Dotted):

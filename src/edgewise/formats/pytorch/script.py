@@ -10,8 +10,9 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from edgewise.errors import LimitExceeded, RejectedModel
+from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats.aten.recorder import Recorder, Ref
+from edgewise.formats.pytorch.calls import Raised
 from edgewise.formats.pytorch.container import Container, tensor
 from edgewise.formats.pytorch.interpret import Interpreter
 from edgewise.formats.pytorch.unpickle import Called, Stored
@@ -83,6 +84,7 @@ def read(container: Container) -> Graph:
 
     Raises:
         RejectedModel: the code or the module tree is none.
+        OpaqueModel: the code cannot be followed.
         LimitExceeded: following it takes more steps than any known network's.
     """
     module = container.pickle("data.pkl").value
@@ -102,6 +104,10 @@ def read(container: Container) -> Graph:
         result = interpreter.run(forward, [module, *given])
     except RecursionError as error:
         raise LimitExceeded("code nested deeper than any known network's") from error
+    except Raised as error:
+        raise OpaqueModel("its code raises for the inputs that it is followed with") from error
+    except (AttributeError, TypeError, ValueError, KeyError, IndexError) as error:
+        raise OpaqueModel(f"its code cannot be followed: {error!r}"[:200]) from error
     graph = recorder.graph
     graph.outputs = [recorder.resolve(ref) for ref in references(result)]
     graph.format = "pytorch"
