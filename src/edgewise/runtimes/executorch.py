@@ -31,7 +31,6 @@ OPTIONS: tuple[RuntimeOption, ...] = (
 )
 #: The import takes seconds of CPU, more on a loaded machine; it is not the model's time.
 IMPORT_S = 90.0
-_EVENTS_BYTES = 1 << 20
 _DELEGATED, _OWN = "DELEGATE_CALL", "native_call_"
 
 
@@ -86,7 +85,7 @@ def load(
         _C._unsafe_reset_threadpool(threads)  # the only way to set them
         traced: dict[str, Any] = {}
         if profile is not None:
-            traced = {"enable_etdump": True, "debug_buffer_size": _EVENTS_BYTES}
+            traced = {"enable_etdump": True}
         program = Runtime.get().load_program(str(path), **traced)
         method = program.load_method(wanted["method"])
         if method is None:
