@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from edgewise.analysis.architecture import architecture
 from edgewise.analysis.cost import Cost, layer_costs, total
 from edgewise.analysis.larger import Larger, at_larger_sizes
 from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
@@ -144,6 +145,7 @@ def _parsed(
         peak_activation_bytes=peak,
         weight_dtypes=None if compiled else sums.by_dtype,
         quantization=None if compiled else quantization(graph),
+        architecture=architecture(graph, found),
         modality=purpose.modality,
         task=purpose.task,
         task_confidence=purpose.confidence,

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _NOT_PROCESSED = ("rejected", "not_examined")
 #: Signs of a formula that people are shown.
 _READABLE = 120
-#: Fields of a parsed model that a file may leave out, and those that nothing fills yet.
+#: Fields of a parsed model that a file may leave out, and the family that its structure is of.
 _STATED = ("name", "producer")
-_LATER = ("architecture",)
+_FAMILY = ("architecture",)
 #: Fields that tell what a network is for, where rules are sure.
 _PURPOSE = ("modality", "task", "task_confidence")
 
@@ -132,7 +132,7 @@ def as_object(model: Model) -> dict[str, object]:
             del fields[name]
     if model.status == "parsed":
         output.explain_nulls(fields, "not stated in the file", _STATED)
-        output.explain_nulls(fields, "not determined in this version", _LATER)
+        output.explain_nulls(fields, "its structure is of no family that is known", _FAMILY)
         output.explain_nulls(fields, "neither names nor shapes tell", _PURPOSE)
     return fields  # type: ignore[no-any-return]
 
