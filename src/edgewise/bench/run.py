@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from typing import Protocol
@@ -260,7 +260,7 @@ def _complete(case: Case, settings: Settings) -> Measurement:
         case.target,
         msgspec.structs.replace(case.context, versions=versions),
         case.reports,
-        [*case.notes, *_energy_notes(case, settings)],
+        [*case.notes, *_left_out(case, settings), *_energy_notes(case, settings)],
     )
     return msgspec.structs.replace(
         found,
@@ -288,6 +288,17 @@ def _energy(case: Case, settings: Settings, found: Measurement) -> Energy | None
     if settings.meter is not None and metering.is_model(settings.meter):
         return metering.modelled(settings.meter, found)
     return metering.together(case.energies)
+
+
+def _left_out(case: Case, settings: Settings) -> Iterator[str]:
+    """What was asked for and this kind of device does not do."""
+    kind, phases = case.device.kind, case.device.phases
+    if settings.profile and "profile" not in phases:
+        yield f"no times per layer: not on a device of the kind {kind}"
+    if settings.sustained_s is not None and "sustained" not in phases:
+        yield f"no sustained run: not on a device of the kind {kind}"
+    if settings.evicted_processes and "evicted" not in phases:
+        yield f"no load with an evicted file: not on a device of the kind {kind}"
 
 
 def _energy_notes(case: Case, settings: Settings) -> list[str]:

@@ -92,6 +92,7 @@ def test_which_of_the_two_programs_and_its_flags() -> None:
     said = program.flags("tflite", job(target=Target(delegate="gpu", threads=4)), "/m")
     assert {"--graph=/m", "--num_threads=4", "--num_runs=50", "--use_gpu=true"} <= {*said}
     assert "--use_npu=true" in program.flags("litert2", job(target=Target(delegate="npu")), "/m")
+    assert "--run_frequency=15" in program.flags("tflite", job(rate_hz=15.0), "/m")
     external = job(target=Target(delegate="external=/data/local/tmp/libQnn.so"))
     assert "--external_delegate_path=/data/local/tmp/libQnn.so" in program.flags(
         "tflite", external, "/m"

@@ -213,7 +213,9 @@ class Phone:
         said = measuring.reported(self._adb, done, before.memory_available_bytes)
         _as_asked(said, job, tool.which)
         report = _report(said, tool, spent_s, notes)
-        return _with_moments(report, said, recording.moments(done.output)) if paths else report
+        if not paths:
+            return report
+        return _with_moments(report, said, recording.moments(done.output), job.rate_hz)
 
     def close(self) -> None:
         """See `Device.close`."""
@@ -340,15 +342,16 @@ def _as_asked(said: Reported, job: Job, which: program.Program) -> None:
         raise RuntimeRefused(f"the {asked} delegate took none of the operators")
 
 
-def _with_moments(report: Report, said: Reported, at: list[float]) -> Report:
-    """When it idled and when the timed runs were: back to back, they end when the tool does.
+def _with_moments(report: Report, said: Reported, at: list[float], rate_hz: float | None) -> Report:
+    """When it idled and when the timed runs were: they end when the tool does.
 
     Raises:
         RuntimeRefused: the phone's clock did not say.
     """
     if len(at) != 4 or said.n is None or said.mean_ms is None:
         raise RuntimeRefused("no energy: the phone's clock or the tool does not say what ran when")
-    active_s = said.n * said.mean_ms / 1e3
+    each_s = max(said.mean_ms / 1e3, 1 / rate_hz if rate_hz else 0.0)
+    active_s = said.n * each_s
     begun_s = max(at[1], at[2] - active_s)
     moments = [at[0], begun_s, at[2], at[3]]
     return msgspec.structs.replace(report, moments_s=moments, inferences=said.n)

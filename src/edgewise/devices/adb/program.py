@@ -67,6 +67,8 @@ def flags(program: Program, job: Job, model: str) -> list[str]:
     ]
     if job.warmup_runs is not None:
         said += [f"--warmup_runs={job.warmup_runs}", "--warmup_min_secs=0"]
+    if job.rate_hz is not None:
+        said.append(f"--run_frequency={_seconds(job.rate_hz)}")
     if job.shapes:
         names = ",".join(job.shapes)
         shapes = ":".join(",".join(map(str, each)) for each in job.shapes.values())

@@ -188,6 +188,8 @@ class Browser:
     def _check(self, job: Job) -> None:
         if job.input_path is not None:
             raise RuntimeRefused("inputs are made in the browser: leave out --input")
+        if job.rate_hz is not None:
+            raise RuntimeRefused("the page does not pace its runs: leave out --rate")
         if job.target.runtime == _LITERT and (job.target.batch != 1 or job.shapes):
             raise RuntimeRefused("LiteRT.js does not resize inputs: leave out --batch and --shape")
 
