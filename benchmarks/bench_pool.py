@@ -28,7 +28,8 @@ from edgewise.family import Preprocess
 from edgewise.protocol.messages import Tensor
 from edgewise.runtimes import registry
 from edgewise.runtimes.registry import Session
-from edgewise.server.pool.pool import Pool, Ran, Runnable
+from edgewise.server.pool.outcomes import JobResult
+from edgewise.server.pool.pool import Pool, Runnable
 from smoke import shortened
 
 DIGITS = Path(str(files("edgewise"))) / "demo" / "data" / "digits" / "digits-s.tflite"
@@ -63,11 +64,11 @@ def bare(one: Session, values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return one.results()
 
 
-def job(pool: Pool, worker: int, key: str, inputs: list[Tensor]) -> asyncio.Future[Ran]:
-    future: asyncio.Future[Ran] = asyncio.get_running_loop().create_future()
+def job(pool: Pool, worker: int, key: str, inputs: list[Tensor]) -> asyncio.Future[JobResult]:
+    future: asyncio.Future[JobResult] = asyncio.get_running_loop().create_future()
 
-    def done(outcome: Ran | EdgewiseError) -> None:
-        if isinstance(outcome, Ran):
+    def done(outcome: JobResult | EdgewiseError) -> None:
+        if isinstance(outcome, JobResult):
             future.set_result(outcome)
         else:
             future.set_exception(outcome)

@@ -6,13 +6,11 @@ import multiprocessing
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from edgewise.errors import EdgewiseError, WorkerFailed
+from edgewise.load.process import Prepared, alone
 from edgewise.protocol.http.attempt import Attempt, now_ms
-
-if TYPE_CHECKING:
-    from edgewise.load.run import Prepared
 
 #: From when the last process is ready to the first request.
 _HEAD_START_MS = 100.0
@@ -104,7 +102,6 @@ def _received(pipe: Connection) -> object:
 
 def _work(pipe: Connection, prepared: Prepared, index: int, count: int) -> None:
     """The body of a process."""
-    from edgewise.load.run import alone
 
     def start() -> float:
         pipe.send("ready")

@@ -20,8 +20,9 @@ from edgewise.protocol.messages import ServingError, Tensor, Unavailable
 from edgewise.records import Port
 from edgewise.server.calibration import Calibration, busy_counts
 from edgewise.server.endpoints import address
+from edgewise.server.endpoints.address import Address
 from edgewise.server.endpoints.model import RemoteModel
-from edgewise.server.endpoints.transport import Described, Down, Silent, Transport, connect
+from edgewise.server.endpoints.transport import Described, Down, Silent, Transport
 from edgewise.server.pool.outcomes import JobResult
 
 _log = logging.getLogger("edgewise.server.endpoints")
@@ -339,3 +340,14 @@ class EndpointPool:
                 continue
             _log.warning("the endpoint %s is back", self._address.url)
             self._rise()
+
+
+def connect(address: Address) -> Transport:
+    """The way to an endpoint that its URL's scheme asks for. Within an event loop."""
+    if address.is_grpc:
+        from edgewise.server.endpoints.over_grpc import GrpcTransport
+
+        return GrpcTransport(address)
+    from edgewise.server.endpoints.over_http import HttpTransport
+
+    return HttpTransport(address)

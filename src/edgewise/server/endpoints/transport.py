@@ -8,9 +8,8 @@ from typing import Protocol
 
 from edgewise.protocol.messages import Down, Silent, Tensor
 from edgewise.protocol.metadata import TensorMetadata
-from edgewise.server.endpoints.address import Address
 
-__all__ = ["NO_TOKEN", "Described", "Down", "Silent", "Transport", "connect"]
+__all__ = ["NO_TOKEN", "Described", "Down", "Silent", "Transport"]
 
 #: What to do where an endpoint asks for a token.
 NO_TOKEN = "its URL names the environment variable that has the token: ?token_env=NAME"
@@ -47,14 +46,3 @@ class Transport(Protocol):
     async def close(self) -> None:
         """End its connections."""
         ...
-
-
-def connect(address: Address) -> Transport:
-    """The way to an endpoint that its URL's scheme asks for. Within an event loop."""
-    if address.is_grpc:
-        from edgewise.server.endpoints.over_grpc import GrpcTransport
-
-        return GrpcTransport(address)
-    from edgewise.server.endpoints.over_http import HttpTransport
-
-    return HttpTransport(address)
