@@ -94,8 +94,8 @@ def test_a_device_of_another_package_is_listed_and_measured_on(
     names = [each.name for each in registry.present()]
     assert names[0] == "host" and names[-2:] == ["toy:a", "toy:b"]
     model = str(digits / "digits-s.tflite")
-    status, rows = bench(model, "--device", "toy:*", capsys=capsys)
-    assert status == 0
+    status, rows = bench(model, "--device", "toy:b,toy:*", capsys=capsys)
+    assert status == 0 and len(rows) == 2
     assert {each["target"]["device"] for each in rows} == {"toy:a", "toy:b"}  # type: ignore[index]
     for each in rows:
         assert each["target"]["runtime"] == "abacus"  # type: ignore[index]

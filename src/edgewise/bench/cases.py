@@ -88,8 +88,9 @@ def cases_of(plan: Plan, until_end: ExitStack) -> tuple[list[Case], list[Measure
     cases: list[Case] = []
     failures: list[Measurement] = []
     found = _found(plan, until_end)
+    opened: set[str] = set()
     for name in plan.devices:
-        for device, context in _opened(name, plan, until_end):
+        for device, context in _opened(name, plan, opened, until_end):
             if isinstance(context, str):
                 failures += [
                     _nothing(path, None, device if isinstance(device, str) else device.name, plan,
@@ -118,7 +119,7 @@ def cases_of(plan: Plan, until_end: ExitStack) -> tuple[list[Case], list[Measure
 
 
 def _opened(
-    name: str, plan: Plan, until_end: ExitStack
+    name: str, plan: Plan, before: set[str], until_end: ExitStack
 ) -> Iterator[tuple[Device | str, Context | str]]:
     """The devices that a name means, each with its context, or why it cannot be measured on."""
     try:
@@ -127,6 +128,9 @@ def _opened(
         yield name, str(error).removeprefix(f"{name}: ")
         return
     for device in devices:
+        if device.name in before:  # named, and meant by a wildcard too
+            continue
+        before.add(device.name)
         until_end.callback(device.close)
         try:
             yield device, device.context(affinity=plan.affinity)
