@@ -163,6 +163,24 @@ def test_what_is_not_understood_makes_the_count_unknown(tmp_path: Path) -> None:
     assert model.macs is None and any("mine::secret" in note for note in model.notes)
 
 
+def test_a_loop_over_a_size_is_counted_for_every_round(tmp_path: Path) -> None:
+    code = """
+class Net(Module):
+  weight : Tensor
+  fc : __torch__.net.Linear
+  def forward(self: __torch__.net.Net,
+    x: Tensor) -> Tensor:
+    h = torch.select(x, 1, 0)
+    for t in range(torch.size(x, 1)):
+      h0 = torch.matmul(torch.select(x, 1, t), torch.reshape(self.weight, [108, 1]))
+      h = torch.add(h, h0)
+    return h
+"""
+    path = script(tmp_path / "s.pt", code)
+    for rounds in (3, 5):
+        assert inspect(path, x=(1, rounds, 108)).macs == rounds * 108
+
+
 @pytest.mark.parametrize(
     "code",
     ["class Net(Module:\n", CODE.replace("CONSTANTS.c0", "CONSTANTS.c7"), "x = 1\n",

@@ -14,10 +14,9 @@ from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats.aten.quantized import Packed
 from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Parts, Recorder, Ref, Sizes, Unknown
 from edgewise.formats.aten.tables import record
-from edgewise.formats.building import Meaning
 from edgewise.formats.pytorch.calls import Raised, item, operator
+from edgewise.formats.pytorch.flow import Flow, Frame, Returned, Rounds
 from edgewise.formats.pytorch.unpickle import Called, Stored
-from edgewise.graph import Kind, Tensor
 
 if TYPE_CHECKING:
     from edgewise.formats.pytorch.script import Constants, Sources
@@ -32,12 +31,6 @@ class Dotted(NamedTuple):
     name: str
 
 
-class _Return(Exception):
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-Frame = dict[str, Any]
 _KNOWN_NAMES = frozenset((
     "torch", "ops", "__torch__", "CONSTANTS", "annotate", "unchecked_cast", "uninitialized",
     "getattr", "range", "int", "float", "bool", "str",
@@ -45,7 +38,7 @@ _KNOWN_NAMES = frozenset((
 _FLOATS = {"inf": float("inf"), "nan": float("nan"), "infj": float("inf")}
 
 
-class Interpreter:
+class Interpreter(Flow):
     """Follows functions; layers go into the recorder at hand."""
 
     def __init__(
@@ -74,7 +67,7 @@ class Interpreter:
         frame = self._bound(function, arguments, named or {})
         try:
             self._block(function.body, frame)
-        except _Return as done:
+        except Returned as done:
             return done.value
         finally:
             self._depth -= 1
@@ -114,7 +107,7 @@ class Interpreter:
             case ast.While(test=test, body=body):
                 self._while(test, body, frame)
             case ast.Return(value=value):
-                raise _Return(None if value is None else self._value(value, frame))
+                raise Returned(None if value is None else self._value(value, frame))
             case ast.Assert(test=test):
                 self._value(test, frame)
             case ast.Raise():
@@ -150,128 +143,6 @@ class Interpreter:
         if isinstance(value, Ref) and count == 1:
             return [value]
         return [UNKNOWN_VALUE] * count
-
-    # Control flow
-
-    def _if(self, test: Any, body: list[ast.stmt], orelse: list[ast.stmt], frame: Frame) -> None:
-        if isinstance(test, Ref):
-            numbers = test.owner.numbers(test.index)
-            test = numbers[0] if numbers is not None and len(numbers) == 1 else test
-        if not isinstance(test, (Ref, Unknown)):
-            self._block(body if test else orelse, frame)
-            return
-        before = dict(frame)
-        branches = [self._branch(block, frame) for block in (body, orelse)]
-        going = [at for at, branch in enumerate(branches) if branch is not None]
-        if len(going) < 2:
-            if not going:
-                raise Raised
-            self._block((body, orelse)[going[0]], frame)
-            return
-        (first, then), (second, other) = (branch for branch in branches if branch is not None)
-        self._merge(test, (first, then), (second, other), frame, before)
-
-    def _branch(self, block: list[ast.stmt], frame: Frame) -> tuple[Recorder, Frame] | None:
-        """A branch in a graph of its own; None where it raises."""
-        outer = self._recorder
-        inner = Recorder("", outer.budget, outer)
-        inside = dict(frame)
-        self._recorder = inner
-        try:
-            self._block(block, inside)
-        except Raised:
-            return None
-        except _Return as done:
-            inside[""] = done.value
-        finally:
-            self._recorder = outer
-        return inner, inside
-
-    def _merge(
-        self, test: Any, one: tuple[Recorder, Frame], two: tuple[Recorder, Frame], frame: Frame,
-        before: Frame,
-    ) -> None:  # fmt: skip
-        (first, then), (second, other) = one, two
-        pairs: list[tuple[int, int]] = []
-        dtypes: list[tuple[str, str]] = []
-
-        def joined(a: Any, b: Any) -> Any:
-            if a is b or (type(a) is type(b) and not isinstance(a, Ref) and _plainly_equal(a, b)):
-                return a
-            if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
-                return type(a)(joined(x, y) for x, y in zip(a, b, strict=True))
-            left, right = _index(first, a), _index(second, b)
-            if left is None or right is None:
-                return UNKNOWN_VALUE
-            kinds = {v.kind if isinstance(v, Ref) else type(v).__name__ for v in (a, b)}
-            pairs.append((left, right))
-            dtypes.append(
-                (first.graph.tensors[left].dtype, kinds.pop() if len(kinds) == 1 else "tensor")
-            )
-            return len(pairs) - 1, _PENDING
-
-        merged = {
-            name: joined(then.get(name, UNKNOWN_VALUE), other.get(name, UNKNOWN_VALUE))
-            for name in dict.fromkeys([*then, *other])
-            if then.get(name) is not before.get(name) or other.get(name) is not before.get(name)
-        }
-        if not (pairs or first.graph.layers or second.graph.layers):
-            frame.update(merged)
-            return
-        first.graph.outputs, second.graph.outputs = [a for a, _ in pairs], [b for _, b in pairs]
-        recorder = self._recorder
-        outputs = [
-            recorder.add(Tensor(f"if_{len(recorder.graph.layers)}.{at}", dtype, None))
-            for at, (dtype, _) in enumerate(dtypes)
-        ]
-        condition = recorder.resolve(test) if isinstance(test, Ref) else None
-        if condition is not None:
-            recorder.graph.tensors[condition].dtype = "bool"
-        recorder.layer(
-            "if", "prim::If", Meaning(Kind.IF), [condition], outputs, (first.graph, second.graph)
-        )
-
-        def settled(value: Any) -> Any:
-            if isinstance(value, tuple) and len(value) == 2 and value[1] is _PENDING:
-                return recorder.ref(outputs[value[0]], dtypes[value[0]][1])
-            if isinstance(value, (list, tuple)):
-                return type(value)(settled(part) for part in value)
-            return value
-
-        frame.update({name: settled(value) for name, value in merged.items()})
-        if "" in frame:
-            raise _Return(frame.pop(""))
-
-    def _for(self, target: ast.expr, over: ast.expr, body: list[ast.stmt], frame: Frame) -> None:
-        values = self._value(over, frame)
-        if not isinstance(values, (list, tuple, range)):
-            self._not_followed(body, frame)
-            return
-        for value in values:
-            self._assign(target, value, frame)
-            self._block(body, frame)
-
-    def _while(self, test: ast.expr, body: list[ast.stmt], frame: Frame) -> None:
-        while True:
-            going = self._value(test, frame)
-            if isinstance(going, (Ref, Unknown)):
-                self._not_followed(body, frame)
-                return
-            if not going:
-                return
-            self._block(body, frame)
-
-    def _not_followed(self, body: list[ast.stmt], frame: Frame) -> None:
-        """A loop whose number of rounds is not known: what it assigns is not either."""
-        names = {n.id for s in body for n in ast.walk(s)
-                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
-        changed = [n for n in sorted(names) if isinstance(frame.get(n), Ref)]
-        made = self._recorder.emit_many(
-            "prim::Loop", Meaning(Kind.UNKNOWN), [frame[n] for n in changed], max(len(changed), 1)
-        )
-        for name in names:
-            frame[name] = UNKNOWN_VALUE
-        frame.update(zip(changed, made, strict=False))
 
     # Expressions
 
@@ -422,6 +293,8 @@ class Interpreter:
             return positional[1]
         if name == "getattr" and len(positional) == 2 and isinstance(positional[1], str):
             return self._attribute(positional[0], positional[1])
+        if name == "range" and len(positional) == 1 and isinstance(positional[0], Ref):
+            return Rounds(positional[0])
         if name == "range" and all(isinstance(v, int) for v in positional):
             return range(*positional)
         if name in ("int", "float", "bool") and positional:
@@ -441,19 +314,6 @@ class Interpreter:
             except (ValueError, OverflowError):
                 raise Raised from None
         return UNKNOWN_VALUE
-
-
-def _index(recorder: Recorder, value: Any) -> int | None:
-    if isinstance(value, (Ref, bool, int, float)):
-        return recorder.index_of(value)
-    return None
-
-
-_PENDING = object()
-
-
-def _plainly_equal(a: Any, b: Any) -> bool:
-    return isinstance(a, (int, float, str, bool, type(None))) and a == b
 
 
 def _member(definition: ast.stmt, name: str) -> ast.FunctionDef | None:

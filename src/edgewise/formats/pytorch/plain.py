@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Parts, Ref, Sizes, Unknown
+from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Parts, Recorder, Ref, Sizes, Unknown
 from edgewise.graph import Kind
 
 NOT_PLAIN = object()
@@ -70,6 +70,15 @@ def plain_call(name: str, values: list[Any]) -> Any:
     if name == "dtype" and values and isinstance(values[0], Ref):
         dtype = values[0].owner.graph.tensors[values[0].index].dtype
         return _DTYPE_NUMBERS.get(dtype, 6)
+    if name == "is_floating_point" and values and isinstance(values[0], Ref):
+        dtype = values[0].owner.graph.tensors[values[0].index].dtype
+        return dtype.startswith(("float", "bfloat"))
+    if name in ("dtype", "is_floating_point", "list") and any(
+        isinstance(v, Unknown) for v in values
+    ):
+        return UNKNOWN_VALUE
+    if name == "list" and values and isinstance(values[0], Sizes):
+        return values[0]
     if name == "shape" and values and isinstance(values[0], Ref):
         return Sizes(values[0])
     on_lists = _on_lists(name, values)
@@ -143,31 +152,37 @@ def _is_plain(value: Any) -> bool:
     )
 
 
+#: Layers that are looked back over.
+_FURTHEST = 64
 #: Kinds whose output has the rank of their first input.
 _KEEPS_RANK = frozenset((
     Kind.UNARY, Kind.NORMALISE, Kind.SOFTMAX, Kind.IDENTITY, Kind.CAST, Kind.POOL,
     Kind.GLOBAL_POOL, Kind.RESIZE, Kind.PAD, Kind.QUANTIZE, Kind.DEQUANTIZE, Kind.CONCAT,
-    Kind.TRANSPOSE, Kind.STRIDED_SLICE, Kind.DEPTH_TO_SPACE, Kind.SPACE_TO_DEPTH,
+    Kind.TRANSPOSE, Kind.STRIDED_SLICE, Kind.DEPTH_TO_SPACE, Kind.SPACE_TO_DEPTH, Kind.CUMULATIVE,
 ))  # fmt: skip
 
 
 def rank_of(ref: Ref) -> int | None:
     """How many axes a tensor has, where that follows from the layers before it."""
-    owner, index = ref.owner, ref.index
-    for _ in range(64):
-        shape = owner.graph.tensors[index].shape
-        if shape is not None:
-            return len(shape)
-        while index in owner.graph.captures and owner.outer is not None:
-            index, owner = owner.graph.captures[index], owner.outer
-        layer = owner.maker(index)
-        if layer is None or not layer.inputs:
-            return None
-        if layer.kind in (Kind.CONV, Kind.CONV_TRANSPOSE) and layer.inputs[1] is not None:
-            weight = owner.graph.tensors[layer.inputs[1]].shape
-            return None if weight is None else len(weight)
-        first = layer.inputs[0]
-        if layer.kind not in _KEEPS_RANK or first is None:
-            return None
-        index = first
-    return None
+    return _rank(ref.owner, ref.index, 0)
+
+
+def _rank(owner: Recorder, index: int, depth: int) -> int | None:
+    shape = owner.graph.tensors[index].shape
+    if shape is not None or depth > _FURTHEST:
+        return None if shape is None else len(shape)
+    while index in owner.graph.captures and owner.outer is not None:
+        index, owner = owner.graph.captures[index], owner.outer
+    layer = owner.maker(index)
+    if layer is None or not layer.inputs:
+        return None
+    if layer.kind in (Kind.CONV, Kind.CONV_TRANSPOSE) and layer.inputs[1] is not None:
+        weight = owner.graph.tensors[layer.inputs[1]].shape
+        return None if weight is None else len(weight)
+    if layer.kind is Kind.BINARY:
+        ranks = [_rank(owner, one, depth + 8) for one in layer.inputs if one is not None]
+        return None if None in ranks else max((r for r in ranks if r is not None), default=None)
+    first = layer.inputs[0]
+    return (
+        _rank(owner, first, depth + 1) if layer.kind in _KEEPS_RANK and first is not None else None
+    )
