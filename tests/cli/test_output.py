@@ -83,7 +83,10 @@ def test_sizes(value: int | None, text: str) -> None:
     assert output.size(value) == text
 
 
-def test_a_pipe_is_never_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_pipe_is_never_wrapped(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     output.console().print("word " * 200)
     assert capsys.readouterr().out.count("\n") == 1
 
