@@ -96,10 +96,16 @@ def test_variants_that_take_tensors_have_to_take_the_same(tmp_path: Path) -> Non
 
 
 def test_a_variant_without_accuracy_is_refused_at_once(tmp_path: Path) -> None:
-    path = _family(tmp_path, "f", "small")
-    path.write_text(path.read_text().replace("accuracy=90", ""))
+    path = _family(tmp_path, "f", "small wide")
+    path.write_text(path.read_text().replace("accuracy=90", "", 1))
     with pytest.raises(InputError, match=r"'small' .* has no accuracy .*edgewise eval"):
         load([path])
+
+
+def test_a_variant_alone_needs_no_accuracy(tmp_path: Path) -> None:
+    path = _family(tmp_path, "f", "small")
+    path.write_text(path.read_text().replace("accuracy=90", ""))
+    assert load([path]).families["f"].variants["small"].variant.accuracy is None
 
 
 def test_two_families_of_one_name_are_refused(tmp_path: Path) -> None:
