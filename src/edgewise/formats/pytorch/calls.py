@@ -35,6 +35,8 @@ def operator(
     if name == "len" and isinstance(first, Sizes):
         rank = rank_of(first.of)
         return record(recorder, "dim", (first.of,)) if rank is None else rank
+    if name == "slice" and isinstance(first, Sizes):
+        return _some_sizes(recorder, first, positional[1:])
     if name == "len" and isinstance(first, Ref):
         return record(recorder, "size", (first, 0))
     if name == "__contains__" and isinstance(first, (list, tuple)):
@@ -46,6 +48,15 @@ def operator(
     if name == "__getitem__" and len(positional) > 1:
         return item(recorder, first, positional[1])
     return record(recorder, op, positional, named, outputs=wanted)
+
+
+def _some_sizes(recorder: Recorder, sizes: Sizes, places: Sequence[Any]) -> Any:
+    """A part of a tensor's sizes, where it is known how many it has."""
+    rank = rank_of(sizes.of)
+    bounds = [place for place in places if isinstance(place, (int, type(None)))]
+    if rank is None or len(bounds) != len(places):
+        return UNKNOWN_VALUE
+    return [record(recorder, "size", (sizes.of, at)) for at in range(rank)[slice(*bounds)]]
 
 
 def _contains(recorder: Recorder, held: Sequence[Any], value: Any) -> Any:

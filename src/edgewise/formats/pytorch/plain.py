@@ -109,6 +109,8 @@ def _on_lists(name: str, values: list[Any]) -> Any:
     if isinstance(held, (list, tuple)):
         if name == "len":
             return len(held)
+        if name in ("list", "copy"):
+            return list(held)
         if isinstance(held, list) and len(held) <= _LONGEST:
             if name == "append" and len(values) == 2:
                 held.append(values[1])
