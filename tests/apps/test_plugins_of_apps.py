@@ -58,3 +58,24 @@ for row in scan_package({package!r}).evidence:
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     ).stdout
     assert out.splitlines() == ["mine asset assets/mine.cfg ", "toy asset assets/m.toy v1"]
+
+
+SOURCE = '''
+"""A place that always has one app."""
+from edgewise.apps.sources.contract import Offer
+NAME = "toy"
+ADDRESS = "toy:ANYTHING"
+def takes(address): return address.startswith("toy:")
+def offers(address, wanted, settings):
+    yield Offer(name="toy.apk", address=address, listing={"package": "toy"})
+def bring(offer, to, settings): to.write_bytes(offer.address.encode())
+'''
+
+
+def test_a_source_from_outside_is_used(tmp_path: Path) -> None:
+    install(tmp_path, "sources", "toy_source", SOURCE)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-m", "edgewise", "fetch", "toy:here", "-o", str(tmp_path / "apps")]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert out.stdout.startswith("fetched:")
+    assert (tmp_path / "apps" / "toy.apk").read_text() == "toy:here"
