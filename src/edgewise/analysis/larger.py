@@ -12,10 +12,14 @@ from typing import NamedTuple
 
 from edgewise.analysis.cost import Cost, layer_costs, total
 from edgewise.analysis.shapes import open_batch, propagate
-from edgewise.graph import FreeDim, Graph, Kind
+from edgewise.graph import FreeDim, Graph, Kind, Tensor
 
 #: Sizes that are tried in turn: pictures need some dozens, sounds some thousands.
 SIZES = (64, 512, 4096, 32768)
+
+
+#: What sizes that the user said are rounded up to, in turn.
+MULTIPLES = (2, 4, 8, 16, 32, 64)
 
 
 class Larger(NamedTuple):
@@ -50,6 +54,36 @@ def at_larger_sizes(
         if macs is not None:
             return Larger(names, size, costs, macs)
     return None
+
+
+def fitting(
+    graph: Graph, overrides: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, list[int]], int] | None:
+    """Shapes near those that the user said, with which the whole count is known, and the count.
+
+    The free sizes are rounded up to a multiple of 2, 4, … 64, the batch stays: networks that
+    halve their input some times and join it again need that.
+    """
+    for multiple in MULTIPLES:
+        near = {
+            tensor.name: _rounded(tensor, overrides[tensor.name], multiple)
+            for tensor in (graph.tensors[index] for index in graph.inputs)
+            if tensor.name in overrides
+        }
+        if all(list(near[name]) == list(overrides[name]) for name in near):
+            continue
+        macs = total(layer_costs(graph, propagate(graph, near))).macs
+        if macs is not None:
+            return near, int(macs)
+    return None
+
+
+def _rounded(tensor: Tensor, said: Sequence[int], multiple: int) -> list[int]:
+    batch = open_batch(tensor)
+    return [
+        size + -size % multiple if isinstance(dim, FreeDim) and dim is not batch else size
+        for dim, size in zip(tensor.shape or (), said, strict=True)
+    ]
 
 
 def _growing(graph: Graph, overrides: Mapping[str, Sequence[int]]) -> dict[str, None]:

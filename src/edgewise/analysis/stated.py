@@ -26,7 +26,10 @@ def stated_dims(scope: Scope, layer: Layer, index: int) -> Dims | None:
         return None
     given = _inputs(scope, layer)
     shape = _followed(tensor.shape, given)
+    if scope.symbols.stale and _some_unknown(scope, layer):
+        return None
     if shape is None:
+        scope.symbols.stale = True
         scope.note(f"{layer.op}: the file states its shape for other sizes than these")
         return None
     dims: list[int] = []
@@ -47,6 +50,11 @@ def stated_dims(scope: Scope, layer: Layer, index: int) -> Dims | None:
     if layer.kind not in _BY_THE_FILE:
         scope.note(f"{layer.op}: shape taken from the file, it does not follow from the inputs")
     return tuple(dims)
+
+
+def _some_unknown(scope: Scope, layer: Layer) -> bool:
+    """Whether what a layer computes with is not known: then other sizes may have led there."""
+    return any(index is not None and scope.dims[index] is None for index in layer.inputs)
 
 
 def _inputs(scope: Scope, layer: Layer) -> list[tuple[Shape, Dims]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgewise.analysis.architecture import architecture
 from edgewise.analysis.cost import Cost, layer_costs, total
-from edgewise.analysis.larger import Larger, at_larger_sizes
+from edgewise.analysis.larger import Larger, at_larger_sizes, fitting
 from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.quantised import quantization
 from edgewise.analysis.shapes import Shapes, propagate
@@ -159,6 +159,7 @@ def _parsed(
             *(_together(cost.why) if graph.reason is None else cost.why),
             *_gaps(graph, found, peak),
             *_hints(graph, cost, larger),
+            *(_near(graph, overrides) if overrides and found.impossible else ()),
             *([f"task {purpose.task}: {purpose.why}"] if purpose.why else []),
         ),
         layer_table=_layer_table(graph, found, costs, parameters, larger) if layers else None,
@@ -216,6 +217,19 @@ def _hints(graph: Graph, cost: Cost, larger: Larger | None) -> list[str]:
     if cost.macs is not None or not open_inputs:
         return []
     return hints + [f"say the size of a free input with --shape {name}=…" for name in open_inputs]
+
+
+def _near(graph: Graph, overrides: Mapping[str, Sequence[int]]) -> list[str]:
+    """Sizes near those that the user said with which the network runs, where there are."""
+    if any(tensor.shape is None for tensor in (graph.tensors[i] for i in graph.inputs)):
+        return []
+    near = fitting(graph, overrides)
+    if near is None:
+        return []
+    shapes = " ".join(
+        f"--shape {name}={'x'.join(map(str, dims))}" for name, dims in near[0].items()
+    )
+    return [f"refused with these sizes; with {shapes} it is {near[1]:,} MACs"]
 
 
 def _int(value: int | None) -> int | None:

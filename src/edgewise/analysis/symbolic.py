@@ -33,6 +33,8 @@ class Symbols:
 
     def __init__(self) -> None:
         self.lost = False
+        #: The sizes in force are not those that the file states shapes for.
+        self.stale = False
         #: The formula grew beyond its bounds.
         self.too_long = False
         #: The sizes in force of the free dimensions that the caller feeds, by name.

@@ -36,6 +36,8 @@ from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
 
 #: Nodes, stored tensors and stated values in all graphs, bodies and calls of functions together.
 PART_LIMIT = 300_000
+#: A function is read anew at each call: functions that call functions grow fast.
+_WEIGHT_OF_CALLS = 6
 #: Bodies and calls within one another.
 DEPTH_LIMIT = 64
 
@@ -133,7 +135,7 @@ class GraphReader:
 
     def read_function(self, function: Function, arguments: list[Tensor | None]) -> Graph:
         """The body of a function called with these arguments."""
-        self.context.count(len(function.nodes) + len(function.values))
+        self.context.count(_WEIGHT_OF_CALLS * (len(function.nodes) + len(function.values)))
         self._state(self._values(function.values))
         for position, name in enumerate(function.inputs):
             given = arguments[position] if position < len(arguments) else None
