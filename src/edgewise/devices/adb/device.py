@@ -122,6 +122,7 @@ class Phone:
         self._tool: _Tool | None = None
         self._port = None if options.hub is None else hub.parse(options.hub)
         self._ran = False
+        self._under_way: measuring.Run | None = None
 
     def describe(self) -> records.Device:
         """See `Device.describe`."""
@@ -194,18 +195,21 @@ class Phone:
             words, job.target.affinity, limits.seconds, 5 + 1.2 * expected_s, paths, idle_s, every_s
         )
         begun = time.monotonic()
+        self._under_way = run
         try:
             if self._options.detached:
                 done = measuring.detached(self._adb, run, self._port)
             else:
                 done = measuring.attached(self._adb, run)
         except DeviceError:
+            self._under_way = None
             self._files.forget()
             if paths:
                 with contextlib.suppress(DeviceError):
                     recording.stop(self._adb)
             raise
         spent_s = time.monotonic() - begun
+        self._under_way = None
         notes = [*self._screen.notes, *cooling, *before.notes, *_of_the_shell(tool)]
         if job.target.affinity:
             note = measuring.pinned_as_asked(done, job.target.affinity, read.online)
@@ -219,6 +223,11 @@ class Phone:
 
     def close(self) -> None:
         """See `Device.close`."""
+        if self._under_way is not None:  # interrupted: a detached run would go on
+            measuring.end_run(self._adb, self._under_way)
+            with contextlib.suppress(DeviceError):
+                recording.stop(self._adb)
+            self._under_way = None
         self._screen.restore()
         self._adb.stop()
         self._lock.release()

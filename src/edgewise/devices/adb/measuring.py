@@ -76,7 +76,7 @@ def attached(adb: Adb, run: Run) -> Done:
             f"the device went away {after_s:.1f} s after the run began; it is back"
         ) from error
     except TimedOut as error:
-        _end(adb, run)
+        end_run(adb, run)
         raise DeviceError(f"no end of the run within {run.seconds:g} s: it hangs") from error
 
 
@@ -104,7 +104,7 @@ def detached(adb: Adb, run: Run, usb: hub.Port | None) -> Done:
         except (Lost, TimedOut):
             adb.come_back()
         if time.monotonic() >= end:
-            _end(adb, run)
+            end_run(adb, run)
             raise DeviceError(f"no end of the run within {run.seconds:g} s: it hangs")
         time.sleep(_POLL_S)
     raise DeviceError(
@@ -127,14 +127,16 @@ def _alive(adb: Adb) -> bool:
     return adb.shell(f"test -e {_STATUS}").status == 0
 
 
-def _end(adb: Adb, run: Run) -> None:
+def end_run(adb: Adb, run: Run) -> None:
     """Nothing that was started stays behind on the device."""
     with contextlib.suppress(DeviceError):
         model = next((each for each in run.words if each.startswith("--graph=")), "")
         adb.shell(
-            "for p in /proc/[0-9]*; do "
-            f"case \"$(cat $p/cmdline 2>/dev/null | tr '\\0' ' ')\" in "
-            f"*{quoted(run.words[0])}*{quoted(model)}*) kill -9 ${{p##*/}};; esac; done"
+            "i=; k=; for p in /proc/[0-9]*; do "
+            "case \"$(cat $p/cmdline 2>/dev/null | tr '\\0' ' ')\" in "
+            f'*{quoted(run.words[0])}*{quoted(model)}*) i="$i ${{p##*/}}";; esac; done; '
+            "for p in /proc/[0-9]*; do q=$(grep PPid: $p/status 2>/dev/null); for j in $i; do "
+            '[ "${q##*[!0-9]}" = "$j" ] && k="$k ${p##*/}"; done; done; kill -9 $k $i'
         )
 
 
