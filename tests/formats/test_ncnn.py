@@ -141,6 +141,18 @@ def test_attention_counts_its_four_projections_and_two_products(tmp_path: Path) 
     assert model.notes == ()
 
 
+def test_a_deconvolution_in_groups_and_a_size_as_text(tmp_path: Path) -> None:
+    net = """7767517
+3 3
+Input data 0 1 data 0=5 1=5 2=4
+DeconvolutionDepthWise up 1 1 data u 0=6 1=2 3=2 6=48 7=2
+Reshape flat 1 1 u out 6="100,0c"
+"""
+    model = inspect(write(tmp_path, net))
+    assert model.macs == 5 * 5 * 4 * (6 // 2) * 2 * 2
+    assert [tuple(port.shape or ()) for port in model.outputs or ()] == [(1, 6, 100)]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

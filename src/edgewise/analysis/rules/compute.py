@@ -132,6 +132,8 @@ def _conv_transpose(scope: Scope, layer: Layer) -> list[Dims | None]:
 def _check_transposed(scope: Scope, layer: Layer, x: Dims, weight: Dims) -> None:
     layout = layer.attributes.get("layout", "channels_first")
     _, deep, kernel = kernel_of(weight, layer.attributes["weight_layout"])
+    if layer.attributes["weight_layout"] == "OI*":  # of one group alone
+        deep = deep * (layer.attributes.get("groups") or 1)
     channels = x[-1] if layout == "channels_last" else x[1]
     require(len(kernel) == len(x) - 2, f"a kernel of {len(kernel)} axes for {len(x) - 2}")
     if channels != deep:

@@ -30,7 +30,14 @@ def _cast(scope: Scope, layer: Layer) -> list[Dims | None]:
 
 def _reshape(scope: Scope, layer: Layer) -> list[Dims | None]:
     x = scope.shape(layer, 0)
-    wanted = scope.ints(layer, "shape", 1)
+    sizes = layer.attributes.get("sizes")
+    if sizes is not None:  # of inputs, by place and axis
+        wanted: list[int] | None = [
+            size if isinstance(size, int) else scope.shape(layer, size[0])[size[1]]
+            for size in sizes
+        ]
+    else:
+        wanted = scope.ints(layer, "shape", 1)
     if wanted is None:
         raise CannotTell
     inside = layer.attributes.get("axis")

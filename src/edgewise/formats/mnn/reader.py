@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats import mnn
 from edgewise.formats.flatbuffer import Flatbuffer, Table
-from edgewise.formats.mnn.schema import OPERATORS, TYPES, NetSlot, OpSlot, SubgraphSlot
+from edgewise.formats.mnn.schema import (
+    NC4HW4,
+    NCHW,
+    NHWC,
+    OPERATORS,
+    TYPES,
+    NetSlot,
+    OpSlot,
+    SubgraphSlot,
+)
 from edgewise.formats.mnn.weights import Values
 from edgewise.formats.netlist import Netlist
 from edgewise.graph import FreeDim, Graph, Shape
@@ -40,6 +49,8 @@ class Body:
     values: Values
     subgraphs: dict[str, Table]
     depth: int = 0
+    #: The order of the axes of each tensor, by number (`schema.NCHW` and so on).
+    orders: dict[int, int] = field(default_factory=dict)
 
     def key(self, number: int) -> str:
         """The name under which a tensor is built."""
@@ -143,7 +154,18 @@ def _fill(body: Body, operators: list[Operator]) -> None:
                     raise RejectedModel(
                         f"{operator.op} {operator.name}: nothing makes {body.names[index]!r}"
                     )
+            first = operator.inputs[0] if operator.inputs else -1
+            operator.channels_last = body.orders.get(first, NCHW) == NHWC
             add(body, operator)
+            for index in operator.outputs:
+                body.orders[index] = _order(operator, body.orders.get(first, NCHW))
+
+
+def _order(operator: Operator, given: int) -> int:
+    """The order of the axes of what an operator gives: packed by windows, else as it came."""
+    if operator.op == "ConvertTensor":
+        return operator.main.int8(1)
+    return NC4HW4 if "Conv" in operator.op or "Pool" in operator.op else given
 
 
 def _input(body: Body, operator: Operator) -> None:
@@ -156,6 +178,7 @@ def _input(body: Body, operator: Operator) -> None:
     if not dims:
         shape = None
     for index in operator.outputs:
+        body.orders[index] = operator.main.int8(2, NC4HW4)
         body.netlist.input(body.key(index), dtype, shape)
 
 

@@ -58,13 +58,26 @@ def translate(context: Context, entry: Entry) -> None:
     rule = COMPUTE.get(entry.type) or RULES.get(entry.type)
     if rule is not None:
         rule(context, entry)
-    elif entry.type in _LEFT_OVER or entry.type in TYPES:
-        if entry.type in _LEFT_OVER:
+    elif entry.type in _LEFT_OVER or entry.type in TYPES or _moves_only(entry.type):
+        if entry.type not in TYPES:
             context.left_over.add(entry.type)
         _LEFT_OVER.get(entry.type, plain(Kind.POSTPROCESS))(context, entry)
     else:
         context.bin.skip_unknown(entry.type)
         context.add(entry, Kind.UNKNOWN)
+
+
+def _moves_only(kind: str) -> bool:
+    """Whether it is a function of torch's that pnnx left, without weights or products."""
+    space, _, name = kind.partition(".")
+    return space in ("Tensor", "torch", "F") and not any(part in name for part in _PRODUCTS)
+
+
+#: Parts of the names of torch's functions that multiply and accumulate.
+_PRODUCTS = (
+    "conv", "linear", "mm", "mv", "matmul", "dot", "einsum", "attention", "kron", "outer", "inner",
+    "cdist", "prod_",
+)  # fmt: skip
 
 
 def axis(number: int) -> int:
@@ -166,8 +179,9 @@ def _reduction(context: Context, entry: Entry) -> None:
 
 def _reshape(context: Context, entry: Entry) -> None:
     stated = [entry.integer(number, ABSENT) for number in (2, 11, 1, 0)]
-    if 6 in entry.parameters:
-        context.add(entry, Kind.DATA_DEPENDENT)
+    said = entry.parameters.get(6)
+    if said is not None:
+        _reshape_by_text(context, entry, str(said))
         return
     context.add(
         entry, Kind.RESHAPE, shape=(1, *(s for s in stated if s != ABSENT)), zero_copies=True
@@ -175,6 +189,24 @@ def _reshape(context: Context, entry: Entry) -> None:
 
 
 _AXES = {2: "hw", 3: "chw", 4: "cdhw"}
+
+
+#: Axes by ncnn's letters, counted from the end, but for the channels.
+_LETTERS = {"w": -1, "h": -2, "d": -3, "c": 1}
+
+
+def _reshape_by_text(context: Context, entry: Entry, text: str) -> None:
+    """Sizes innermost first: numbers, or an axis of an input such as `1h`."""
+    sizes: list[int | tuple[int, int]] = []
+    for word in text.split(","):
+        if word.lstrip("-").isdigit() and len(word) < 12:
+            sizes.append(int(word))
+        elif len(word) == 2 and word[0].isdigit() and word[1] in _LETTERS:
+            sizes.append((int(word[0]), _LETTERS[word[1]]))
+        else:
+            context.add(entry, Kind.DATA_DEPENDENT)
+            return
+    context.add(entry, Kind.RESHAPE, sizes=(1, *reversed(sizes)))
 
 
 def _permute(context: Context, entry: Entry) -> None:
