@@ -27,7 +27,7 @@ KNOWN = Path(__file__).resolve().parents[3] / "shared" / "known"
 #: Kinds of files that are no model of one format: packages, and archives of several models.
 _OTHERS = {"apk", "aab", "aar", "apks", "apkm", "xapk", "ipa", "none", "zip", "task", "litertlm"}
 #: Formats whose weights lie in a blob that nobody but its processor reads.
-_COMPILED = {"tflite-ethosu"}
+_COMPILED = {"tflite-ethosu", "rknn"}
 #: Formats without an axis for the batch.
 _WITHOUT_BATCH = {"ncnn"}
 #: Batch normalisation folded, biases of gates that are always added merged: as right.
