@@ -97,7 +97,8 @@ def _described(about: dict[str, Any]) -> Graph:
         for node in nodes:
             whole = len(nodes) == 1
             builder.layer(
-                str(node.get("name", "")), str(node.get("op", "?")), Meaning(Kind.UNKNOWN, {"compiled": True}),
+                str(node.get("name", "")), str(node.get("op", "?")),
+                Meaning(Kind.UNKNOWN, {"compiled": True}),
                 builder.graph.inputs if whole else (), builder.graph.outputs if whole else (),
             )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
