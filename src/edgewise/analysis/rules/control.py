@@ -31,18 +31,25 @@ def _call(scope: Scope, layer: Layer) -> list[Dims | None]:
     _bind(inner, body, scope, layer, range(len(layer.inputs)))
     shapes = inner.run()
     scope.keep([shapes])
-    for place, index in enumerate(body.outputs):
-        if index in shapes.values and place < len(layer.outputs):
-            scope.set_value(layer, shapes.values[index], place)
+    _hand_out(scope, layer, inner)
     return _outputs(shapes, body)
 
 
+def _hand_out(scope: Scope, layer: Layer, inner: Scope) -> None:
+    """Values that a body gives back, constants too, are those of the layer's outputs."""
+    for place, index in enumerate(inner.graph.outputs[: len(layer.outputs)]):
+        value = inner.value_of(index)
+        if value is not None:
+            scope.set_value(layer, value, place)
+
+
 def _if(scope: Scope, layer: Layer) -> list[Dims | None]:
-    found = []
+    found, inside = [], []
     for body in layer.bodies:
         inner = scope.enter(body)
         _bind(inner, body, scope, layer, range(1, len(layer.inputs)))
         found.append(inner.run())
+        inside.append(inner)
     taken = _taken(scope, layer)
     if taken is None and len(found) == 2 and found[0].impossible is not found[1].impossible:
         # Exporters write one branch per sample rate or rank: the other cannot run here.
@@ -51,9 +58,7 @@ def _if(scope: Scope, layer: Layer) -> list[Dims | None]:
     scope.keep(found, taken=taken)
     branches = [_outputs(s, b) for s, b in zip(found, layer.bodies, strict=True)]
     if taken is not None:
-        for place, index in enumerate(layer.bodies[taken].outputs):
-            if index in found[taken].values and place < len(layer.outputs):
-                scope.set_value(layer, found[taken].values[index], place)
+        _hand_out(scope, layer, inside[taken])
         return branches[taken]
     first, *others = branches
     return [

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Recorder, Ref, Sizes
+from edgewise.formats.aten.quantized import Packed
+from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Parts, Recorder, Ref, Sizes, Unknown
 from edgewise.formats.aten.tables import record
 from edgewise.formats.kit import function
 from edgewise.formats.pytorch.plain import NOT_PLAIN, plain_call, rank_of
@@ -47,7 +48,17 @@ def operator(
         return recorder.emit("__not__", function(Kind.UNARY, "not"), [first], kind="bool")
     if name == "__getitem__" and len(positional) > 1:
         return item(recorder, first, positional[1])
+    if _has(positional, Unknown) and not _has(positional, (Ref, Sizes, Parts, Packed)):
+        return UNKNOWN_VALUE  # of texts, devices and the like: no tensor is made from these alone
     return record(recorder, op, positional, named, outputs=wanted)
+
+
+def _has(values: Sequence[Any], kinds: type | tuple[type, ...]) -> bool:
+    """Whether one of some kinds is among values, or in lists of them."""
+    return any(
+        isinstance(one, kinds) or (isinstance(one, (list, tuple)) and _has(one, kinds))
+        for one in values
+    )
 
 
 def _some_sizes(recorder: Recorder, sizes: Sizes, places: Sequence[Any]) -> Any:

@@ -42,7 +42,8 @@ _COMPUTED: dict[str, Callable[..., Any]] = {
     "round": round, "Int": int, "Float": float, "Bool": bool, "min": min, "max": max,
     "__contains__": lambda a, b: b in a, "__range_length": lambda a, b, c: len(range(a, b, c)),
     "__derive_index": lambda i, start, step: start + i * step, "lower": lambda a: a.lower(),
-    "startswith": lambda a, b: a.startswith(b), "sum": sum, "copy": lambda a: list(a),
+    "startswith": lambda a, b: a.startswith(b), "sum": sum,
+    "all": all, "any": any, "len": len, "copy": lambda a: list(a),
     "list": lambda a: list(a), "str": str, "sorted": sorted,
 }  # fmt: skip
 _CONSTANT = {
