@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -243,3 +244,24 @@ def test_a_recordings_log_is_read_and_a_cut_turn_left_out() -> None:
     seen = recording.parse("noise\n@@1.5\n@a\n5\n@b\n@!\n@@2.0\n@a\n6\n@b\n7\n@@2.5\n@a\n")
     assert seen.moments_s == [1.5, 2.0]
     assert seen.texts == {"a": ["5\n", "6\n"], "b": [None, "7\n"]}
+
+
+def test_it_waits_until_a_phone_is_cool(
+    plug: Plug, model: Any, binary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    phone = plug(PIXEL)
+    known = (phone.host_path("/answers/dumpsys/thermalservice")).read_text()
+    phone.answer("dumpsys", "thermalservice", known.replace("mValue=33.1", "mValue=41.5"))
+    cooler = threading.Timer(
+        1.0, phone.answer, ("dumpsys", "thermalservice", known.replace("33.1", "30.5"))
+    )
+    cooler.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edgewise.devices.adb.device._COOLING_POLL_S", 0.1)
+        (row,) = bench(
+            capsys, model("m"), "--device", f"adb:{phone.serial}", "--binary", binary,
+            "--cool-to", "35", "--processes", "1",
+        )  # fmt: skip
+    cooler.join()
+    assert row["status"] == "ok"
+    assert row["state_after"]["temperature_c"] == 30.5
