@@ -33,7 +33,7 @@ def replay(
     if len(profiles) > 1:
         raise UsageError("--decisions takes one --profiles", hint="or none: those of the log")
     from edgewise.records import Decision
-    from edgewise.selection.engine.queueing import parse_all
+    from edgewise.selection.engine.cases import parse_all
     from edgewise.selection.hindsight import estimate_all
     from edgewise.selection.profiles.sources import load
     from edgewise.store import Store

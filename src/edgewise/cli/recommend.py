@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from edgewise.records import Recommendation, SimulationRow
-    from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.engine.cases import Load
     from edgewise.selection.profiles.targets import Wanted
     from edgewise.selection.workload.setup import Setup
 
@@ -114,7 +114,7 @@ def _load(arrivals: str | None, workers: int) -> Load | None:
         if workers != 1:
             raise UsageError("--workers without --arrivals", hint="--arrivals poisson:80")
         return None
-    from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.engine.cases import Load
     from edgewise.selection.workload.arrivals import parse
 
     return Load(parse(arrivals), workers)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from edgewise.network.link import Network
     from edgewise.records import PolicyComparison, Profile, SimulationRow
-    from edgewise.selection.engine.queueing import AnyPolicy, Load
+    from edgewise.selection.engine.cases import AnyPolicy, Load
     from edgewise.selection.profiles.targets import Wanted
     from edgewise.selection.workload.setup import Setup
 
@@ -268,7 +268,7 @@ def _load(arrivals: str | None, workers: int, discipline: str) -> Load | None:
             if given:
                 raise UsageError(f"{option} without --arrivals", hint="--arrivals poisson:80")
         return None
-    from edgewise.selection.engine.queueing import Load
+    from edgewise.selection.engine.cases import Load
     from edgewise.selection.workload.arrivals import parse
 
     return Load(parse(arrivals), workers, "edf" if discipline == "edf" else "fcfs")

@@ -16,7 +16,7 @@ import numpy as np
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Decision, OffPolicyEstimate, Profile
-from edgewise.selection.engine.queueing import AnyPolicy, KnowingQueue, WithCascades
+from edgewise.selection.engine.cases import AnyPolicy, KnowingQueue, WithCascades
 from edgewise.selection.offpolicy import Value, Weighed, value
 from edgewise.selection.policies.cascade import Cascade
 from edgewise.selection.policies.deadline import Deadline

@@ -24,8 +24,9 @@ from edgewise import intervals
 from edgewise.errors import UsageError
 from edgewise.records import Profile, Recommendation, SimulationRow
 from edgewise.selection.engine import tally
+from edgewise.selection.engine.cases import AnyPolicy, KnowingQueue, Load, WithCascades
 from edgewise.selection.engine.fluid import fluid_bound
-from edgewise.selection.engine.queueing import AnyPolicy, KnowingQueue, Load, WithCascades, run
+from edgewise.selection.engine.queueing import run
 from edgewise.selection.engine.simulate import simulate
 from edgewise.selection.policies.cascade import Cascade, fit
 from edgewise.selection.policies.deadline import Deadline

@@ -134,7 +134,7 @@ def test_a_deadline_gives_the_same_row_whatever_else_is_simulated() -> None:
 
 def test_many_blocks_agree_with_one(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = rows(setup(n=60_000), SIX, 200.0)
-    monkeypatch.setattr(simulation, "BLOCK", 7_000)
+    monkeypatch.setattr(simulation, "UNQUEUED_BLOCK", 7_000)
     for name, row in rows(setup(n=60_000), SIX, 200.0).items():
         assert row.requests == 60_000
         assert row.attainment == pytest.approx(whole[name].attainment, abs=0.012)

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgewise.errors import UsageError
 from edgewise.records import SimulationRow
-from edgewise.selection.engine.simulate import BLOCK, P99_SAMPLES
+from edgewise.selection.engine.cases import P99_SAMPLES, UNQUEUED_BLOCK
 from edgewise.selection.policies.cascade import Cascade, Fitted, Served, cross_fitted, serve
 from edgewise.selection.profiles.sketch import Sketch
 from edgewise.selection.workload.setup import Block, SampledService, Setup, block
@@ -35,8 +35,8 @@ def run(setup: Setup, cascade: Cascade, sla_ms: float) -> SimulationRow:
     total = _Totals(setup)
     margin_ms = _margin_ms(setup)
     pair = cross_fitted(total.samples, cascade)
-    for number, start in enumerate(range(0, setup.requests, BLOCK)):
-        requests = block(setup, sla_ms, number, min(BLOCK, setup.requests - start))
+    for number, start in enumerate(range(0, setup.requests, UNQUEUED_BLOCK)):
+        requests = block(setup, sla_ms, number, min(UNQUEUED_BLOCK, setup.requests - start))
         assert isinstance(requests.service, SampledService)
         rows = requests.service.recorded
         budget_ms = requests.budget_ms - margin_ms

@@ -9,9 +9,9 @@ from random import Random
 from urllib.parse import quote
 
 from edgewise.errors import UsageError
+from edgewise.selection.engine.cases import AnyPolicy, KnowingQueue, WithCascades
 from edgewise.selection.engine.jobs import FamilyPlan, Ticket
 from edgewise.selection.engine.lanes import Lane
-from edgewise.selection.engine.queueing import AnyPolicy, KnowingQueue, WithCascades
 from edgewise.selection.policies.cascade import Cascade
 from edgewise.selection.policies.deadline import Deadline
 from edgewise.selection.policies.protocol import REFUSED, Chooser, Policy

@@ -12,7 +12,7 @@ import msgspec
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgewise.selection.engine.queueing import AnyPolicy
+    from edgewise.selection.engine.cases import AnyPolicy
     from edgewise.selection.profiles.table import ProfileTable
 
 #: Why a request is refused. late: it cannot be in time, or would make one late that was admitted

@@ -12,27 +12,34 @@ only on seed, deadline and block: policies meet the same requests, in whatever p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from edgewise.errors import UsageError
 from edgewise.records import SimulationRow
 from edgewise.selection.engine import tally
-from edgewise.selection.engine.simulate import check_deadline
+from edgewise.selection.engine.cases import (
+    BLOCK,
+    AnyPolicy,
+    KnowingQueue,
+    Load,
+    WithCascades,
+    check_deadline,
+    parse,
+    parse_all,
+    sizes,
+)
 from edgewise.selection.policies import arrays, kernels
 from edgewise.selection.policies.cascade import Cascade, with_cascades
 from edgewise.selection.policies.deadline import Deadline, DeadlinePolicy
 from edgewise.selection.policies.protocol import Chooser, Policy
 from edgewise.selection.policies.published import Oracle, Static, Steps
 from edgewise.selection.policies.recent import Traffic
-from edgewise.selection.policies.registry import check_names
-from edgewise.selection.policies.registry import parse as parse_plain
 from edgewise.selection.profiles.table import Floats
-from edgewise.selection.workload.arrivals import Arrivals
 from edgewise.selection.workload.setup import (
     Block,
     EmpiricalService,
@@ -42,79 +49,12 @@ from edgewise.selection.workload.setup import (
     generator,
 )
 
-#: Requests drawn at a time.
-BLOCK = 32_768
-_KNOWING = "+queue"
-_CASCADES = "+cascade"
+__all__ = [
+    "BLOCK", "AnyPolicy", "KnowingQueue", "Load", "WithCascades", "parse", "parse_all", "run",
+    "run_many",
+]  # fmt: skip
 #: The risks of the cascades that `+cascade` adds, in percent.
 RISKS = (0.5, 1.0, 2.0, 5.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Load:
-    """Arrivals and the workers that serve them, each one request at a time: in order of arrival
-    (`fcfs`), or as the service's scheduler does it (`edf`)."""
-
-    arrivals: Arrivals
-    workers: int = 1
-    discipline: Literal["fcfs", "edf"] = "fcfs"
-
-    def __post_init__(self) -> None:
-        if self.workers < 1:
-            raise UsageError(f"{self.workers} workers", hint="there is at least one")
-
-
-@dataclass(frozen=True)
-class KnowingQueue:
-    """A policy whose budget is what the expected wait leaves of it."""
-
-    policy: Policy
-
-    @property
-    def name(self) -> str:
-        """`mdinference+queue`."""
-        return self.policy.name + _KNOWING
-
-
-@dataclass(frozen=True)
-class WithCascades:
-    """A policy that may also choose cascades, each a model with the times of both of its own."""
-
-    policy: Policy
-
-    @property
-    def name(self) -> str:
-        """`deadline+cascade`."""
-        return self.policy.name + _CASCADES
-
-
-AnyPolicy = Policy | KnowingQueue | WithCascades
-
-
-def parse(text: str) -> AnyPolicy:
-    """A policy from its written form; with `+queue` at its end the same, knowing the queue, with
-    `+cascade` the same, on a family that has cascades too.
-
-    Raises:
-        UsageError: as `policies.parse`.
-    """
-    text = text.strip()
-    if text.endswith(_KNOWING):
-        return KnowingQueue(parse_plain(text.removesuffix(_KNOWING)))
-    if text.endswith(_CASCADES):
-        return WithCascades(parse_plain(text.removesuffix(_CASCADES)))
-    return parse_plain(text)
-
-
-def parse_all(texts: Iterable[str]) -> tuple[AnyPolicy, ...]:
-    """Several policies; the same one twice is refused.
-
-    Raises:
-        UsageError: as `policies.parse_all`.
-    """
-    policies = tuple(parse(text) for text in texts if text.strip())
-    check_names([policy.name for policy in policies])
-    return policies
 
 
 def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> SimulationRow:
@@ -126,7 +66,7 @@ def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> Simulatio
     """
     check_deadline(sla_ms)
     if load.discipline == "edf":
-        from edgewise.selection.engine import replay
+        from edgewise.selection.engine import replay  # the scheduler is compiled, too
 
         return replay.run(setup, policy, sla_ms, load)
     name = policy.name
@@ -135,7 +75,7 @@ def run(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> Simulatio
     report = tally.Report(setup, sla_ms)
     start = 0
     now_ms = 0.0
-    for number, n in enumerate(_sizes(setup.requests)):
+    for number, n in enumerate(sizes(setup.requests)):
         drawn = block(setup, sla_ms, number, n)
         rng = generator(setup.seed, "arrivals", number)
         gap_ms = load.arrivals.gaps_ms(start, n, rng)
@@ -173,11 +113,6 @@ def _composed(setup: Setup, policy: AnyPolicy) -> tuple[Setup, Policy | KnowingQ
     return replace(setup, table=samples.table, samples=samples), inner
 
 
-def _sizes(requests: int) -> Iterator[int]:
-    for start in range(0, requests, BLOCK):
-        yield min(BLOCK, requests - start)
-
-
 class _Server(Protocol):
     """Workers, and somebody who chooses."""
 
@@ -203,7 +138,7 @@ def _server(setup: Setup, policy: Policy | KnowingQueue, sla_ms: float, load: Lo
         raise UsageError(
             f"'{policy.name}': only a policy that goes by the budget and draws no lots can know "
             "the queue",
-            hint=f"mdinference{_KNOWING}, or deadline, which always does",
+            hint="mdinference+queue, or deadline, which always does",
         )
     return _Stepping(workers, chooser)
 

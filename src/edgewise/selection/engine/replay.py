@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,10 +20,16 @@ from numpy.typing import NDArray
 from edgewise.errors import UsageError
 from edgewise.records import SimulationRow
 from edgewise.selection.engine import tally
+from edgewise.selection.engine.cases import (
+    BLOCK,
+    AnyPolicy,
+    Load,
+    WithCascades,
+    check_deadline,
+    sizes,
+)
 from edgewise.selection.engine.jobs import Assignment, FamilyPlan, Plan, Shed, Ticket
-from edgewise.selection.engine.queueing import BLOCK, AnyPolicy, Load, WithCascades
 from edgewise.selection.engine.scheduling import Scheduler
-from edgewise.selection.engine.simulate import check_deadline
 from edgewise.selection.policies import arrays
 from edgewise.selection.policies.deadline import Deadline
 from edgewise.selection.policies.protocol import REFUSED, Indices
@@ -173,7 +179,7 @@ def run(
         queue_limit=setup.requests,
     )
     report = tally.Report(setup, sla_ms)
-    drawn = [block(setup, sla_ms, number, n) for number, n in enumerate(_sizes(setup.requests))]
+    drawn = [block(setup, sla_ms, number, n) for number, n in enumerate(sizes(setup.requests))]
     gaps = [
         load.arrivals.gaps_ms(number * BLOCK, len(one), generator(setup.seed, "arrivals", number))
         for number, one in enumerate(drawn)
@@ -197,8 +203,3 @@ def run(
         report.add(out, one, part.start)
     row = report.row(name, load.arrivals, load.workers, float(arrival_ms[-1]))
     return structs.replace(row, notes=(*row.notes, NOTE))
-
-
-def _sizes(requests: int) -> Iterator[int]:
-    for start in range(0, requests, BLOCK):
-        yield min(BLOCK, requests - start)

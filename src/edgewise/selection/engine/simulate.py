@@ -14,19 +14,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgewise.errors import UsageError
 from edgewise.records import Profile, SimulationRow
+from edgewise.selection.engine import cascading
+from edgewise.selection.engine.cases import P99_SAMPLES, UNQUEUED_BLOCK, check_deadlines
 from edgewise.selection.policies.cascade import Cascade
 from edgewise.selection.policies.protocol import REFUSED, Chooser, Indices, Policy
 from edgewise.selection.policies.published import Unforeseeing
 from edgewise.selection.profiles.sketch import Sketch
-from edgewise.selection.profiles.table import LONGEST_MS, Floats
+from edgewise.selection.profiles.table import Floats
 from edgewise.selection.workload.setup import Block, SampledService, Setup, block, generator
-
-#: Requests drawn at once; memory does not grow beyond this.
-BLOCK = 1 << 17
-#: MLPerf's floor for a 99th percentile (measuring.md).
-P99_SAMPLES = 662
 
 
 def sweep(
@@ -52,24 +48,8 @@ def sweep(
             yield from rows
 
 
-def check_deadlines(deadlines_ms: Sequence[float]) -> None:
-    """Refuse deadlines that are none."""
-    if not deadlines_ms:
-        raise UsageError("no deadline to simulate")
-    for sla_ms in deadlines_ms:
-        check_deadline(sla_ms)
-
-
-def check_deadline(sla_ms: float) -> None:
-    """Refuse a deadline that is none."""
-    if not 0 <= sla_ms <= LONGEST_MS:
-        raise UsageError(f"a deadline of {sla_ms} ms", hint=f"it is 0 to {LONGEST_MS:g}")
-
-
 def simulate(setup: Setup, policies: Sequence[Policy], sla_ms: float) -> list[SimulationRow]:
     """One row per policy at one deadline."""
-    from edgewise.selection.engine import cascading
-
     plain = iter(_simulate(setup, [p for p in policies if not isinstance(p, Cascade)], sla_ms))
     return [
         cascading.run(setup, policy, sla_ms) if isinstance(policy, Cascade) else next(plain)
@@ -80,8 +60,8 @@ def simulate(setup: Setup, policies: Sequence[Policy], sla_ms: float) -> list[Si
 def _simulate(setup: Setup, policies: Sequence[Policy], sla_ms: float) -> list[SimulationRow]:
     choosers = [policy.on(setup.table, setup.network_error_ms) for policy in policies]
     totals = [_Totals(len(setup.table)) for _ in policies]
-    for number, start in enumerate(range(0, setup.requests, BLOCK)):
-        requests = block(setup, sla_ms, number, min(BLOCK, setup.requests - start))
+    for number, start in enumerate(range(0, setup.requests, UNQUEUED_BLOCK)):
+        requests = block(setup, sla_ms, number, min(UNQUEUED_BLOCK, setup.requests - start))
         device_ms = _device_ms(setup, requests, number)
         for chooser, total in zip(choosers, totals, strict=True):
             total.add(setup, requests, choose(chooser, requests, setup), device_ms)
@@ -151,7 +131,7 @@ class _Totals:
 
     def _add_times(self, setup: Setup, times_ms: Floats) -> None:
         """One block's quantile is exact, that of several comes from a sketch."""
-        if setup.requests > BLOCK:
+        if setup.requests > UNQUEUED_BLOCK:
             self._sketch.add_many(times_ms)
             if self._sketch.n >= P99_SAMPLES:
                 self.p99_ms = self._sketch.quantile(0.99)

@@ -7,8 +7,8 @@ import numpy as np
 from edgewise import intervals
 from edgewise.records import SimulationRow
 from edgewise.selection.compiled import njit
+from edgewise.selection.engine.cases import P99_SAMPLES
 from edgewise.selection.engine.fluid import fluid_bound
-from edgewise.selection.engine.simulate import P99_SAMPLES
 from edgewise.selection.policies.arrays import Outcome
 from edgewise.selection.policies.protocol import Indices
 from edgewise.selection.profiles.table import Floats
