@@ -165,3 +165,17 @@ def test_a_meter_of_another_package(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Settings(meter="toy", meter_root=tmp_path)
     finally:
         plugins.declared.cache_clear()
+
+
+def test_joules_in_the_table() -> None:
+    from edgewise.cli.bench_print import joules_each
+
+    def energy(joules: float | None, method: str = "rapl") -> Energy:
+        return Energy(
+            inference_j=None, mean_w=None, idle_w=None, method=method, net_inference_j=joules
+        )
+
+    assert joules_each(energy(0.25)) == "0.25 J"
+    assert joules_each(energy(0.0025, "model:x")) == "2.5 mJ (declared)"
+    assert joules_each(energy(3e-9)) == "3 nJ"
+    assert joules_each(energy(None)) == joules_each(None) == "–"

@@ -12,7 +12,7 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.arguments import parse_numbers, parse_option, parse_shape, parse_words
-from edgewise.cli.bench_print import announce, print_comparisons
+from edgewise.cli.bench_print import announce, joules_each, print_comparisons
 from edgewise.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
@@ -379,6 +379,9 @@ def _table(found: Sequence[Measurement], *, wide: bool) -> Table:
     table.add_column("target", overflow="fold")
     for name in ("median [95 %]", *(("p90", "first", "load") if wide else ()), "memory"):
         table.add_column(name, justify="right", no_wrap=True)
+    metered = any(each.energy is not None for each in found)
+    if metered:
+        table.add_column("above idle", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for each in found:
         table.add_row(
@@ -387,6 +390,7 @@ def _table(found: Sequence[Measurement], *, wide: bool) -> Table:
             _with_interval(each.latency_ms),
             *(_further(each) if wide else ()),
             output.size(each.peak_memory_bytes),
+            *((joules_each(each.energy),) if metered else ()),
             each.stability,
         )
     return table

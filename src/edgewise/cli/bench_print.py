@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from edgewise.bench.cases import Outline
     from edgewise.bench.comparing import Compared
-    from edgewise.records import Target
+    from edgewise.records import Energy, Target
 
 
 def announce(outline: Outline) -> None:
@@ -59,3 +59,16 @@ def _what(model: str, target: Target) -> str:
         f"{model.rpartition('/')[2]} ({target.runtime} {target.delegate} ×{target.threads} "
         f"b{target.batch}{pinned}{options})"
     )
+
+
+def joules_each(energy: Energy | None) -> str:
+    """Joules of an inference above idle; those of a declared power say so."""
+    joules = None if energy is None else energy.net_inference_j
+    if energy is None or joules is None:
+        return "–"
+    scale, unit = next(
+        (pair for pair in ((1.0, "J"), (1e3, "mJ"), (1e6, "µJ")) if abs(joules) * pair[0] >= 0.1),
+        (1e9, "nJ"),
+    )
+    declared = " (declared)" if energy.method.startswith("model") else ""
+    return f"{joules * scale:.3g} {unit}{declared}"
