@@ -251,7 +251,10 @@ class Scope:
         dims = []
         for axis, stated in enumerate(tensor.shape):
             if not isinstance(stated, FreeDim):
-                dims.append(stated if wanted is None else int(wanted[axis]))
+                size = stated if wanted is None else int(wanted[axis])
+                if size != stated:
+                    self.note(f"{tensor.name}: the file fixes axis {axis} at {stated}; said {size}")
+                dims.append(size)
                 continue
             if wanted is not None:
                 value = int(wanted[axis])

@@ -173,7 +173,7 @@ def formula(value: int | None) -> str | None:
 
 def plain(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """A shape without its formulas."""
-    return None if shape is None else tuple(int(d) for d in shape)
+    return None if shape is None else tuple(map(int, shape))
 
 
 def _polynomial(value: int) -> Polynomial:

@@ -245,7 +245,9 @@ class GraphReader:
         span = node.attributes.get(name)
         if span is None:
             return None
-        value = decode_attribute(self.context.wire, span)
+        if name not in node.decoded:
+            node.decoded[name] = decode_attribute(self.context.wire, span)
+        value = node.decoded[name]
         return self.around.bound.get(value.name) if isinstance(value, Reference) else value
 
     def _operator(self, node: Node, inputs: list[int | None]) -> Operator:

@@ -190,7 +190,11 @@ def _decode_tensor_type(wire: Wire, start: int, end: int, value: Value) -> None:
 
 def _decode_dimension(wire: Wire, span: Span, value: Value, axis: int) -> int | FreeDim:
     size: int | None = None
-    for tag, start, end in wire.fields(*span):
+    first, last = span
+    data = wire.data
+    if last - first == 2 and data[first] == _DIM_VALUE and data[first + 1] < 0x80:
+        return data[first + 1]
+    for tag, start, end in wire.fields(first, last):
         if tag == _DIM_VALUE:
             size = signed(start)
         elif tag == _DIM_PARAM and (text := wire.text(start, end)) not in _NO_NAMES:
@@ -205,7 +209,8 @@ def _decode_dimension(wire: Wire, span: Span, value: Value, axis: int) -> int | 
 
 @dataclass(slots=True)
 class Node:
-    """A NodeProto. `attributes` maps names to where the AttributeProtos lie, undecoded."""
+    """A NodeProto. `attributes` maps names to where the AttributeProtos lie; `decoded` has
+    the values of those that were asked for."""
 
     name: str = ""
     op: str = ""
@@ -214,6 +219,7 @@ class Node:
     inputs: list[str] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     attributes: dict[str, Span] = field(default_factory=dict)
+    decoded: dict[str, Any] = field(default_factory=dict)
 
 
 def decode_node(wire: Wire, span: Span) -> Node:
@@ -246,6 +252,13 @@ def canonical_domain(domain: str) -> str:
 
 def attribute_name(wire: Wire, span: Span) -> str:
     """The name of an AttributeProto."""
+    start, end = span
+    data = wire.data
+    # Every writer begins with the name: no walk for those.
+    if end - start > 2 and data[start] == AttributeTag.NAME and data[start + 1] < 0x80:
+        stop = start + 2 + data[start + 1]
+        if stop <= end:
+            return wire.text(start + 2, stop)
     place = wire.first(span, AttributeTag.NAME)
     if place is None:
         raise RejectedModel(f"attribute without a name at byte {span[0]}")
