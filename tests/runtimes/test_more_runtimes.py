@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -230,14 +231,20 @@ def test_executorch_runs_what_was_lowered(tmp_path: Path) -> None:
 
 
 @pytest.mark.corpus
-def test_llamacpp_times_prompt_and_generation(known: Path) -> None:
+def test_llamacpp_times_prompt_and_generation(known: Path, tmp_path: Path) -> None:
     pytest.importorskip("llama_cpp")
-    path = known / "gguf/tiny_llama__q8_0.gguf"
+    pytest.importorskip("gguf")
+    path = tmp_path / "tiny.gguf"
+    maker = known.parent / "devices/examples/tiny_llm.py"
+    subprocess.run([sys.executable, str(maker), str(path)], check=True, capture_output=True)
     model = runner.load("llamacpp", path, options={"prompt": "8", "generate": "4"})
-    model.run({"tokens": np.ones((1, 8), "int32")})
+    model.run({"tokens": np.arange(8, dtype="int32")[np.newaxis]})
     assert model.session.results()["generated"].shape == (1, 4)
     times = model.session.layer_times(2)
     assert times and [each.name for each in times] == ["prefill", "decode"]
+    assert all(each.mean_ms > 0 for each in times)
+    with pytest.raises(RuntimeRefused, match="n at most 8"):
+        model.resize({"tokens": (1, 9)})
 
 
 @pytest.mark.corpus
