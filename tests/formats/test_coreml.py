@@ -203,3 +203,14 @@ def test_a_real_pose_network(corpus: Path) -> None:
     (path,) = (corpus / "models" / "coreml").glob("*.mlmodel")
     found = summarise(open_file(str(path)))
     assert (found.status, found.parameters) == ("parsed", 577_212)
+
+
+def test_a_simple_recurrent_layer_has_two_matrices() -> None:
+    cell = field(1, 3) + field(2, 4) + field(15, 1) + field(20, 1)
+    cell += field(30, floats(*[0.1] * 12)) + field(31, floats(*[0.1] * 16))
+    cell += field(32, floats(*[0.1] * 4))
+    one = field(1, "r") + field(2, "x") + field(3, "y") + field(3, "h") + field(400, cell)
+    found = inspected("m.mlmodel", model(500, field(5, 1) + field(1, one), 7, 1, 3, 1, 1))
+    assert found.status == "parsed", found.reason
+    assert (found.macs, found.parameters) == (7 * (3 * 4 + 4 * 4), 12 + 16 + 4)
+    assert found.outputs[0].shape == (7, 1, 4, 1, 1)

@@ -397,7 +397,7 @@ LAYERS: Mapping[str, Translation] = {
     "concat": _concat, "split": _split, "sequenceRepeat": _repeat, "reorganizeData": _reorganise,
     "slice": _slice, "crop": crop, "padding": padding, "constantPad": constant_pad,
     "upsample": upsample, "resizeBilinear": resize,
-    "simpleRecurrent": _recurrent("rnn", "wx", "wh", "b"),
+    "simpleRecurrent": _recurrent("rnn", "wx", "rh", "b"),
     "gru": _recurrent("gru", "wz", "wr", "wo", "rz", "rr", "ro", "bz", "br", "bo"),
     "uniDirectionalLSTM": _lstm, "biDirectionalLSTM": _lstm, "copy": _plain(Kind.IDENTITY),
     "rangeStatic": _range, "tile": _tile, "stack": _axis(Kind.STACK), "gather": _axis(Kind.GATHER),

@@ -125,7 +125,7 @@ _LAYER_FIELDS = {
     "reshape": "targetShape=1", "permute": "axis=1", "concat": "sequenceConcat=100",
     "split": "nOutputs=1", "sequenceRepeat": "times=1", "reorganizeData": "mode=1 blockSize=2",
     "slice": "start=1 end=2 stride=3 axis=4",
-    "simpleRecurrent": "input=1 output=2 sequence=15 wx=30:Weights wh=31:Weights b=32:Weights",
+    "simpleRecurrent": "input=1 output=2 sequence=15 wx=30:Weights rh=31:Weights b=32:Weights",
     "gru": "input=1 output=2 sequence=15 wz=30:Weights wr=31:Weights wo=32:Weights rz=50:Weights "
     "rr=51:Weights ro=52:Weights bz=70:Weights br=71:Weights bo=72:Weights",
     "uniDirectionalLSTM": "input=1 output=2 params=15:LstmParams weightParams=20:LstmWeights",
