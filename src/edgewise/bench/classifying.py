@@ -112,6 +112,7 @@ def answers(request: dict[str, Any]) -> Any:
     if unread:
         more = "" if len(unread) <= _NAMED else " …"
         notes.append(f"{len(unread)} not read, not counted: {'; '.join(unread[:_NAMED])}{more}")
+    result = msgspec.structs.replace(result, classes=found or int(values.size))
     return msgspec.to_builtins(
         msgspec.structs.replace(result, notes=[*notes, *labelled.notes], no_numbers=bad)
     )

@@ -1,0 +1,96 @@
+"""What README and docs show works as it stands: every command line parses, the README's run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from edgewise.cli.main import VERBS, command_line
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+#: What stands for something of a user's own.
+_PLACEHOLDER = re.compile(r"…|\.\.\.|<\w+>")
+
+
+def commands(page: Path) -> Iterator[str]:
+    """Command lines of `edgewise` in the blocks of a page, continued lines joined."""
+    for kind, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+        if kind not in ("", "console", "sh", "bash", "shell"):
+            continue
+        joined = block.replace("\\\n", " ")
+        for line in joined.splitlines():
+            text = line.removeprefix("$ ").strip()
+            if text.startswith("edgewise ") and not _PLACEHOLDER.search(text):
+                yield text
+
+
+def words(line: str) -> list[str]:
+    return shlex.split(line.partition(" >")[0].removesuffix("&"), comments=True)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_is_one(page: Path) -> None:
+    for line in commands(page):
+        _, verb, *rest = words(line)
+        assert verb in VERBS or verb.startswith("-"), line
+        if verb in VERBS:
+            group = typer.main.get_group(command_line([verb]))
+            try:
+                group.commands[verb].make_context(verb, rest)
+            except typer.Exit:
+                pass  # --help
+            except Exception as error:
+                raise AssertionError(f"{page.name}: {line}: {error}") from error
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_page_that_is_linked_is_there(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links {target}"
+
+
+def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
+    """Every command of the README in order, in a copy of the demo's data, as a user would."""
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("uvicorn")
+    data = tmp_path / "data"
+    shutil.copytree(ROOT / "src" / "edgewise" / "demo" / "data", data)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    served = None
+    try:
+        for line in commands(ROOT / "README.md"):
+            given = [word.replace(":8080", f":{port}") for word in words(line)[1:]]
+            if "URL" in given or "STORE" in given:
+                continue
+            command = [sys.executable, "-m", "edgewise", *given]
+            if given[0] == "serve":
+                served = subprocess.Popen([*command, "--port", str(port)], cwd=data,
+                                          stdout=subprocess.DEVNULL)  # fmt: skip
+                continue
+            if given[0] == "load":
+                given[given.index("--seconds") + 1] = "1"
+                given[given.index("--wait") + 1] = "300"  # a first start compiles
+                command = [sys.executable, "-m", "edgewise", *given]
+            done = subprocess.run(command, cwd=data, capture_output=True, text=True, timeout=400)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+            assert done.stdout or done.stderr
+        assert served is not None and served.poll() is None
+    finally:
+        if served is not None:
+            os.kill(served.pid, signal.SIGTERM)
+            served.wait(120)
