@@ -230,3 +230,14 @@ def test_a_store_feeds_the_simulator(tmp_path: Path) -> None:
         load(str(tmp_path / "s"))
     store.append([accuracy("m", "1", 70.0)])
     assert load(str(tmp_path / "s")).table.models == ("m",)
+
+
+def test_a_mean_that_contradicts_its_quantiles_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "p.csv"
+    head = "model,accuracy,mean_ms,std_ms,p50_ms,p99_ms\n"
+    file.write_text(head + "m,70,20,5,19,35\n")
+    assert load(str(file)).table.mean_ms[0] == 20
+    for row in ("m,70,200,5,19,35", "m,70,2,5,19,35", "m,70,20,0,19,35", "m,70,20,0.5,19,35"):
+        file.write_text(head + row + "\n")
+        with pytest.raises(InputError, match=r"line 2: .*contradict the quantile"):
+            load(str(file))

@@ -9,6 +9,7 @@ Two layouts of CSV are told apart by their header (`delimited` says how a file m
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ Rows = list[tuple[int, dict[str, str]]]
 _DATA = Path(__file__).parent / "data"
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_ms")
 _LEVELS: tuple[float, ...] = tuple(LEVELS.tolist())
+#: What rounding and interpolation may bring a quantile and a mean apart, as a share.
+_OFF = 0.05
 _LAYOUTS = "model,accuracy,mean_ms,std_ms or model,request,inference_ms,correct"
 
 
@@ -164,7 +167,24 @@ def _read_table(name: str, path: Path, rows: Rows, origin: Origin) -> ProfileTab
     profiles = [profile(line, row) for line, row in rows]
     if 0 < max(one.accuracy or 0.0 for one in profiles) <= 1:
         raise InputError(f"{path}: no accuracy is above 1", hint="they are in percent, not shares")
-    return table(name, profiles)
+    found = table(name, profiles)
+    for (line, _), one in zip(rows, profiles, strict=True):
+        _check_moments(path, line, one)
+    return found
+
+
+def _check_moments(path: Path, line: int, one: Profile) -> None:
+    """Refuse a mean and deviation that no distribution with the quantiles has: a share p of values
+    up to q puts the mean between q − σ√(p/(1−p)) and q + σ√((1−p)/p) (Cantelli)."""
+    for level, ms in one.quantiles_ms:
+        odds = math.sqrt(level / (1 - level))
+        low, high = ms - one.std_ms * odds, ms + one.std_ms / odds
+        if not low - _OFF * ms <= one.mean_ms <= high + _OFF * ms:
+            raise InputError(
+                f"{path}, line {line}: a mean of {one.mean_ms:g} ms and a deviation of "
+                f"{one.std_ms:g} contradict the quantile {100 * level:g} % of {ms:g} ms",
+                hint="mean, deviation and quantiles are of the same runs, in ms",
+            )
 
 
 def _read_samples(name: str, path: Path, rows: Rows) -> Samples:
