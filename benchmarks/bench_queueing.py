@@ -1,6 +1,7 @@
 """Policies under load: the table of the specification again, a wide sweep, and the speeds.
 
-    python benchmarks/bench_queueing.py [--full] [--only tables|sweep|speeds] [--part 1/4 --keep F]
+    python benchmarks/bench_queueing.py [--full] [--part 1/4 --keep F]
+                                        [--only tables|sweep|seeds|speeds]
 
 The sweep compares `deadline` with the best `static` in hindsight and with the best of the other
 policies, request for request the same; `--full` takes every network, three deadlines and loads
@@ -21,12 +22,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from edgewise.network.catalogue import pairs
 from edgewise.selection.engine import queueing
 from edgewise.selection.engine.fluid import bound_in_time
 from edgewise.selection.policies.deadline import Deadline, DeadlinePolicy
 from edgewise.selection.profiles.sources import load as profiles
+from edgewise.selection.profiles.table import LEVELS
+from edgewise.selection.profiles.table import table as profile_table
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup, generator
 from smoke import fewer, shortened
@@ -158,6 +162,33 @@ def _spread(name: str, values: np.ndarray) -> None:
     print(f"{name}: least {quantiles[0]:.3f}, 5 % {quantiles[1]:.3f}, median {quantiles[2]:.3f}")
 
 
+def seeds(requests: int, count: int) -> None:
+    """Two workers at the fastest model's capacity, services of two lengths: no start may last."""
+    made = []
+    for each in profiles("pixel3").table.profiles:
+        times = np.where(LEVELS < 0.98, 1.0, 10.0) * each.mean_ms / 1.18
+        quantiles = tuple(zip(LEVELS.tolist(), times.tolist(), strict=True))
+        made.append(
+            structs.replace(
+                each,
+                mean_ms=float(times.mean()),
+                std_ms=float(times.std()),
+                quantiles_ms=quantiles,
+            )
+        )
+    family, load = profile_table("two lengths", made), queueing.Load(arrivals("poisson:1690"), 2)
+    rows = [
+        queueing.run(Setup(family, PAIRS["home"], True, requests, seed), Deadline(), 400, load)
+        for seed in range(count)
+    ]
+    values = np.array([row.effective_accuracy for row in rows])
+    bound = float(np.mean([row.fluid_bound or 0.0 for row in rows]))
+    print(
+        f"\n{count} seeds at capacity: least {values.min():.2f}, mean {values.mean():.2f}, "
+        f"fluid bound {bound:.2f} in the mean"
+    )
+
+
 def speeds(requests: int) -> None:
     print("\nspeeds, one core")
     source = profiles("p2").table
@@ -194,7 +225,7 @@ def main() -> None:
     shortened("--only", "speeds")
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--full", action="store_true", help="all networks, deadlines and loads")
-    options.add_argument("--only", choices=("tables", "sweep", "speeds"))
+    options.add_argument("--only", choices=("tables", "sweep", "seeds", "speeds"))
     options.add_argument("--part", default="1/1", help="of the sweep's cells")
     options.add_argument("--keep", type=Path, help="a file of JSON lines that gathers the parts")
     asked = options.parse_args()
@@ -203,6 +234,8 @@ def main() -> None:
             table(100_000, workers, cv)
     if asked.only in (None, "sweep"):
         sweep(asked.full, asked.part, asked.keep)
+    if asked.only in (None, "seeds"):
+        seeds(40_000, 100)
     if asked.only in (None, "speeds"):
         speeds(fewer(2_000_000, 20_000))
 
