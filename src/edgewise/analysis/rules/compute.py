@@ -305,6 +305,8 @@ def _recurrent(scope: Scope, layer: Layer) -> list[Dims | None]:
         "cell": (batch, hidden),
         "joined_state": (batch, state * directions),
         "joined_cell": (batch, hidden * directions),
+        "one_state": (1, batch, state),
+        "one_cell": (1, batch, hidden),
         "last": (1, batch, state * directions),
         "onnx_sequence": (steps, directions, batch, state),
         "onnx_sequence_batch_first": (batch, steps, directions, state),

@@ -226,7 +226,7 @@ def _sequence(
     call: Call, cell: str, weights: list[int], directions: int, whole: bool, coupled: bool = False
 ) -> Found:
     """x is (steps, batch, C, 1, 1), or in older networks (steps, C, 1, 1)."""
-    states = ["layer_state", "layer_cell"] * directions
+    states = ["one_state", "one_cell"] * directions
     attributes: dict[str, Any] = {
         "cell": cell, "hidden": call.p.integer("output"), "input_size": call.p.integer("input"),
         "directions": directions, "time_axis": 0, "batch_axis": 1 if call.exact else None,
