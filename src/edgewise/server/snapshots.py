@@ -8,6 +8,7 @@ loaded from its own file.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import logging
@@ -50,6 +51,8 @@ class Snapshots:
         try:
             if self._folder is None:
                 self._folder = Path(tempfile.mkdtemp(prefix="edgewise-models-"))
+                # Also where a start fails: only a killed service leaves it behind.
+                atexit.register(shutil.rmtree, self._folder, ignore_errors=True)
             beside = self._folder / "new"
             with path.open("rb") as source, beside.open("wb") as copy:
                 while chunk := source.read(_CHUNK):
