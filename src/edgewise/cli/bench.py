@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +11,14 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.arguments import parse_numbers, parse_option, parse_shape, parse_words
-from edgewise.cli.bench_print import announce, joules_each, print_comparisons
+from edgewise.cli.bench_print import announce, print_comparisons
+from edgewise.cli.bench_table import print_table
 from edgewise.errors import EdgewiseError, UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from edgewise.bench.plan import Plan
     from edgewise.devices.contract import Options
-    from edgewise.records import Delegation, Distribution, Measurement, Target
+    from edgewise.records import Measurement, Target
 
 
 def register(app: typer.Typer) -> None:
@@ -303,147 +300,3 @@ def _as_json(measurement: Measurement, samples: bool) -> dict[str, object]:
         timed = (sample for sample in measurement.samples if sample.phase == "timed")
         fields["samples_ms"] = [sample.ms for sample in timed]
     return fields
-
-
-def print_table(console: Console, found: Sequence[Measurement], *, all_notes: bool = False) -> None:
-    """What was measured as a table, then notes (the heads of them in one line, unless all are
-    wanted), then what failed and why."""
-    from rich.markup import escape
-
-    from edgewise.bench.cases import NOT_TRIED
-
-    good = [each for each in found if each.status == "ok"]
-    if good:
-        console.print(_table(good, wide=console.width >= _WIDE))
-    for each in good:
-        if each.layer_times:
-            console.print(f"\n{escape(each.model)} on {_target(each.target)}, per layer")
-            console.print(_layer_table(each))
-    notes = _notes(good)
-    if not all_notes and len(notes) > 1:
-        heads = "; ".join(dict.fromkeys(map(_head, notes)))
-        console.print(
-            f"[dim]notes: {escape(heads)} (--notes tells all {len(notes)})[/dim]", soft_wrap=True
-        )
-        notes = {}
-    for note, models in notes.items():
-        whom = "" if len(models) == len(good) else f" ({_some(models)})"
-        console.print(f"[dim]note: {escape(note + whom)}[/dim]", soft_wrap=True)
-    for each in found:
-        if each.status != "ok":
-            tried = "" if each.target.runtime == NOT_TRIED else f" on {_target(each.target)}"
-            what = f"{each.model}{tried}: {each.reason}"
-            output.fail(f"failed {what}")
-
-
-def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:
-    """Every note once, with the measurements that have it."""
-    notes: dict[str, list[str]] = {}
-    for each in found:
-        reason = (
-            []
-            if each.stability in ("stable", None)
-            else [f"{each.stability}: {each.stability_reason}"]
-        )
-        for note in (*reason, *each.notes):
-            notes.setdefault(note, []).append(_name(each.model))
-    return notes
-
-
-def _head(note: str) -> str:
-    """What a note is about: what comes before its details."""
-    return re.split(r"[:;,(]", note, maxsplit=1)[0].strip()
-
-
-def _some(models: Sequence[str]) -> str:
-    distinct = list(dict.fromkeys(models))
-    return distinct[0] if len(distinct) == 1 else f"{distinct[0]} and {len(distinct) - 1} more"
-
-
-def _name(path: str) -> str:
-    """The last part of the path; a long one loses its middle."""
-    name = path.rpartition("/")[2]
-    return name if len(name) <= 36 else f"{name[:12]}…{name[-23:]}"
-
-
-#: Columns of a terminal from which p90, first inference and load are shown beside the rest.
-_WIDE = 110
-
-
-def _table(found: Sequence[Measurement], *, wide: bool) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("model", overflow="fold")
-    table.add_column("target", overflow="fold")
-    for name in ("median [95 %]", *(("p90", "first", "load") if wide else ()), "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
-    metered = any(each.energy is not None for each in found)
-    if metered:
-        table.add_column("above idle", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for each in found:
-        table.add_row(
-            escape(_name(each.model)),
-            _target(each.target, each.coverage),
-            _with_interval(each.latency_ms),
-            *(_further(each) if wide else ()),
-            output.size(each.peak_memory_bytes),
-            *((joules_each(each.energy),) if metered else ()),
-            each.stability,
-        )
-    return table
-
-
-def _further(measurement: Measurement) -> Iterator[str]:
-    """90th percentile, first inference, load."""
-    latency, first, load = measurement.latency_ms, measurement.first_ms, measurement.load_ms
-    yield output.milliseconds(latency.p90 if latency else None)
-    yield output.milliseconds(first.p50 if first else None)
-    yield output.milliseconds(load.p50 if load else None)
-
-
-def _layer_table(measurement: Measurement) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim")
-    table.add_column("layer")
-    table.add_column("op")
-    table.add_column("mean", justify="right")
-    table.add_column("share", justify="right")
-    slowest_first = sorted(measurement.layer_times or (), key=lambda each: -each.mean_ms)
-    for each in slowest_first:
-        table.add_row(
-            escape(each.name), escape(each.op), output.milliseconds(each.mean_ms),
-            f"{each.share:.1%}",
-        )  # fmt: skip
-    return table
-
-
-def _target(target: Target, coverage: Delegation | None = None) -> str:
-    """`litert xnnpack 52/81 in 9 ×2 b4`: of 81 operators the delegate took 52, in nine pieces; two
-    threads, a batch of four. This machine is not named."""
-    taken = ""
-    if coverage is not None and coverage.fell_back and coverage.operators is not None:
-        pieces = "" if coverage.partitions is None else f" in {coverage.partitions}"
-        taken = f" {coverage.delegated}/{coverage.operators}{pieces}"
-    options = "".join(f" {option}" for option in target.options)
-    where = "" if target.device == "host" else f"{target.device} "
-    threads = "" if target.threads in (None, 1) else f" ×{target.threads}"
-    batch = "" if target.batch == 1 else f" b{target.batch}"
-    pinned = "" if target.affinity is None else f" @{','.join(map(str, target.affinity))}"
-    return f"{where}{target.runtime} {target.delegate}{taken}{threads}{batch}{pinned}{options}"
-
-
-def _with_interval(latency: Distribution | None) -> str:
-    """The interval in the unit of the median."""
-    if latency is None or latency.p50 is None:
-        mean = None if latency is None else latency.mean
-        return "–" if mean is None else f"mean {output.milliseconds(mean)}"
-    text = output.milliseconds(latency.p50)
-    if latency.ci95_low is None or latency.ci95_high is None:
-        return text
-    scale = 1000 if latency.p50 < 1 else 1 if latency.p50 < 1000 else 0.001
-    return f"{text} [{latency.ci95_low * scale:.3g}, {latency.ci95_high * scale:.3g}]"

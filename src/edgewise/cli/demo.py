@@ -40,7 +40,7 @@ def demo(
 
 def _print(console: Console, step: Step, typed: str) -> None:
     from edgewise.cli.apps import print_report as print_app
-    from edgewise.cli.bench import print_table
+    from edgewise.cli.bench_table import print_table
     from edgewise.cli.evaluate import rows_table as accuracy_table
     from edgewise.cli.load import run_table as load_table
     from edgewise.cli.place_print import rows as print_placements

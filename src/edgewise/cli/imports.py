@@ -59,7 +59,7 @@ def import_(
 
 
 def _print(found: Sequence[Measurement]) -> None:
-    from edgewise.cli.bench import print_table
+    from edgewise.cli.bench_table import print_table
 
     if found:
         print_table(output.console(), found)
