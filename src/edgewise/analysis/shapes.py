@@ -28,8 +28,6 @@ SMALL_BYTES = 64 * 1024
 SMALL_ELEMENTS = 4096
 #: Bodies of control flow nested deeper than this are not followed.
 DEEPEST = 32
-
-
 #: Times that a network is walked through again with sizes learnt from its weights.
 LEARNT_AT_MOST = 4
 
