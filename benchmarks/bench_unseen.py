@@ -206,10 +206,7 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=30_000)
     options.add_argument("--discipline", choices=("fcfs", "edf"), default="fcfs")
     options.add_argument("--only", choices=("pair", "link", "cellular", "trace"))
-    options.add_argument("--smoke", action="store_true", help="seconds: to see that it runs")
     asked = options.parse_args()
-    if asked.smoke:
-        asked.cells, asked.requests = 2, 2000
     files = sorted(asked.traces.rglob("*")) if asked.traces else []
     traces = [file for file in files if file.is_file() and "LICEN" not in file.name]
     numbers = range(asked.first, asked.first + asked.cells)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Profile
+from edgewise.selection.engine.margin import SafetyMargin
 from edgewise.selection.engine.queueing import parse
 from edgewise.selection.engine.replay import Requests, replay
 from edgewise.selection.engine.scheduling import (
@@ -30,7 +31,6 @@ from edgewise.selection.engine.scheduling import (
     Shed,
     Ticket,
 )
-from edgewise.selection.engine.slippage import Slippage
 from edgewise.selection.profiles.table import ProfileTable, table
 
 
@@ -184,7 +184,7 @@ def test_a_machine_that_is_slow_now_and_then_makes_the_queue_shorter(
     in_time, kept = kept_promises(slow=1.5)
     assert in_time[-1000:].count(False) <= 5  # 99.5 %
     assert 0.05 < kept <= 0.25
-    monkeypatch.setattr(Slippage, "add", lambda *what: False)
+    monkeypatch.setattr(SafetyMargin, "add", lambda *what: False)
     without, _ = kept_promises(slow=1.5)
     assert without[-1000:].count(False) >= 15
     assert sum(in_time) >= sum(without) - 20  # and no work is lost

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgewise.selection.engine.jobs import Assignment, Ticket
 from edgewise.selection.engine.lanes import Fitted, Lane
-from edgewise.selection.engine.slippage import Slippage
+from edgewise.selection.engine.margin import SafetyMargin
 from edgewise.selection.engine.waiting import Waiting
 from edgewise.selection.policies import boards
 from edgewise.selection.policies.boards import (
@@ -84,7 +84,7 @@ class Station:
         self.only: list[int] = []
         self._error_ms = self._cold_ms = NOTHING
         self._reach_ms = 1.0
-        self._slippage = Slippage()
+        self._margin = SafetyMargin()
         self.desk: Desk
 
     # -- what is known of variants ----------------------------------------------------------------
@@ -182,8 +182,8 @@ class Station:
         hardly_ms = (ended_ms - started_ms) / 2
         if started_ms - ticket.arrived_ms <= hardly_ms or ticket.due_ms == math.inf:
             return
-        if self._slippage.add(kept, ended_ms - ticket.due_ms, ended_ms - ticket.arrived_ms):
-            self.desk = self.desk._replace(slip=self._slippage.share)
+        if self._margin.add(kept, ended_ms - ticket.due_ms, ended_ms - ticket.arrived_ms):
+            self.desk = self.desk._replace(slip=self._margin.share)
 
     # -- kinds of tickets -------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ variants that it may get. Whoever is queued was promised an answer in time, so t
   promises hold. A finish counts as the sum of the means plus the root of the sum of the squares of
   what each service may exceed its mean by at the promised level. One service alone is thus held
   to its own quantile, many to what their errors add up to. What makes all of them longer together
-  comes on top, as far as it was seen (`slippage.py`).
+  comes on top, as far as it was seen (`margin.py`).
 - `foresee` is backward induction over the queue: future[j] is the most points that ticket j and
   all behind it can still bring, over the pool's work done until then, the last of them followed by
   what that backlog is worth for requests yet to come (`prices.py`). Those beyond the tickets that

@@ -12,7 +12,7 @@ from edgewise.selection.policies.deadline import Deadline, DeadlinePolicy
 from edgewise.selection.policies.prices import Later
 from edgewise.selection.policies.protocol import Chooser
 from edgewise.selection.policies.recent import RecentService
-from edgewise.selection.profiles.busy import Factors
+from edgewise.selection.profiles.slowdown import Factors
 from edgewise.selection.profiles.table import Floats, ProfileTable
 
 #: How quickly what is lately seen of jobs is followed.

@@ -13,7 +13,7 @@ what `next` says. The same calls in the same order give the same answers.
   on arrival, as they know no queue; with `+queue` they choose on arrival and again at the start, as
   long as that makes nobody late.
 - **Learning**: every answer tells about its variant, freed of the slow-down by other busy workers,
-  which is learned beside it (`busy.py`).
+  which is learned beside it (`slowdown.py`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from functools import partial
 from pathlib import Path
 
 from edgewise.errors import UsageError
+from edgewise.selection.engine.admission import Admitted, Refusal, offer, place_bound, start_of
 from edgewise.selection.engine.desk import Job, Station
+from edgewise.selection.engine.dispatch import Dispatcher
 from edgewise.selection.engine.families import Bound, Family, learned_file
 from edgewise.selection.engine.jobs import Assignment, Batching, FamilyPlan, Plan, Shed, Ticket
 from edgewise.selection.engine.lanes import Fitted, Lane
-from edgewise.selection.engine.placing import Admitted, Refusal, offer, place_bound, start_of
-from edgewise.selection.engine.starting import Starter
 from edgewise.selection.profiles.table import ProfileTable
 
 __all__ = ["Assignment", "Batching", "FamilyPlan", "Plan", "Scheduler", "Shed", "Ticket"]
@@ -79,7 +79,7 @@ class Scheduler:
             family.furnish(pools)
         for name, station in self._stations.items():
             station.furnish(f.lanes[name] for f in self._families.values() if name in f.lanes)
-        self._starter = Starter(self._families, promise, batching)
+        self._dispatcher = Dispatcher(self._families, promise, batching)
         self._limit = queue_limit
         self._queued: dict[int, tuple[Station, Ticket]] = {}
         self._probe: tuple[Station, Ticket, str] | None = None
@@ -128,7 +128,7 @@ class Scheduler:
         """All that can start now on idle workers, and queued requests whose time ran out."""
         actions: list[Assignment | Shed] = []
         for station in self._stations.values():
-            while (action := self._starter.next(station, now_ms)) is not None:
+            while (action := self._dispatcher.next(station, now_ms)) is not None:
                 actions.append(action)
                 if isinstance(action, Shed):
                     del self._queued[action.ticket.id]
@@ -137,7 +137,7 @@ class Scheduler:
                         del self._queued[ticket.id]
         if self._probe is not None and not self._queued:
             probe, self._probe = self._probe, None
-            if probe[0].busy == 0 and (started := self._starter.probe(*probe, now_ms)):
+            if probe[0].busy == 0 and (started := self._dispatcher.probe(*probe, now_ms)):
                 actions.append(started)
         return actions
 

@@ -28,7 +28,7 @@ class Desk(NamedTuple):
     `fast_tail_ms` (K,): of the fastest of a kind. `grid_ms` (N,): nodes, quadratic. `cells`,
     `parts` (M, N): where a node comes to lie when a job of the model is added. `share` is the part
     of a job that each worker bears, `factor` the slow-down when all are busy, `slip` the share of a
-    wait by which requests come later than planned (`slippage.py`).
+    wait by which requests come later than planned (`margin.py`).
     """
 
     quantiles_ms: Floats

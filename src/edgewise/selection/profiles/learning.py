@@ -20,8 +20,8 @@ import numpy as np
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Profile
-from edgewise.selection.profiles.busy import Factors, by_batch_size, by_busy_workers
 from edgewise.selection.profiles.sketch import Sketch
+from edgewise.selection.profiles.slowdown import Factors, by_batch_size, by_busy_workers
 from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
 
 Rule = Literal["ewma", "window", "history"]

@@ -22,7 +22,7 @@ _WINDOW, _BEYOND = 4096, 1
 _MOST = 0.25
 
 
-class Slippage:
+class SafetyMargin:
     """The share of a wait that has to be kept free. Adding costs a few µs."""
 
     def __init__(self) -> None:

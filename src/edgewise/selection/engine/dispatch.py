@@ -13,7 +13,7 @@ from edgewise.selection.engine.waiting import Entry
 from edgewise.selection.policies.boards import share_below
 
 
-class Starter:
+class Dispatcher:
     """Starts work on stations as promised."""
 
     def __init__(
