@@ -24,8 +24,6 @@ MODULES = {
     "bom": ("cyclonedx",),
     "adb": ("adbutils",),
     "browser": ("cryptography", "segno"),
-    "fetch": ("cryptography", "asn1crypto"),
-    "bom": ("cyclonedx",),
     "ray": ("ray",),
 }  # fmt: skip
 
