@@ -44,3 +44,9 @@ TARGET = """
       || case when target.batch > 1 then ', batch ' || target.batch else '' end
       || case when target.device <> 'host' then ', ' || target.device else '' end
 """
+
+#: A measurement's device in words: a phone's name; of the machine itself, its processor.
+DEVICE = """
+    case when target.device = 'host' then coalesce(context.cpu_model, 'this machine')
+      else target.device end
+"""
