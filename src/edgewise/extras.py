@@ -30,7 +30,12 @@ MODULES = {
 
 def missing(extras: Iterable[str]) -> list[str]:
     """Those of the extras that are not installed, each once, in the order given."""
-    return [extra for extra in dict.fromkeys(extras) if not all(map(_is_there, MODULES[extra]))]
+    return [extra for extra in dict.fromkeys(extras) if missing_modules(extra)]
+
+
+def missing_modules(extra: str) -> list[str]:
+    """Those modules of an extra that are not there."""
+    return [module for module in MODULES[extra] if not _is_there(module)]
 
 
 def check(extras: Iterable[str], needed_for: str) -> None:

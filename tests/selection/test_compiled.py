@@ -16,7 +16,7 @@ def doubled(x: float) -> float:
 
 @pytest.fixture(autouse=True)
 def anew() -> None:
-    compiled._folder.cache_clear()
+    compiled.folder.cache_clear()
 
 
 def test_without_a_place_for_the_cache_it_still_compiles_and_says_so_once(

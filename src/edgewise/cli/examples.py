@@ -31,6 +31,7 @@ EXAMPLES = {
     "report": ("edgewise report mine -o report.html",),
     "query": ('edgewise query mine "select path, macs from models order by macs desc"',),
     "study": ("edgewise study survey",),
+    "doctor": ("edgewise doctor",),
     "demo": ("edgewise demo",),
 }  # fmt: skip
 

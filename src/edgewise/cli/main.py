@@ -40,6 +40,7 @@ VERBS = {
     "report": "reports",
     "query": "reports",
     "study": "study",
+    "doctor": "doctor",
     "demo": "demo",
 }
 _HELP = ("-h", "--help")

@@ -37,11 +37,11 @@ def njit(**options: Any) -> Callable[[F], F]:
     process, which is said once."""
 
     def compile_it(function: F) -> F:
-        folder = _folder()
-        if folder is None:
+        kept_in = folder()
+        if kept_in is None:
             anew: F = numba.njit(**options)(function)
             return anew
-        before, config.CACHE_DIR = config.CACHE_DIR, str(folder)
+        before, config.CACHE_DIR = config.CACHE_DIR, str(kept_in)
         try:
             kept: F = numba.njit(cache=True, **options)(function)
             return kept
@@ -60,18 +60,18 @@ def source_hash(folder: Path = _HERE) -> str:
 
 
 @cache
-def _folder() -> Path | None:
+def folder() -> Path | None:
     """Where compiled code is kept; None, and a word to the user, where nothing can be."""
     name = _FOLDER + source_hash()
     for base in _bases():
         with suppress(OSError):
-            folder = base / name
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
+            found = base / name
+            found.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=found):
                 pass
             if base == _HERE / "__pycache__":
-                _prune(base, folder)
-            return folder
+                _prune(base, found)
+            return found
     _log.warning(
         "no folder for compiled code can be written, so half a minute goes by with compiling "
         "(NUMBA_CACHE_DIR names one)"
@@ -79,10 +79,10 @@ def _folder() -> Path | None:
     return None
 
 
-def _prune(base: Path, folder: Path) -> None:
+def _prune(base: Path, keep: Path) -> None:
     """Take away what is of other sources, unless a process may still be at it."""
     for other in base.glob(f"{_FOLDER}*"):
-        if other != folder and time.time() - other.stat().st_mtime > _OLD_S:
+        if other != keep and time.time() - other.stat().st_mtime > _OLD_S:
             shutil.rmtree(other, ignore_errors=True)
 
 
