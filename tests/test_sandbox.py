@@ -115,7 +115,7 @@ def test_crash_after_the_answer_is_only_a_note(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     answer = call("brittle:measure", limits=LIMITS)
     assert answer.value == "measured"
-    assert answer.farewell == "killed by SIGSEGV"
+    assert answer.exit_status == "killed by SIGSEGV"
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the kernel's doing, on Linux")

@@ -64,12 +64,12 @@ class Limits:
 class Answer:
     """What a worker sent. `log` is the end of its output.
 
-    `farewell` says how it died after the answer was complete ("killed by SIGSEGV"), else None.
+    `exit_status` says how it died after the answer was complete ("killed by SIGSEGV"), else None.
     """
 
     value: Any
     log: str
-    farewell: str | None
+    exit_status: str | None
 
 
 def call(function: str, *arguments: Any, limits: Limits) -> Answer:
@@ -89,14 +89,14 @@ def call(function: str, *arguments: Any, limits: Limits) -> Answer:
         if answer is None:
             raise WorkerFailed(worker.cause_of_death())
         value = _unpack(answer, limits)
-        return Answer(value, worker.log(), worker.farewell())
+        return Answer(value, worker.log(), worker.exit_status())
 
 
 def keep(thing: object) -> None:
     """In a worker: hold `thing` until the answer is sent.
 
     A library that corrupted its heap often dies when it releases its objects. Held back, that is
-    `Answer.farewell` and not the loss of an answer that was complete.
+    `Answer.exit_status` and not the loss of an answer that was complete.
     """
     _kept.append(thing)
 
@@ -184,7 +184,7 @@ class _Worker:
             return _memory_words(self._limits)
         return f"{status_words(status)}{self._end()}"
 
-    def farewell(self) -> str | None:
+    def exit_status(self) -> str | None:
         """How the worker ended after its answer, None where it ended well."""
         status = self._wait()
         self._drain()
@@ -276,7 +276,7 @@ def serve() -> NoReturn:
     reply = msgspec.msgpack.encode(_perform(function, values))
     with os.fdopen(answer, "wb") as stream:
         stream.write(reply)
-    # From here on a crash is `Answer.farewell`. Interpreter teardown would only cost time.
+    # From here on a crash is `Answer.exit_status`. Interpreter teardown would only cost time.
     _kept.clear()
     sys.stdout.flush()
     os._exit(0)

@@ -197,7 +197,7 @@ def test_nothing_overtakes() -> None:
     wire, now_ms = opened(Pacer(Shape(Constant(50), Constant(50), 40, jitter_ms=60, seed=3)))
     arrivals = [wire.up.offer(now_ms + step, 100).arrives_ms for step in range(2000)]
     assert arrivals == sorted(arrivals)
-    assert wire.up.farewell(now_ms + 2000) >= arrivals[-1]
+    assert wire.up.closed_at(now_ms + 2000) >= arrivals[-1]
 
 
 def test_the_same_seed_gives_the_same_schedule() -> None:

@@ -41,7 +41,7 @@ def test_the_cache_lies_where_the_user_says_and_numba_is_left_as_it_was(
 
 def test_a_change_in_any_source_is_another_cache(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
-    one, other = tmp_path / "kernels.py", tmp_path / "sub" / "boards.py"
+    one, other = tmp_path / "kernels.py", tmp_path / "sub" / "kernel_arrays.py"
     one.write_text("a = 1\n")
     other.write_text("b = 1\n")
     before = compiled.source_hash(tmp_path)

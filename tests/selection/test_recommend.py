@@ -19,7 +19,7 @@ from edgewise.selection.engine.simulate import simulate
 from edgewise.selection.policies.registry import parse
 from edgewise.selection.profiles.sources import load
 from edgewise.selection.profiles.table import table
-from edgewise.selection.recommend import TOLERANCE, Wish, recommend
+from edgewise.selection.recommend import TOLERANCE, Objective, recommend
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup
 
@@ -31,7 +31,7 @@ def p2(requests: int = 2000) -> Setup:
 
 
 def test_a_wish_that_can_be_met_is() -> None:
-    found = recommend(p2(), Wish(250, 0.98, 75))
+    found = recommend(p2(), Objective(250, 0.98, 75))
     assert found.met
     assert found.expected.attainment >= 0.98
     assert (found.expected.accuracy or 0) >= 75
@@ -40,7 +40,7 @@ def test_a_wish_that_can_be_met_is() -> None:
 
 
 def test_leaving_models_out_costs_no_more_than_is_allowed() -> None:
-    found = recommend(p2(), Wish(250))
+    found = recommend(p2(), Objective(250))
     full = simulate(p2(), [parse("deadline")], 250)[0]
     assert len(found.keep) < 8
     # Once for a simpler policy, once for fewer models.
@@ -48,37 +48,37 @@ def test_leaving_models_out_costs_no_more_than_is_allowed() -> None:
 
 
 def test_the_simplest_of_equals_is_taken() -> None:
-    found = recommend(p2(), Wish(5000))
+    found = recommend(p2(), Objective(5000))
     assert found.policy == "static:nasnet_large"
     assert found.keep == ("nasnet_large",)
 
 
 def test_under_load_the_queue_matters() -> None:
-    found = recommend(p2(), Wish(250), Load(arrivals("poisson:300")))
+    found = recommend(p2(), Objective(250), Load(arrivals("poisson:300")))
     assert found.policy.startswith("deadline")
     assert found.expected.fluid_bound is not None
     assert found.expected.effective_accuracy > 0.95 * found.expected.fluid_bound
 
 
 def test_what_cannot_be_met_comes_with_what_would_do() -> None:
-    wish = Wish(250, 0.97, 74)
-    found = recommend(p2(2000), wish, Load(arrivals("poisson:150")))
+    objective = Objective(250, 0.97, 74)
+    found = recommend(p2(2000), objective, Load(arrivals("poisson:150")))
     assert not found.met and "not met" in found.notes[0]
     assert found.enough_workers is not None and found.enough_workers > 1
-    more = recommend(p2(2000), wish, Load(arrivals("poisson:150"), found.enough_workers))
+    more = recommend(p2(2000), objective, Load(arrivals("poisson:150"), found.enough_workers))
     assert more.met
 
 
 def test_without_a_deadline_the_shortest_that_will_do_is_found() -> None:
-    found = recommend(p2(), Wish(None, 0.97, 70))
+    found = recommend(p2(), Objective(None, 0.97, 70))
     assert found.met
-    shorter = recommend(p2(), Wish(found.sla_ms * 0.9, 0.97, 70))
+    shorter = recommend(p2(), Objective(found.sla_ms * 0.9, 0.97, 70))
     assert not shorter.met
     assert shorter.enough_sla_ms == pytest.approx(found.sla_ms, rel=0.05)
 
 
 def test_the_curve_rises_to_what_is_expected() -> None:
-    found = recommend(p2(), Wish(250))
+    found = recommend(p2(), Objective(250))
     values = [row.effective_accuracy for row in found.curve]
     at = [row.sla_ms for row in found.curve].index(250)
     assert values[at] == pytest.approx(found.expected.effective_accuracy)
@@ -86,11 +86,11 @@ def test_the_curve_rises_to_what_is_expected() -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", [(None, 0.99, 0), (None, 0.0, 75), (0.0, 0, 0), (200, 1.0, 0), (200, 0.9, 101)]
+    "objective", [(None, 0.99, 0), (None, 0.0, 75), (0.0, 0, 0), (200, 1.0, 0), (200, 0.9, 101)]
 )
-def test_half_a_wish_is_refused(wish: tuple[float | None, float, float]) -> None:
+def test_half_a_wish_is_refused(objective: tuple[float | None, float, float]) -> None:
     with pytest.raises(UsageError):
-        Wish(*wish)
+        Objective(*objective)
 
 
 def cli(*arguments: str) -> str:
@@ -124,7 +124,7 @@ def test_workers_without_arrivals_are_refused() -> None:
 def test_answering_nothing_meets_no_wish() -> None:
     """Far too many requests: variants below the wished accuracy are left out, the rest answers."""
     setup = Setup(load("c5").table, ARTIFICIAL, True, 2000, 0)
-    found = recommend(setup, Wish(200, 0.0, 50), Load(arrivals("poisson:657"), 2))
+    found = recommend(setup, Objective(200, 0.0, 50), Load(arrivals("poisson:657"), 2))
     assert found.met and found.expected.effective_accuracy > 15
     assert all(setup.table.accuracy[setup.table.index(model)] >= 50 for model in found.keep)
     assert found.bound is not None and found.bound > found.expected.effective_accuracy - 1
@@ -132,7 +132,7 @@ def test_answering_nothing_meets_no_wish() -> None:
 
 def test_variants_below_the_wished_accuracy_go_where_that_meets_the_wish() -> None:
     setup = Setup(load("c5").table, Pair("campus", 63.36, 37.91), True, 2000, 0)
-    found = recommend(setup, Wish(350, 0.9, 65), Load(arrivals("poisson:60"), 2))
+    found = recommend(setup, Objective(350, 0.9, 65), Load(arrivals("poisson:60"), 2))
     assert found.met and (found.expected.accuracy or 0) >= 65
 
 
@@ -142,7 +142,7 @@ def test_certainty_is_stated_and_carried_through() -> None:
     few = [structs.replace(each, n=4, std_ms=each.mean_ms / 3) for each in known]
     few = [structs.replace(each, accuracy_ci95=(0, 100)) for each in few]
     sure, unsure = (
-        recommend(Setup(table("p", profiles), ARTIFICIAL, True, 2000, 0), Wish(250))
+        recommend(Setup(table("p", profiles), ARTIFICIAL, True, 2000, 0), Objective(250))
         for profiles in (known, few)
     )
 

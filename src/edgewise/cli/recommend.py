@@ -55,13 +55,13 @@ def recommend(
     payload: float = typer.Option(100_000, "--payload", help="Bytes up, for links and traces."),
     reply: float = typer.Option(1_000, "--reply", help="Bytes down, for links and traces."),
     sla: float | None = typer.Option(
-        None, "--sla", help="Deadline in ms; without it, the shortest that meets the wish."
+        None, "--sla", help="Deadline in ms; without it, the shortest that meets the objective."
     ),
     attainment: float = typer.Option(
-        0.0, "--attainment", help="Wish: the share of all requests in time, such as 0.99."
+        0.0, "--attainment", help="Objective: the share of all requests in time, such as 0.99."
     ),
     accuracy: float = typer.Option(
-        0.0, "--accuracy", help="Wish: the mean accuracy of the answers, in percent."
+        0.0, "--accuracy", help="Objective: the mean accuracy of the answers, in percent."
     ),
     arrivals: str | None = typer.Option(
         None, "--arrivals", metavar="poisson:80|gamma:80,4|trace:FILE", help="Queueing, per second."
@@ -78,10 +78,10 @@ def recommend(
     ),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
-    """Which variants to keep and which policy to run, for a network and a wish."""
+    """Which variants to keep and which policy to run, for a network and an objective."""
     from msgspec.structs import replace
 
-    from edgewise.selection.recommend import Wish
+    from edgewise.selection.recommend import Objective
     from edgewise.selection.recommend import recommend as find
 
     check_picture(plot)
@@ -89,13 +89,13 @@ def recommend(
         raise UsageError(
             f"--accuracy {accuracy:g} would be {accuracy:g} percent", hint="75, not 0.75"
         )
-    wish = Wish(sla, attainment, accuracy)
+    objective = Objective(sla, attainment, accuracy)
     load = _load(arrivals, workers)
     which = wanted(server or device, runtime, delegate, threads, batch, target)
     setup = _setup(profiles, which, network, payload, reply, requests, seed)
     with output.kept_in(store) as keep:
         with output.progress("recommend", None, quiet=quiet):
-            found = find(setup, wish, load)
+            found = find(setup, objective, load)
         found = replace(found, notes=(*found.notes, *setup.table.notes))
         for row in (found.expected, *found.curve):
             keep(row)
@@ -159,14 +159,14 @@ def _print(found: Recommendation) -> None:
         f"expect  {_percent(row.accuracy)} right, {100 * row.attainment:.2f} % of all in time, "
         f"{row.effective_accuracy:.1f} % right in time{bound}",
         f"        in another run {100 * least:.2f} to {100 * most:.2f} % in time, {low:.1f} to "
-        f"{high:.1f} % right in time ({found.runs} runs, {found.runs_met} meet the wish)",
+        f"{high:.1f} % right in time ({found.runs} runs, {found.runs_met} meet the objective)",
         f"        mean {output.milliseconds(row.mean_ms)}, p99 {output.milliseconds(row.p99_ms)}",
         *(f"note    {note}" for note in found.notes),
     ]
     if found.enough_sla_ms is not None:
-        lines.append(f"enough  a deadline of {found.enough_sla_ms:g} ms would meet the wish")
+        lines.append(f"enough  a deadline of {found.enough_sla_ms:g} ms would meet the objective")
     if found.enough_workers is not None:
-        lines.append(f"enough  {found.enough_workers} workers would meet the wish")
+        lines.append(f"enough  {found.enough_workers} workers would meet the objective")
     screen.print("\n".join(lines), markup=False)
     screen.print(_table("other policies, all variants", found.alternatives, "policy"))
     screen.print(

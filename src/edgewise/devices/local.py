@@ -168,7 +168,7 @@ def report_of(answer: Answer) -> Report:
     Raises:
         WorkerFailed: the worker died after its answer.
     """
-    if answer.farewell is not None:
+    if answer.exit_status is not None:
         # Its heap was broken before: whether a process gets as far as an answer is then chance.
-        raise WorkerFailed(f"{answer.farewell} when it released the model")
+        raise WorkerFailed(f"{answer.exit_status} when it released the model")
     return msgspec.convert(answer.value, Report)

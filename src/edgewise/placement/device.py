@@ -311,8 +311,8 @@ def _on(
 
     def run(job: Job, limits: sandbox.Limits) -> Report:
         answer = call(_WORK, _there(job, on), limits=limits)
-        if answer.farewell is not None:
-            raise DeviceError(f"the process was {answer.farewell} when it released the model")
+        if answer.exit_status is not None:
+            raise DeviceError(f"the process was {answer.exit_status} when it released the model")
         return msgspec.convert(answer.value, Report)
 
     return run

@@ -51,8 +51,8 @@ def slow_device(on: Emulated) -> Device:
 
     def run(job: Job, limits: sandbox.Limits) -> Report:
         answer = sandbox.call(_WORK, job, share, limits=limits)
-        if answer.farewell is not None:
-            raise DeviceError(f"the process was {answer.farewell} when it released the model")
+        if answer.exit_status is not None:
+            raise DeviceError(f"the process was {answer.exit_status} when it released the model")
         return msgspec.convert(answer.value, Report)
 
     def client(sending: Sending, subject: Subject, limits: sandbox.Limits) -> Sending:

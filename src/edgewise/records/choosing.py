@@ -136,14 +136,14 @@ class PolicyComparison(Record, frozen=True):
 
 
 class Recommendation(Record, frozen=True):
-    """Which variants to keep and which policy to run, for a network and a wish (`recommend`).
+    """Which variants to keep and which policy to run, for a network and an objective (`recommend`).
 
     `expected` is what the policy delivers with only the variants of `keep`, `curve` the same over
     deadlines; `alternatives` are other policies with all variants, the best first. `met` says
-    whether the wish is; where it is not, `enough_sla_ms` is the shortest deadline and
+    whether the objective is; where it is not, `enough_sla_ms` is the shortest deadline and
     `enough_workers` the smallest number of workers that were found to do, None where none was.
     `expected` is the mean of `runs`, its intervals where another run comes to lie; `runs_met` of
-    them meet the wish. `bound` is the fluid bound with all variants, in percent.
+    them meet the objective. `bound` is the fluid bound with all variants, in percent.
     """
 
     profiles: str

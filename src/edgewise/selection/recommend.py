@@ -1,9 +1,9 @@
-"""What to deploy: the variants to keep and the policy to run, for a network and a wish.
+"""What to deploy: the variants to keep and the policy to run, for a network and an objective.
 
 Every policy that might do is simulated on the same requests, `deadline` also without the variants
-below the wished accuracy. Of those that meet the wish the one with the highest effective accuracy
-is taken, or a simpler one that is as good to within `TOLERANCE`; then variants are left out as long
-as that costs less than `TOLERANCE` in all.
+below the wished accuracy. Of those that meet the objective the one with the highest effective
+accuracy is taken, or a simpler one that is as good to within `TOLERANCE`; then variants are left
+out as long as that costs less than `TOLERANCE` in all.
 
 Under load candidates are compared first come first served, which is fast. The best are then
 simulated as the service runs them, earliest deadline first, and what is expected is of that, over
@@ -49,7 +49,7 @@ _LONGEST_MS, _MOST_WORKERS, _EXACT = 60_000.0, 64, 0.02
 
 
 @dataclass(frozen=True)
-class Wish:
+class Objective:
     """What is asked for: a deadline (None: the shortest that will do), the share of all requests
     to answer in time, and the mean accuracy of the answers in percent."""
 
@@ -68,44 +68,46 @@ class Wish:
             raise UsageError(f"an accuracy of {self.accuracy}", hint="it is a percentage")
         if self.sla_ms is None and not (self.attainment and self.accuracy):
             raise UsageError(
-                "neither a deadline nor a whole wish",
+                "neither a deadline nor a whole objective",
                 hint="--sla 200, or --attainment 0.99 --accuracy 75 for the shortest that will do",
             )
 
     def shortfall(self, row: SimulationRow) -> float:
-        """Points that a row lacks; 0: it meets the wish."""
-        if row.attainment == 0:  # nothing answered is no wish met, however right it would have been
+        """Points that a row lacks; 0: it meets the objective."""
+        if (
+            row.attainment == 0
+        ):  # nothing answered is no objective met, however right it would have been
             return 100 * self.attainment + max(self.accuracy, 1.0)
         late = max(100 * (self.attainment - row.attainment), 0.0)
         return late + max(self.accuracy - (row.accuracy or 0.0), 0.0)
 
 
-def recommend(setup: Setup, wish: Wish, load: Load | None = None) -> Recommendation:
+def recommend(setup: Setup, objective: Objective, load: Load | None = None) -> Recommendation:
     """Variants, policy, and what to expect of them.
 
     Raises:
-        UsageError: no deadline is given and none below a minute meets the wish.
+        UsageError: no deadline is given and none below a minute meets the objective.
     """
-    sla_ms = wish.sla_ms
+    sla_ms = objective.sla_ms
     if sla_ms is None:
-        sla_ms = _shortest(setup, wish, load)
+        sla_ms = _shortest(setup, objective, load)
         if sla_ms is None:
             raise UsageError(
-                f"no deadline below {_LONGEST_MS / 1000:g} s meets the wish",
+                f"no deadline below {_LONGEST_MS / 1000:g} s meets the objective",
                 hint="ask for less, or give more --workers",
             )
-    found = _found(setup, wish, sla_ms, load)
+    found = _found(setup, objective, sla_ms, load)
     runs = _runs(found.kept, found.policy, sla_ms, load)
     expected = _merged(runs)
-    held = sum(wish.shortfall(row) == 0 for row in runs)
-    met = wish.shortfall(expected) == 0
+    held = sum(objective.shortfall(row) == 0 for row in runs)
+    met = objective.shortfall(expected) == 0
     kept = found.kept.table.models
     return Recommendation(
         profiles=setup.table.name,
         network=setup.network.name,
         sla_ms=sla_ms,
-        wish_attainment=wish.attainment,
-        wish_accuracy=wish.accuracy,
+        wish_attainment=objective.attainment,
+        wish_accuracy=objective.accuracy,
         met=met,
         policy=found.policy.name,
         keep=kept,
@@ -113,14 +115,14 @@ def recommend(setup: Setup, wish: Wish, load: Load | None = None) -> Recommendat
         expected=expected,
         alternatives=found.others[:8],
         curve=tuple(_curve(found, sla_ms, load)),
-        enough_sla_ms=None if met else _shortest(setup, wish, load),
-        enough_workers=None if met or load is None else _workers(setup, wish, sla_ms, load),
+        enough_sla_ms=None if met else _shortest(setup, objective, load),
+        enough_workers=None if met or load is None else _workers(setup, objective, sla_ms, load),
         arrivals=load.arrivals.name if load else None,
         workers=load.workers if load else None,
         runs=len(runs),
         runs_met=held,
         bound=_bound(setup, expected, load),
-        notes=tuple(_notes(setup, wish, expected, held, len(runs))),
+        notes=tuple(_notes(setup, objective, expected, held, len(runs))),
     )
 
 
@@ -140,37 +142,41 @@ class _Found(NamedTuple):
     others: tuple[SimulationRow, ...]
 
 
-def _found(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> _Found:
+def _found(setup: Setup, objective: Objective, sla_ms: float, load: Load | None) -> _Found:
     """The best candidate, made lean."""
-    screened = _screened(setup, wish, sla_ms, load)
+    screened = _screened(setup, objective, sla_ms, load)
     finalists = screened
     if load is not None:
-        ranked = sorted(screened, key=lambda one: _rank(one.row, wish), reverse=True)
+        ranked = sorted(screened, key=lambda one: _rank(one.row, objective), reverse=True)
         last = ranked[:_FINALISTS]
         finalists = [
             one._replace(row=_served(one.setup, one.policy, sla_ms, load))
             for one in screened
             if one in last
         ]
-    best = _best(finalists, wish)
+    best = _best(finalists, objective)
     # Leaving out is judged by the fast simulation, against what that says of the best itself.
     full = next(one for one in screened if one[:2] == best[:2])
-    kept = _lean(full, wish, load)
+    kept = _lean(full, objective, load)
     others = [one.row for one in screened if one[:2] != best[:2]]
-    others.sort(key=lambda row: _rank(row, wish), reverse=True)
+    others.sort(key=lambda row: _rank(row, objective), reverse=True)
     return _Found(kept, best.policy, tuple(others))
 
 
-def _screened(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> list[_Candidate]:
+def _screened(
+    setup: Setup, objective: Objective, sla_ms: float, load: Load | None
+) -> list[_Candidate]:
     """Policies that might do, the simplest first."""
 
     def tried(on: Setup, policy: AnyPolicy) -> _Candidate:
         return _Candidate(on, policy, _deliver(on, policy, sla_ms, load))
 
     found = [tried(setup, policy) for policy in _simple(setup, load)]
-    pricing = [Deadline()] + ([Deadline(attainment=wish.attainment)] if wish.attainment else [])
+    pricing = [Deadline()] + (
+        [Deadline(attainment=objective.attainment)] if objective.attainment else []
+    )
     found += [tried(setup, policy) for policy in pricing]
-    for floor in _floors(setup, wish, sla_ms, load):
+    for floor in _floors(setup, objective, sla_ms, load):
         fewer = _above(setup, floor)
         found += [tried(fewer, policy) for policy in pricing]
     if load and _can_cascade(setup):
@@ -190,22 +196,24 @@ def _can_cascade(setup: Setup) -> bool:
     return setup.samples is not None and setup.samples.confidence is not None
 
 
-def _floors(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> Iterator[float]:
+def _floors(
+    setup: Setup, objective: Objective, sla_ms: float, load: Load | None
+) -> Iterator[float]:
     """Least accuracies: the wished one, and the lowest that still has it in the mean."""
-    below = [value for value in setup.table.accuracy.tolist() if value < wish.accuracy]
+    below = [value for value in setup.table.accuracy.tolist() if value < objective.accuracy]
     if not below or len(below) == len(setup.table):
         return
-    yield wish.accuracy
-    levels = sorted({*below, wish.accuracy})
+    yield objective.accuracy
+    levels = sorted({*below, objective.accuracy})
     low, high = 0, len(levels) - 1
     while high - low > 1:
         middle = (low + high) // 2
         row = _deliver(_above(setup, levels[middle]), Deadline(), sla_ms, load)
-        if (row.accuracy or 0.0) >= wish.accuracy:
+        if (row.accuracy or 0.0) >= objective.accuracy:
             high = middle
         else:
             low = middle
-    if levels[high] < wish.accuracy:
+    if levels[high] < objective.accuracy:
         yield levels[high]
 
 
@@ -223,8 +231,8 @@ def _deliver(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load | None) 
     return simulate(setup, [policy], sla_ms)[0]
 
 
-def _rank(row: SimulationRow, wish: Wish) -> tuple[float, float]:
-    return -wish.shortfall(row), row.effective_accuracy
+def _rank(row: SimulationRow, objective: Objective) -> tuple[float, float]:
+    return -objective.shortfall(row), row.effective_accuracy
 
 
 def _served(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load) -> SimulationRow:
@@ -316,19 +324,19 @@ def _bound(setup: Setup, row: SimulationRow, load: Load | None) -> float | None:
     return fluid_bound(setup.table, load.arrivals.rate_per_s, load.workers, left)
 
 
-def _best(found: Sequence[_Candidate], wish: Wish) -> _Candidate:
+def _best(found: Sequence[_Candidate], objective: Objective) -> _Candidate:
     """The simplest of those that are as good as the best."""
-    top = max(found, key=lambda one: _rank(one.row, wish))
-    return next(one for one in found if _as_good(one.row, top.row, wish))
+    top = max(found, key=lambda one: _rank(one.row, objective))
+    return next(one for one in found if _as_good(one.row, top.row, objective))
 
 
-def _as_good(row: SimulationRow, top: SimulationRow, wish: Wish) -> bool:
+def _as_good(row: SimulationRow, top: SimulationRow, objective: Objective) -> bool:
     close = row.effective_accuracy >= top.effective_accuracy - TOLERANCE
-    lacking = wish.shortfall(top)
-    return close and wish.shortfall(row) <= (lacking + TOLERANCE if lacking else 0.0)
+    lacking = objective.shortfall(top)
+    return close and objective.shortfall(row) <= (lacking + TOLERANCE if lacking else 0.0)
 
 
-def _lean(full: _Candidate, wish: Wish, load: Load | None) -> Setup:
+def _lean(full: _Candidate, objective: Objective, load: Load | None) -> Setup:
     """The set-up with as few variants as do."""
     setup, policy, row = full
     needed = _pair(setup, policy)
@@ -340,7 +348,7 @@ def _lean(full: _Candidate, wish: Wish, load: Load | None) -> Setup:
         if not gone or not left:
             continue
         fewer = _with_models(setup, left)
-        if _as_good(_deliver(fewer, policy, row.sla_ms, load), row, wish):
+        if _as_good(_deliver(fewer, policy, row.sla_ms, load), row, objective):
             kept = fewer
     return kept
 
@@ -391,62 +399,66 @@ def _curve(found: _Found, sla_ms: float, load: Load | None) -> Iterator[Simulati
             yield _merged(_runs(setup, policy, at_ms, None))
 
 
-def _meets(setup: Setup, wish: Wish, sla_ms: float, load: Load | None) -> bool:
-    return any(wish.shortfall(one.row) == 0 for one in _screened(setup, wish, sla_ms, load))
+def _meets(setup: Setup, objective: Objective, sla_ms: float, load: Load | None) -> bool:
+    return any(
+        objective.shortfall(one.row) == 0 for one in _screened(setup, objective, sla_ms, load)
+    )
 
 
-def _shortest(setup: Setup, wish: Wish, load: Load | None) -> float | None:
-    """The shortest deadline that meets the wish: doubled until one does, halved in on, and then
+def _shortest(setup: Setup, objective: Objective, load: Load | None) -> float | None:
+    """The shortest deadline that meets the objective: doubled until one does, halved in on, then
     made longer until it can be expected of another run, too."""
     high = 10.0
-    while not _meets(setup, wish, high, load):
+    while not _meets(setup, objective, high, load):
         high *= 2
         if high > _LONGEST_MS:
             return None
     low = high / 2
     while high - low > max(_EXACT * high, 1.0):
         middle = round((low + high) / 2)
-        if _meets(setup, wish, middle, load):
+        if _meets(setup, objective, middle, load):
             high = middle
         else:
             low = middle
-    found = _found(setup, wish, high, load)
-    while not _expected(found, wish, high, load):
+    found = _found(setup, objective, high, load)
+    while not _expected(found, objective, high, load):
         high = math.ceil(high * (1 + _EXACT))
         if high > _LONGEST_MS:
             return None
     return float(high)
 
 
-def _expected(found: _Found, wish: Wish, sla_ms: float, load: Load | None) -> bool:
-    """Whether another run can be expected to meet the wish."""
+def _expected(found: _Found, objective: Objective, sla_ms: float, load: Load | None) -> bool:
+    """Whether another run can be expected to meet the objective."""
     runs = _runs(found.kept, found.policy, sla_ms, load)
     in_time, _ = intervals.of_next([row.attainment for row in runs])
     right, _ = intervals.of_next([row.accuracy or 0.0 for row in runs])
-    return in_time >= wish.attainment and right >= wish.accuracy
+    return in_time >= objective.attainment and right >= objective.accuracy
 
 
-def _workers(setup: Setup, wish: Wish, sla_ms: float, load: Load) -> int | None:
-    """The smallest number of workers that meets the wish."""
+def _workers(setup: Setup, objective: Objective, sla_ms: float, load: Load) -> int | None:
+    """The smallest number of workers that meets the objective."""
     low, high = load.workers, load.workers * 2
-    while not _meets(setup, wish, sla_ms, replace(load, workers=high)):
+    while not _meets(setup, objective, sla_ms, replace(load, workers=high)):
         low, high = high, high * 2
         if high > _MOST_WORKERS:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        if _meets(setup, wish, sla_ms, replace(load, workers=middle)):
+        if _meets(setup, objective, sla_ms, replace(load, workers=middle)):
             high = middle
         else:
             low = middle
     return high
 
 
-def _notes(setup: Setup, wish: Wish, row: SimulationRow, held: int, runs: int) -> Iterator[str]:
-    if wish.shortfall(row) > 0:
-        yield f"the wish is not met: {wish.shortfall(row):.1f} points short"
+def _notes(
+    setup: Setup, objective: Objective, row: SimulationRow, held: int, runs: int
+) -> Iterator[str]:
+    if objective.shortfall(row) > 0:
+        yield f"the objective is not met: {objective.shortfall(row):.1f} points short"
     elif held < runs:
-        yield f"the wish is met in the mean, but in {held} of {runs} runs only"
+        yield f"the objective is met in the mean, but in {held} of {runs} runs only"
     if row.refused:
         yield f"{row.refused / row.requests:.1%} of the requests are refused at once"
     if setup.samples is None and not setup.table.empirical:

@@ -175,7 +175,7 @@ def kept_promises(slow: float, requests: int = 5000) -> tuple[list[bool], float]
 
     out = replay(s, "f", requested, service_ms)
     in_time = out.sojourn_ms[out.model >= 0] <= 150
-    return in_time.tolist(), s._stations["local"].desk.slip
+    return in_time.tolist(), s._stations["local"].arrays.slip
 
 
 def test_a_machine_that_is_slow_now_and_then_makes_the_queue_shorter(

@@ -202,8 +202,8 @@ def _converse(process: subprocess.Popen[bytes], request: bytes | None, seconds: 
 
 def _unpack(answer: bytes) -> Answer:
     match msgspec.msgpack.decode(answer):
-        case ["value", value, str(log), farewell]:
-            return Answer(value, log, farewell)
+        case ["value", value, str(log), exit_status]:
+            return Answer(value, log, exit_status)
         case ["error", str(name), str(message), hint]:
             raise sandbox.revive(name, message, hint)
         case other:

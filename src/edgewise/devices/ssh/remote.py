@@ -48,7 +48,7 @@ def _answer(function: str, arguments: list[Any], seconds: float, memory: int | N
         return ["error", type(error).__name__, error.message, error.hint]
     except Exception as error:  # noqa: BLE001  another machine's process: raised again there
         return ["defect", str(error)]
-    return ["value", found.value, found.log, found.farewell]
+    return ["value", found.value, found.log, found.exit_status]
 
 
 def describe() -> Any:

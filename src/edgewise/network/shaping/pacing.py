@@ -216,7 +216,7 @@ class Flow:
         self._wire.arrival(self._arrived_ms)
         return Passage(departs_ms, self._arrived_ms)
 
-    def farewell(self, at_ms: float) -> float:
+    def closed_at(self, at_ms: float) -> float:
         """When an end that is sent at `at_ms` is there: it takes no capacity and overtakes none."""
         return max(at_ms + self._delay.at(at_ms), self._arrived_ms)
 

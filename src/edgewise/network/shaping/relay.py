@@ -150,7 +150,7 @@ class Lane:
 
     def _finish(self, mark: Mark, at_ms: float) -> None:
         self._source.want(READ, False)
-        self._send(self.flow.farewell(at_ms), mark)
+        self._send(self.flow.closed_at(at_ms), mark)
 
     def _send(self, arrives_ms: float, what: bytes | Mark) -> None:
         self._under_way.append((arrives_ms, what))
@@ -233,7 +233,7 @@ class Relay:
         """A lane's receiver is gone: its sender learns that when word of it has come back."""
         lane.stop()
         back = self._down if lane is self._up else self._up
-        self.loop.at(back.flow.farewell(self.loop.now_ms()), lambda: self.close(reset=True))
+        self.loop.at(back.flow.closed_at(self.loop.now_ms()), lambda: self.close(reset=True))
 
     def close_if_done(self) -> None:
         """Close when both directions have ended in order."""

@@ -1,4 +1,4 @@
-"""Whether a request that arrives is admitted to a station's queue, and where it stands there."""
+"""Whether a request that arrives is admitted to a pool's queue, and where it stands there."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 
 from edgewise.selection.engine import discipline
-from edgewise.selection.engine.desk import Allowed, State, Station
 from edgewise.selection.engine.families import Bound
 from edgewise.selection.engine.jobs import Plan, Reason, Ticket
 from edgewise.selection.engine.lanes import Lane
+from edgewise.selection.engine.pool_state import Allowed, PoolState, State
 from edgewise.selection.engine.waiting import Entry
-from edgewise.selection.policies.boards import share_below
+from edgewise.selection.policies.kernel_arrays import share_below
 
 #: Refusals never ask to come back sooner than this.
 _SOON_MS = 1.0
@@ -19,10 +19,10 @@ _SOON_MS = 1.0
 
 @dataclass(slots=True)
 class Admitted:
-    """A ticket that now stands in a station's queue. `points` is what it brings, less what it
+    """A ticket that now stands in a pool's queue. `points` is what it brings, less what it
     costs later requests; `seen` is what prices learn from: budget, backlog, wait, deviation."""
 
-    station: Station
+    pool_state: PoolState
     lane: Lane
     entry: Entry
     plan: Plan
@@ -31,7 +31,7 @@ class Admitted:
 
     def withdraw(self) -> None:
         """Take it out again: it does better elsewhere."""
-        waiting = self.station.waiting
+        waiting = self.pool_state.waiting
         waiting.remove(waiting.find(self.entry.ticket))
 
 
@@ -54,105 +54,127 @@ def allowed(ticket: Ticket, lane: Lane) -> Allowed:
     return ticket.eligible
 
 
-def offer(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> Admitted | Refusal:
+def offer(pool_state: PoolState, lane: Lane, ticket: Ticket, now_ms: float) -> Admitted | Refusal:
     """Admission under `deadline`: in time as promised, nobody else late, and worth its price."""
     budget_ms = ticket.due_ms - now_ms
-    station.reach(budget_ms)
-    entry = Entry(ticket, lane, station.kind(lane, allowed(ticket, lane)))
-    waiting, desk = station.waiting, station.desk
-    entry.kept = desk.slip
+    pool_state.reach(budget_ms)
+    entry = Entry(ticket, lane, pool_state.kind(lane, allowed(ticket, lane)))
+    waiting, arrays = pool_state.waiting, pool_state.arrays
+    entry.kept = arrays.slip
     place = waiting.place(ticket.due_ms)
-    loads_ms = station.loads_ms(station.idle() or range(station.size))
+    loads_ms = pool_state.loads_ms(pool_state.idle() or range(pool_state.size))
     fits, start_ms, spread_ms, work_ms, model, wait_ms, chance, points, backlog_ms = (
         discipline.admit(
-            waiting.with_room(), place, ticket.due_ms, entry.kind, station.running, now_ms,
-            station.may_try, station.terminal(now_ms), loads_ms, desk, station.future,
+            waiting.with_room(), place, ticket.due_ms, entry.kind, pool_state.running, now_ms,
+            pool_state.may_try, pool_state.terminal(now_ms), loads_ms, arrays, pool_state.future,
         )
     )  # fmt: skip
-    spread_ms /= station.deviations
+    spread_ms /= pool_state.deviations
     if not fits:
-        return _late(lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, station)
+        return _late(lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, pool_state)
     waiting.inserted(place, entry)
     seen = (budget_ms, backlog_ms, wait_ms, spread_ms)
     if model < 0:
-        kinds = desk.kinds[entry.kind]
+        kinds = arrays.kinds[entry.kind]
         fastest = int(kinds[kinds >= 0][-1])
         model = int(kinds[0]) if budget_ms == math.inf else fastest
-        left_ms = (budget_ms - wait_ms) / desk.factor
-        chance = share_below(desk.quantiles_ms, model, left_ms)
+        left_ms = (budget_ms - wait_ms) / arrays.factor
+        chance = share_below(arrays.quantiles_ms, model, left_ms)
         if budget_ms < math.inf and chance <= 0:  # not worth a try either
             waiting.remove(place)
-            return _late(lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, station)
+            return _late(
+                lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, pool_state
+            )
         # Before there are prices, and for whom there is no choice, being in time is enough. So it
         # is where the fastest variant makes most of its time: none who waits could use it better,
         # whatever prices say that were found before the machine slowed down.
         priced = lane.later is not None and budget_ms < math.inf and ticket.pinned is None
-        if priced and fastest != station.thriftiest(lane):
+        if priced and fastest != pool_state.highest_per_ms(lane):
             waiting.remove(place)
             return Refusal(lane, "price", max(backlog_ms, _SOON_MS), seen)
     load_ms = float(loads_ms[model]) if len(loads_ms) else 0.0
-    total_ms = wait_ms + load_ms + float(desk.mean_ms[model]) * desk.factor
+    total_ms = wait_ms + load_ms + float(arrays.mean_ms[model]) * arrays.factor
     plan = Plan(lane.models[model - lane.offset], wait_ms, total_ms, chance)
-    return Admitted(station, lane, entry, plan, points, seen)
+    return Admitted(pool_state, lane, entry, plan, points, seen)
 
 
 def place_bound(
-    station: Station, lane: Lane, ticket: Ticket, bound: Bound, now_ms: float, *, tentative: bool
+    pool_state: PoolState,
+    lane: Lane,
+    ticket: Ticket,
+    bound: Bound,
+    now_ms: float,
+    *,
+    tentative: bool,
 ) -> Admitted | Refusal:
     """Admission of a request whose variant is chosen: in time as promised, and nobody late."""
     budget_ms = ticket.due_ms - now_ms
     row = lane.offset + lane.index[bound.variant]
-    state = station.state(now_ms)
+    state = pool_state.state(now_ms)
     entry = Entry(
         ticket,
         lane,
-        station.kind(lane, bound.variant),
+        pool_state.kind(lane, bound.variant),
         row,
         bound.probability,
         bound.probabilities,
         tentative,
-        station.desk.slip,
+        pool_state.arrays.slip,
     )
-    place = station.waiting.place(ticket.due_ms)
-    fits, start_ms = _fits(station, state, place, entry, now_ms)
+    place = pool_state.waiting.place(ticket.due_ms)
+    fits, start_ms = _fits(pool_state, state, place, entry, now_ms)
     if not fits:
-        return _late(lane, entry, budget_ms, start_ms, start_ms, 0.0, station)
-    station.waiting.insert(place, entry)
-    desk = station.desk
-    service_ms = float(desk.mean_ms[row]) * desk.factor
-    chance = share_below(desk.quantiles_ms, row, (budget_ms - start_ms) / desk.factor)
+        return _late(lane, entry, budget_ms, start_ms, start_ms, 0.0, pool_state)
+    pool_state.waiting.insert(place, entry)
+    arrays = pool_state.arrays
+    service_ms = float(arrays.mean_ms[row]) * arrays.factor
+    chance = share_below(arrays.quantiles_ms, row, (budget_ms - start_ms) / arrays.factor)
     plan = Plan(bound.variant, start_ms, start_ms + service_ms, chance)
-    points = float(desk.gain[row]) * chance
+    points = float(arrays.gain[row]) * chance
     seen = (budget_ms, start_ms, start_ms, 0.0)
-    return Admitted(station, lane, entry, plan, points, seen)
+    return Admitted(pool_state, lane, entry, plan, points, seen)
 
 
-def start_of(station: Station, lane: Lane, ticket: Ticket, now_ms: float) -> float:
+def start_of(pool_state: PoolState, lane: Lane, ticket: Ticket, now_ms: float) -> float:
     """When a request would start, from now."""
-    kind = station.kind(lane, allowed(ticket, lane))
-    state = station.state(now_ms)
-    waiting = station.waiting
+    kind = pool_state.kind(lane, allowed(ticket, lane))
+    state = pool_state.state(now_ms)
+    waiting = pool_state.waiting
     place = waiting.place(ticket.due_ms)
     _, _, start_ms = discipline.late(
-        waiting.queue, place, math.inf, kind, state.free_ms, state.square, now_ms, station.desk
+        waiting.queue,
+        place,
+        math.inf,
+        kind,
+        state.free_ms,
+        state.square,
+        now_ms,
+        pool_state.arrays,
     )
     return start_ms
 
 
 def _fits(
-    station: Station, state: State, place: int, entry: Entry, now_ms: float
+    pool_state: PoolState, state: State, place: int, entry: Entry, now_ms: float
 ) -> tuple[bool, float]:
     """Whether all promises hold with a new entry, and when that would start."""
-    queue = station.waiting.queue
+    queue = pool_state.waiting.queue
     due_ms = entry.ticket.due_ms
     is_late, others, start_ms = discipline.late(
-        queue, place, due_ms, entry.kind, state.free_ms, state.square, now_ms, station.desk
+        queue,
+        place,
+        due_ms,
+        entry.kind,
+        state.free_ms,
+        state.square,
+        now_ms,
+        pool_state.arrays,
     )
-    if is_late and not station.may_try:
+    if is_late and not pool_state.may_try:
         return False, start_ms
     if others > 0:
         _, before, _ = discipline.late(
-            queue, -1, 0.0, -1, state.free_ms, state.square, now_ms, station.desk
+            queue, -1, 0.0, -1, state.free_ms, state.square, now_ms, pool_state.arrays
         )
         return others <= before, start_ms
     return True, start_ms
@@ -165,10 +187,10 @@ def _late(
     start_ms: float,
     backlog_ms: float,
     spread_ms: float,
-    station: Station,
+    pool_state: PoolState,
 ) -> Refusal:
     """It may be in time when the wait has shrunk by what it is too long now."""
-    fast_ms = float(station.desk.fast_ms[entry.kind]) * station.desk.factor
+    fast_ms = float(pool_state.arrays.fast_ms[entry.kind]) * pool_state.arrays.factor
     excess_ms = min(start_ms + fast_ms - budget_ms, start_ms)
     seen = (budget_ms, backlog_ms, start_ms, spread_ms)
     return Refusal(lane, "late", max(excess_ms, _SOON_MS), seen)

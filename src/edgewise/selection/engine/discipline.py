@@ -24,9 +24,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgewise.selection.compiled import njit
-from edgewise.selection.policies.boards import (
+from edgewise.selection.policies.kernel_arrays import (
     STAGES,
-    Desk,
+    PoolArrays,
     Queue,
     share_below,
     unfinished,
@@ -59,7 +59,7 @@ def late(
     free_ms: Floats,
     square: Floats,
     now_ms: float,
-    desk: Desk,
+    arrays: PoolArrays,
 ) -> tuple[bool, int, float]:
     """Whether a new ticket before place `at` would be late, how many of the queue would be, and
     when the new one would start.
@@ -68,21 +68,21 @@ def late(
     """
     free_ms, square = free_ms.copy(), square.copy()
     new_is_late, others, start_ms = False, 0, 0.0
-    longer = 1.0 + desk.slip
+    longer = 1.0 + arrays.slip
     for i in range(queue.first, queue.last + 1):
         if i == at and kind >= 0:
             worker = _first_free(free_ms)
             start_ms = free_ms[worker]
-            free_ms[worker] += desk.fast_ms[kind] * desk.factor
-            square[worker] += (desk.fast_tail_ms[kind] * desk.factor) ** 2
+            free_ms[worker] += arrays.fast_ms[kind] * arrays.factor
+            square[worker] += (arrays.fast_tail_ms[kind] * arrays.factor) ** 2
             finish_ms = free_ms[worker] * longer + np.sqrt(square[worker])
             new_is_late = finish_ms > due_ms - now_ms + _EPSILON_MS
         if i == queue.last or (queue.due_ms[i] == np.inf and i >= at):
             break
         one = queue.kind[i]
         worker = _first_free(free_ms)
-        free_ms[worker] += desk.fast_ms[one] * desk.factor
-        square[worker] += (desk.fast_tail_ms[one] * desk.factor) ** 2
+        free_ms[worker] += arrays.fast_ms[one] * arrays.factor
+        square[worker] += (arrays.fast_tail_ms[one] * arrays.factor) ** 2
         finish_ms = free_ms[worker] * longer + np.sqrt(square[worker])
         if finish_ms > queue.due_ms[i] - now_ms + _EPSILON_MS:
             others += 1
@@ -110,7 +110,7 @@ def foresee(
     now_ms: float,
     ahead_ms: float,
     terminal: Floats,
-    desk: Desk,
+    arrays: PoolArrays,
     future: Floats,
 ) -> int:
     """Fill future[0…n], (STAGES + 1, N), for the first n tickets, at most so many; n.
@@ -119,19 +119,29 @@ def foresee(
     is not kept costs as much as it would have brought.
     """
     # Out of the tuple: the loops below read them very often.
-    head, grid_ms, gain, kinds = queue.first, desk.grid_ms, desk.gain, desk.kinds
-    cells, parts, rows, factor = desk.cells, desk.parts, desk.quantiles_ms, desk.factor
+    head, grid_ms, gain, kinds = (
+        queue.first,
+        arrays.grid_ms,
+        arrays.gain,
+        arrays.kinds,
+    )
+    cells, parts, rows, factor = (
+        arrays.cells,
+        arrays.parts,
+        arrays.quantiles_ms,
+        arrays.factor,
+    )
     count = _planned(queue, head, most)
     nodes = grid_ms.shape[0]
     rest_ms, limit_ms = 0.0, np.inf
     for i in range(head + count, queue.last):
         if queue.due_ms[i] == np.inf:
             break
-        rest_ms += desk.fast_ms[queue.kind[i]] * desk.factor * desk.share
+        rest_ms += arrays.fast_ms[queue.kind[i]] * arrays.factor * arrays.share
         limit_ms = min(limit_ms, queue.due_ms[i] - now_ms - rest_ms + ahead_ms)
     for node in range(nodes):
         worth = value_at(grid_ms, terminal, grid_ms[node] + rest_ms)
-        broken = desk.gain[desk.kinds[queue.kind[head + count], 0]] if rest_ms > 0 else 0.0
+        broken = arrays.gain[arrays.kinds[queue.kind[head + count], 0]] if rest_ms > 0 else 0.0
         future[count, node] = worth - (broken if grid_ms[node] > limit_ms else 0.0)
     for stage in range(count - 1, -1, -1):
         kind = queue.kind[head + stage]
@@ -161,7 +171,7 @@ def foresee(
 
 @njit()
 def _best(
-    desk: Desk,
+    arrays: PoolArrays,
     kind: int,
     left_ms: float,
     place_ms: float,
@@ -171,22 +181,22 @@ def _best(
 ) -> tuple[int, float, float]:
     """The model of most points at a place of the backlog, its P and the points; −1 where that is
     `refusal`. A broken promise costs as much as the refusal."""
-    grid_ms, rows, factor = desk.grid_ms, desk.quantiles_ms, desk.factor
+    grid_ms, rows, factor = arrays.grid_ms, arrays.quantiles_ms, arrays.factor
     base = value_at(grid_ms, then, place_ms)
     best, chosen, chance = base + refusal, -1, 0.0
-    for place in range(desk.kinds.shape[1]):
-        model = desk.kinds[kind, place]
+    for place in range(arrays.kinds.shape[1]):
+        model = arrays.kinds[kind, place]
         # Work never makes the future better: what cannot win by its gain cannot win.
-        if model < 0 or desk.gain[model] + base <= best:
+        if model < 0 or arrays.gain[model] + base <= best:
             break
         load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
         limit_ms = (left_ms - load_ms) / factor
         if limit_ms < rows[model, 0]:
             continue
         likely = share_below(rows, model, limit_ms)
-        work_ms = (desk.mean_ms[model] * factor + load_ms) * desk.share
+        work_ms = (arrays.mean_ms[model] * factor + load_ms) * arrays.share
         score = value_at(grid_ms, then, place_ms + work_ms)
-        score += (desk.gain[model] - refusal) * likely + refusal
+        score += (arrays.gain[model] - refusal) * likely + refusal
         if score > best:
             best, chosen, chance = score, model, likely
     return chosen, chance, best - base
@@ -201,16 +211,16 @@ def expected(
     ahead_ms: float,
     loads_ms: Floats,
     count: int,
-    desk: Desk,
+    arrays: PoolArrays,
     future: Floats,
 ) -> tuple[int, float, float, float, float]:
     """What a request that arrived and stands at place `at` can expect, after `foresee`: its model,
     −1 where its work costs others more than it brings; when it starts; its P; the points that it
     brings, net; the work per worker before it arrived."""
-    place_ms = work_ms * desk.share
+    place_ms = work_ms * arrays.share
     nothing = np.empty(0)
     chosen, start_ms, chance, net = -1, 0.0, 0.0, 0.0
-    refusal = -_REFUSAL * desk.gain[desk.kinds[queue.kind[at], 0]]
+    refusal = -_REFUSAL * arrays.gain[arrays.kinds[queue.kind[at], 0]]
     planned = queue.first + count
     for i in range(queue.first, planned):
         kind, then = queue.kind[i], future[i - queue.first + 1]
@@ -218,22 +228,28 @@ def expected(
         left_ms = queue.due_ms[i] - now_ms - begin_ms
         if i == at:
             start_ms = begin_ms
-            chosen, chance, net = _best(desk, kind, left_ms, place_ms, then, loads_ms, refusal)
+            chosen, chance, net = _best(arrays, kind, left_ms, place_ms, then, loads_ms, refusal)
             continue
-        broken = -desk.gain[desk.kinds[kind, 0]]
-        model, _, _ = _best(desk, kind, left_ms, place_ms, then, nothing, broken)
-        job_ms = desk.mean_ms[model] if model >= 0 else desk.fast_ms[kind]
-        place_ms += job_ms * desk.factor * desk.share
+        broken = -arrays.gain[arrays.kinds[kind, 0]]
+        model, _, _ = _best(arrays, kind, left_ms, place_ms, then, nothing, broken)
+        job_ms = arrays.mean_ms[model] if model >= 0 else arrays.fast_ms[kind]
+        place_ms += job_ms * arrays.factor * arrays.share
     base_ms = place_ms
     for i in range(planned, queue.last):
-        fast_ms = desk.fast_ms[queue.kind[i]] * desk.factor * desk.share
+        fast_ms = arrays.fast_ms[queue.kind[i]] * arrays.factor * arrays.share
         if i == at:
             # The future counts all of these with their fastest variants, this one among them.
             start_ms = max(place_ms - ahead_ms, 0.0)
             left_ms = queue.due_ms[i] - now_ms - start_ms
             own_ms = fast_ms if queue.due_ms[i] < np.inf else 0.0
             chosen, chance, net = _best(
-                desk, queue.kind[i], left_ms, base_ms - own_ms, future[count], loads_ms, refusal
+                arrays,
+                queue.kind[i],
+                left_ms,
+                base_ms - own_ms,
+                future[count],
+                loads_ms,
+                refusal,
             )
         elif queue.due_ms[i] < np.inf or i < at:
             place_ms += fast_ms
@@ -249,15 +265,15 @@ def holds(
     free_ms: Floats,
     square: Floats,
     now_ms: float,
-    desk: Desk,
+    arrays: PoolArrays,
 ) -> int:
     """How many behind the first would be late if it got this model on the next free worker."""
     free_ms, square = free_ms.copy(), square.copy()
     worker = _first_free(free_ms)
-    free_ms[worker] += desk.mean_ms[model] * factor + load_ms
-    square[worker] += (desk.tail_ms[model] * factor) ** 2
+    free_ms[worker] += arrays.mean_ms[model] * factor + load_ms
+    square[worker] += (arrays.tail_ms[model] * factor) ** 2
     behind = Queue(queue.due_ms, queue.kind, queue.first + 1, queue.last)
-    _, others, _ = late(behind, -1, 0.0, -1, free_ms, square, now_ms, desk)
+    _, others, _ = late(behind, -1, 0.0, -1, free_ms, square, now_ms, arrays)
     return others
 
 
@@ -272,7 +288,7 @@ def pick_first(
     factor: float,
     promise: float,
     floor: float,
-    desk: Desk,
+    arrays: PoolArrays,
     future: Floats,
 ) -> tuple[int, float]:
     """The model for the first ticket, which starts now, and its P, after `foresee`; −1: no model
@@ -283,20 +299,20 @@ def pick_first(
     """
     kind = queue.kind[queue.first]
     left_ms = queue.due_ms[queue.first] - now_ms
-    size = desk.kinds.shape[1]
+    size = arrays.kinds.shape[1]
     chance, score = np.zeros(size), np.full(size, -np.inf)
     attained, quickest, least_ms = False, -1, np.inf
     for place in range(size):
-        model = desk.kinds[kind, place]
+        model = arrays.kinds[kind, place]
         if model < 0:
             break
         load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
-        likely = share_below(desk.quantiles_ms, model, (left_ms - load_ms) / factor)
+        likely = share_below(arrays.quantiles_ms, model, (left_ms - load_ms) / factor)
         if likely <= floor:
             continue
-        job_ms = desk.mean_ms[model] * factor + load_ms
-        then = value_at(desk.grid_ms, future[1], (work_ms + job_ms) * desk.share)
-        chance[place], score[place] = likely, desk.gain[model] * likely + then
+        job_ms = arrays.mean_ms[model] * factor + load_ms
+        then = value_at(arrays.grid_ms, future[1], (work_ms + job_ms) * arrays.share)
+        chance[place], score[place] = likely, arrays.gain[model] * likely + then
         attained = attained or likely >= promise
         if job_ms < least_ms:
             quickest, least_ms = place, job_ms
@@ -312,18 +328,18 @@ def pick_first(
                 best = place
         if best < 0 or best == quickest:
             break
-        model = desk.kinds[kind, best]
+        model = arrays.kinds[kind, best]
         load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
-        broken = holds(queue, model, load_ms, factor, free_ms, square, now_ms, desk)
+        broken = holds(queue, model, load_ms, factor, free_ms, square, now_ms, arrays)
         if broken > 0 and unavoidable < 0:
-            first = desk.kinds[kind, quickest]
+            first = arrays.kinds[kind, quickest]
             load_ms = loads_ms[first] if loads_ms.shape[0] > 0 else 0.0
-            unavoidable = holds(queue, first, load_ms, factor, free_ms, square, now_ms, desk)
+            unavoidable = holds(queue, first, load_ms, factor, free_ms, square, now_ms, arrays)
         if broken == 0 or broken <= unavoidable:
             return model, chance[best]
         score[best] = -np.inf
     best = quickest if best < 0 else best
-    return desk.kinds[kind, best], chance[best]
+    return arrays.kinds[kind, best], chance[best]
 
 
 @njit()
@@ -339,7 +355,7 @@ def _look_ahead(
     now_ms: float,
     ahead_ms: float,
     terminal: Floats,
-    desk: Desk,
+    arrays: PoolArrays,
     future: Floats,
 ) -> int:
     """Fill future[1…] for what stands behind the first; how many are planned, the first among
@@ -348,7 +364,7 @@ def _look_ahead(
         future[1] = terminal
         return 1
     behind = Queue(queue.due_ms, queue.kind, 1, queue.last)
-    return 1 + foresee(behind, most, now_ms, ahead_ms, terminal, desk, future[1:])
+    return 1 + foresee(behind, most, now_ms, ahead_ms, terminal, arrays, future[1:])
 
 
 @njit()
@@ -362,7 +378,7 @@ def admit(
     may_try: bool,
     terminal: Floats,
     loads_ms: Floats,
-    desk: Desk,
+    arrays: PoolArrays,
     future: Floats,
 ) -> tuple[bool, float, float, float, int, float, float, float, float]:
     """Put a request that arrived into the queue at place `at`, if all promises hold with it.
@@ -371,26 +387,26 @@ def admit(
     at the earliest; the root of the square of what the wait may exceed its mean by; the work per
     worker; and what `expected` gives, −1 and zeros where it does not fit.
     """
-    free_ms, square, work_ms = unfinished(desk, running, now_ms)
+    free_ms, square, work_ms = unfinished(arrays, running, now_ms)
     spread_ms = np.sqrt(square[_first_free(free_ms)]) if work_ms > 0.0 else 0.0
-    is_late, others, start_ms = late(queue, at, due_ms, kind, free_ms, square, now_ms, desk)
+    is_late, others, start_ms = late(queue, at, due_ms, kind, free_ms, square, now_ms, arrays)
     fits = may_try or not is_late
     if fits and others > 0:
-        _, before, _ = late(queue, -1, 0.0, -1, free_ms, square, now_ms, desk)
+        _, before, _ = late(queue, -1, 0.0, -1, free_ms, square, now_ms, arrays)
         fits = others <= before
     if not fits:
-        return False, start_ms, spread_ms, work_ms * desk.share, -1, 0.0, 0.0, 0.0, 0.0
+        return False, start_ms, spread_ms, work_ms * arrays.share, -1, 0.0, 0.0, 0.0, 0.0
     for i in range(queue.last, at, -1):
         queue.due_ms[i], queue.kind[i] = queue.due_ms[i - 1], queue.kind[i - 1]
     queue.due_ms[at], queue.kind[at] = due_ms, kind
     queue = Queue(queue.due_ms, queue.kind, queue.first, queue.last + 1)
-    ahead_ms = _ahead(free_ms, work_ms, desk.share)
+    ahead_ms = _ahead(free_ms, work_ms, arrays.share)
     most = STAGES if at <= STAGES else 0
-    count = _look_ahead(queue, most, now_ms, ahead_ms, terminal, desk, future)
+    count = _look_ahead(queue, most, now_ms, ahead_ms, terminal, arrays, future)
     model, wait_ms, chance, points, backlog_ms = expected(
-        queue, at, now_ms, work_ms, ahead_ms, loads_ms, count, desk, future
+        queue, at, now_ms, work_ms, ahead_ms, loads_ms, count, arrays, future
     )
-    share_ms = work_ms * desk.share
+    share_ms = work_ms * arrays.share
     return True, start_ms, spread_ms, share_ms, model, wait_ms, chance, points, backlog_ms
 
 
@@ -404,14 +420,24 @@ def choose(
     factor: float,
     promise: float,
     floor: float,
-    desk: Desk,
+    arrays: PoolArrays,
     future: Floats,
 ) -> int:
     """The model for the first ticket, which starts now; −1: no model can be in time."""
-    free_ms, square, work_ms = unfinished(desk, running, now_ms)
-    ahead_ms = _ahead(free_ms, work_ms, desk.share)
-    _look_ahead(queue, STAGES, now_ms, ahead_ms, terminal, desk, future)
+    free_ms, square, work_ms = unfinished(arrays, running, now_ms)
+    ahead_ms = _ahead(free_ms, work_ms, arrays.share)
+    _look_ahead(queue, STAGES, now_ms, ahead_ms, terminal, arrays, future)
     model, _ = pick_first(
-        queue, now_ms, free_ms, square, work_ms, loads_ms, factor, promise, floor, desk, future
+        queue,
+        now_ms,
+        free_ms,
+        square,
+        work_ms,
+        loads_ms,
+        factor,
+        promise,
+        floor,
+        arrays,
+        future,
     )
     return model

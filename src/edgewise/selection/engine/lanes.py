@@ -27,7 +27,7 @@ Fitted = tuple[Prices, Later]
 
 
 class Lane:
-    """One family's variants in one pool; their rows on the pool's desk begin at `offset`.
+    """One family's variants in one pool; their rows on the pool's arrays begin at `offset`.
 
     `policy` prices time where the family's rule is `deadline`. `choosing` chooses again at the
     start where the rule knows the queue: a table, whose order may be another than that of the

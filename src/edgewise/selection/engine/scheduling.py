@@ -25,11 +25,11 @@ from pathlib import Path
 
 from edgewise.errors import UsageError
 from edgewise.selection.engine.admission import Admitted, Refusal, offer, place_bound, start_of
-from edgewise.selection.engine.desk import Job, Station
 from edgewise.selection.engine.dispatch import Dispatcher
 from edgewise.selection.engine.families import Bound, Family, learned_file
 from edgewise.selection.engine.jobs import Assignment, Batching, FamilyPlan, Plan, Shed, Ticket
 from edgewise.selection.engine.lanes import Fitted, Lane
+from edgewise.selection.engine.pool_state import Job, PoolState
 from edgewise.selection.profiles.table import ProfileTable
 
 __all__ = ["Assignment", "Batching", "FamilyPlan", "Plan", "Scheduler", "Shed", "Ticket"]
@@ -74,15 +74,15 @@ class Scheduler:
             name: Family(plan, learned_file(learned, name) if learned else None, seed)
             for name, plan in families.items()
         }
-        self._stations = {name: Station(name, n, promise) for name, n in pools.items()}
+        self._stations = {name: PoolState(name, n, promise) for name, n in pools.items()}
         for family in self._families.values():
             family.furnish(pools)
-        for name, station in self._stations.items():
-            station.furnish(f.lanes[name] for f in self._families.values() if name in f.lanes)
+        for name, pool_state in self._stations.items():
+            pool_state.furnish(f.lanes[name] for f in self._families.values() if name in f.lanes)
         self._dispatcher = Dispatcher(self._families, promise, batching)
         self._limit = queue_limit
-        self._queued: dict[int, tuple[Station, Ticket]] = {}
-        self._probe: tuple[Station, Ticket, str] | None = None
+        self._queued: dict[int, tuple[PoolState, Ticket]] = {}
+        self._probe: tuple[PoolState, Ticket, str] | None = None
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -111,7 +111,7 @@ class Scheduler:
             found.lane.note(now_ms, *found.seen)
         if isinstance(found, Refusal):
             return Shed(ticket, found.reason, found.retry_after_ms)
-        self._queued[ticket.id] = (found.station, ticket)
+        self._queued[ticket.id] = (found.pool_state, ticket)
         _tell_others(found, priced)
         return found.plan
 
@@ -120,15 +120,15 @@ class Scheduler:
         found = self._queued.pop(ticket_id, None)
         if found is None:
             return False
-        station, ticket = found
-        station.waiting.remove(station.waiting.find(ticket))
+        pool_state, ticket = found
+        pool_state.waiting.remove(pool_state.waiting.find(ticket))
         return True
 
     def next(self, now_ms: float) -> list[Assignment | Shed]:
         """All that can start now on idle workers, and queued requests whose time ran out."""
         actions: list[Assignment | Shed] = []
-        for station in self._stations.values():
-            while (action := self._dispatcher.next(station, now_ms)) is not None:
+        for pool_state in self._stations.values():
+            while (action := self._dispatcher.next(pool_state, now_ms)) is not None:
                 actions.append(action)
                 if isinstance(action, Shed):
                     del self._queued[action.ticket.id]
@@ -166,16 +166,16 @@ class Scheduler:
         """
         if not (0 <= inference_ms < math.inf and 0 <= service_ms < math.inf and cold_ms >= 0):
             raise UsageError(f"times of {inference_ms}, {service_ms} and {cold_ms} ms")
-        station = self._stations[assignment.pool]
-        job = station.stop(assignment.worker, assignment)
+        pool_state = self._stations[assignment.pool]
+        job = pool_state.stop(assignment.worker, assignment)
         if job is None:
             return
         for ticket, kept in zip(assignment.tickets, job.kept, strict=False):  # of a probe, none
-            station.ended(ticket, kept, job.started_ms, now_ms)
+            pool_state.ended(ticket, kept, job.started_ms, now_ms)
         if service_ms > 0:
-            self._learn(station, job, now_ms, service_ms, cold_ms)
-        if not assignment.probe and station.busy == 0 and not station.waiting.entries:
-            self._seek_probe(station, job)
+            self._learn(pool_state, job, now_ms, service_ms, cold_ms)
+        if not assignment.probe and pool_state.busy == 0 and not pool_state.waiting.entries:
+            self._seek_probe(pool_state, job)
 
     def failed(self, assignment: Assignment, now_ms: float) -> None:
         """A job ended without a result: its worker is free, nothing is learned."""
@@ -187,8 +187,8 @@ class Scheduler:
 
     def withdraw(self, pool: str) -> list[Ticket]:
         """Take out all that is queued for a pool, in its order: it may `arrive` again."""
-        station = self._stations[pool]
-        found = [station.waiting.remove(0).ticket for _ in range(len(station.waiting))]
+        pool_state = self._stations[pool]
+        found = [pool_state.waiting.remove(0).ticket for _ in range(len(pool_state.waiting))]
         for ticket in found:
             del self._queued[ticket.id]
         return found
@@ -267,10 +267,10 @@ class Scheduler:
             return self._bound(family, ticket, now_ms)
         best: Admitted | Refusal | None = None
         for pool, lane in family.lanes.items():
-            station = self._stations[pool]
-            if not station.live or not _has(lane, ticket):
+            pool_state = self._stations[pool]
+            if not pool_state.live or not _has(lane, ticket):
                 continue
-            best = _better(best, offer(station, lane, ticket, now_ms))
+            best = _better(best, offer(pool_state, lane, ticket, now_ms))
         return best
 
     def _bound(self, family: Family, ticket: Ticket, now_ms: float) -> Admitted | Refusal | None:
@@ -281,26 +281,26 @@ class Scheduler:
             lane = next(iter(family.lanes.values()))
             return Refusal(lane, "late", 1.0, (math.inf, 0.0, 0.0, 0.0))
         pool = family.pool_of[bound.variant]
-        station = self._stations[pool]
-        if not station.live:
+        pool_state = self._stations[pool]
+        if not pool_state.live:
             return None
-        return place_bound(station, family.lanes[pool], ticket, bound, now_ms, tentative=False)
+        return place_bound(pool_state, family.lanes[pool], ticket, bound, now_ms, tentative=False)
 
     def _knowing(self, family: Family, ticket: Ticket, now_ms: float) -> Admitted | Refusal | None:
         """In every pool what its wait leaves of the budget can buy."""
         best: Admitted | Refusal | None = None
         for pool, lane in family.lanes.items():
-            station = self._stations[pool]
-            if not station.live or not _has(lane, ticket):
+            pool_state = self._stations[pool]
+            if not pool_state.live or not _has(lane, ticket):
                 continue
-            start_ms = start_of(station, lane, ticket, now_ms)
-            best = _better(best, self._place(family, station, lane, ticket, start_ms, now_ms))
+            start_ms = start_of(pool_state, lane, ticket, now_ms)
+            best = _better(best, self._place(family, pool_state, lane, ticket, start_ms, now_ms))
         return best
 
     def _place(
         self,
         family: Family,
-        station: Station,
+        pool_state: PoolState,
         lane: Lane,
         ticket: Ticket,
         start_ms: float,
@@ -310,10 +310,10 @@ class Scheduler:
         if variant is None:
             return Refusal(lane, "late", max(start_ms, 1.0), (math.inf, 0.0, 0.0, 0.0))
         bound = Bound(variant, 1.0, family.certain(variant))
-        return place_bound(station, lane, ticket, bound, now_ms, tentative=True)
+        return place_bound(pool_state, lane, ticket, bound, now_ms, tentative=True)
 
     def _learn(
-        self, station: Station, job: Job, now_ms: float, service_ms: float, cold_ms: float
+        self, pool_state: PoolState, job: Job, now_ms: float, service_ms: float, cold_ms: float
     ) -> None:
         """Profiles learn what the worker says, plans what the job took as seen from here: passing
         it there and back is time, too."""
@@ -324,7 +324,7 @@ class Scheduler:
             first_ms = cold_ms + service_ms
             family.learn(work.variant, first_ms, cold=True)
             lane.loaded(index, first_ms)
-            station.relearn(lane, index)
+            pool_state.relearn(lane, index)
             return
         mean_ms = lane.service.means_ms[index]
         passing_ms = now_ms - job.started_ms - service_ms
@@ -339,15 +339,15 @@ class Scheduler:
         factor = lane.busy.at(job.busy)
         family.learn(work.variant, service_ms / factor)
         if lane.learn(index, seen_ms / factor, factor):
-            station.relearn(lane, index)
-            if station.has_slowed():
-                station.relay()
+            pool_state.relearn(lane, index)
+            if pool_state.has_slowed():
+                pool_state.relay()
 
-    def _seek_probe(self, station: Station, job: Job) -> None:
+    def _seek_probe(self, pool_state: PoolState, job: Job) -> None:
         policy = job.lane.policy
         variant = policy.probe(0.0) if policy is not None else None
         if variant is not None and variant != job.work.variant:
-            self._probe = (station, job.work.tickets[0], variant)
+            self._probe = (pool_state, job.work.tickets[0], variant)
 
 
 def _better(best: Admitted | Refusal | None, found: Admitted | Refusal) -> Admitted | Refusal:
@@ -367,7 +367,7 @@ def _tell_others(found: Admitted, priced: bool) -> None:
     """Other families' prices count this work as time that is not theirs, and so does its own where
     it did not decide."""
     work_ms = found.plan.predicted_ms - found.plan.predicted_queue_ms
-    for lane in found.station.priced:
+    for lane in found.pool_state.priced:
         if lane is not found.lane or not priced:
             lane.add_others(work_ms)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgewise.selection.engine.jobs import Ticket
-from edgewise.selection.policies.boards import Queue
+from edgewise.selection.policies.kernel_arrays import Queue
 
 if TYPE_CHECKING:
     from edgewise.selection.engine.lanes import Lane
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Entry:
-    """A queued ticket: its kind on the desk, and the model that it is bound to, −1: none.
+    """A queued ticket: its kind on the arrays, and the model that it is bound to, −1: none.
 
     `probabilities` are those of a choice made on arrival. `tentative`: chosen on arrival, to be
     chosen again. `kept`: the share of its wait that was kept free when it came.

@@ -24,7 +24,7 @@ from edgewise.selection.policies.arrays import (
     Servers,
     Services,
 )
-from edgewise.selection.policies.boards import share_below
+from edgewise.selection.policies.kernel_arrays import share_below
 from edgewise.selection.policies.protocol import Indices
 from edgewise.selection.profiles.table import Floats
 

@@ -14,15 +14,15 @@ from edgewise.selection.engine.jobs import Assignment, Ticket
 from edgewise.selection.engine.lanes import Fitted, Lane
 from edgewise.selection.engine.margin import SafetyMargin
 from edgewise.selection.engine.waiting import Waiting
-from edgewise.selection.policies import boards
-from edgewise.selection.policies.boards import (
+from edgewise.selection.policies import kernel_arrays
+from edgewise.selection.policies.kernel_arrays import (
     FACTOR,
     IDLE,
     LOST,
     MODEL,
     STAGES,
     START,
-    Desk,
+    PoolArrays,
     undominated,
 )
 from edgewise.selection.profiles.table import Floats
@@ -39,7 +39,7 @@ Allowed = frozenset[str] | str | None
 
 
 class Job(msgspec.Struct, frozen=True, gc=False):
-    """What runs on a worker: its model's row on the desk, the workers busy with it, and the share
+    """What runs on a worker: its model's row in the arrays, the workers busy with it, and the share
     of its wait that was kept free for each of its tickets."""
 
     work: Assignment
@@ -52,14 +52,14 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
-    """The workers at one moment, times from then on: see `boards.unfinished`."""
+    """The workers at one moment, times from then on: see `kernel_arrays.unfinished`."""
 
     free_ms: Floats
     square: Floats
     work_ms: float
 
 
-class Station:
+class PoolState:
     """One pool: workers, the queue before them, lanes of families."""
 
     def __init__(self, name: str, workers: int, promise: float) -> None:
@@ -85,12 +85,12 @@ class Station:
         self._error_ms = self._cold_ms = NOTHING
         self._reach_ms = 1.0
         self._margin = SafetyMargin()
-        self.desk: Desk
+        self.arrays: PoolArrays
 
     # -- what is known of variants ----------------------------------------------------------------
 
     def furnish(self, lanes: Iterable[Lane]) -> None:
-        """Set the desk up for the lanes."""
+        """Set the arrays up for the lanes."""
         self.lanes = list(lanes)
         self.priced = [lane for lane in self.lanes if lane.policy is not None]
         models = 0
@@ -98,7 +98,7 @@ class Station:
             lane.offset, models = models, models + len(lane.models)
         self._error_ms, self._cold_ms = np.zeros(models), np.zeros(models)
         levels = self.lanes[0].table.quantiles_ms.shape[1] if self.lanes else 1
-        self.desk = Desk(
+        self.arrays = PoolArrays(
             quantiles_ms=np.zeros((models, levels)),
             mean_ms=np.zeros(models),
             tail_ms=np.zeros(models),
@@ -120,13 +120,13 @@ class Station:
 
     def _describe(self, lane: Lane, index: int) -> None:
         """Copy what a lane knows of one of its models."""
-        row, desk = lane.offset + index, self.desk
+        row, arrays = lane.offset + index, self.arrays
         quantiles_ms = lane.service.quantiles_ms[index]
-        desk.quantiles_ms[row] = quantiles_ms
+        arrays.quantiles_ms[row] = quantiles_ms
         mean_ms = lane.service.means_ms[index]
         promised = math.ceil(self._promise * len(quantiles_ms)) - 1
-        desk.mean_ms[row] = mean_ms
-        desk.tail_ms[row] = max(quantiles_ms[promised] - mean_ms, 0.0)
+        arrays.mean_ms[row] = mean_ms
+        arrays.tail_ms[row] = max(quantiles_ms[promised] - mean_ms, 0.0)
         error = float(quantiles_ms.std()) / lane.service.certainty(index) ** 0.5
         self._error_ms[row] = self.deviations * error
         self._cold_ms[row] = lane.cold_ms[index]
@@ -134,9 +134,9 @@ class Station:
     def relearn(self, lane: Lane, index: int) -> None:
         """A row of a lane was made anew."""
         self._describe(lane, index)
-        row, desk = lane.offset + index, self.desk
-        work_ms = desk.mean_ms[row] * desk.factor * desk.share
-        boards.shifts(desk.grid_ms, work_ms, desk.cells, desk.parts, row)
+        row, arrays = lane.offset + index, self.arrays
+        work_ms = arrays.mean_ms[row] * arrays.factor * arrays.share
+        kernel_arrays.shifts(arrays.grid_ms, work_ms, arrays.cells, arrays.parts, row)
         self._rekind(lane)
 
     def relay(self) -> None:
@@ -145,12 +145,12 @@ class Station:
         self._reach_ms = max(fitted, default=self._reach_ms)
         grid_ms = self._reach_ms * (np.arange(_NODES) / (_NODES - 1)) ** 2
         share, factor = 1.0 / max(self.live, 1), self.factor_at(self.live)
-        self.desk = self.desk._replace(grid_ms=grid_ms, share=share, factor=factor)
-        desk = self.desk
+        self.arrays = self.arrays._replace(grid_ms=grid_ms, share=share, factor=factor)
+        arrays = self.arrays
         for lane in self.lanes:
             lane.lay_out(grid_ms)
-        for row, mean_ms in enumerate(desk.mean_ms):
-            boards.shifts(grid_ms, mean_ms * factor * share, desk.cells, desk.parts, row)
+        for row, mean_ms in enumerate(arrays.mean_ms):
+            kernel_arrays.shifts(grid_ms, mean_ms * factor * share, arrays.cells, arrays.parts, row)
         self._rekind(None)
 
     def reprice(self, lane: Lane, fitted: Fitted) -> None:
@@ -172,7 +172,7 @@ class Station:
     def has_slowed(self) -> bool:
         """Whether plans rest on a slow-down that is no longer true."""
         now = self.factor_at(self.live)
-        return abs(now - self.desk.factor) > _ALIKE * self.desk.factor
+        return abs(now - self.arrays.factor) > _ALIKE * self.arrays.factor
 
     def ended(self, ticket: Ticket, kept: float, started_ms: float, ended_ms: float) -> None:
         """A ticket is done, or would have been: plans learn how late that was.
@@ -183,7 +183,7 @@ class Station:
         if started_ms - ticket.arrived_ms <= hardly_ms or ticket.due_ms == math.inf:
             return
         if self._margin.add(kept, ended_ms - ticket.due_ms, ended_ms - ticket.arrived_ms):
-            self.desk = self.desk._replace(slip=self._margin.share)
+            self.arrays = self.arrays._replace(slip=self._margin.share)
 
     # -- kinds of tickets -------------------------------------------------------------------------
 
@@ -194,19 +194,19 @@ class Station:
         if kind is None:
             kind = self._kind_of[key] = len(self._kind_of)
             self.only.append(-1)
-            desk = self.desk
-            self.desk = desk._replace(
-                kinds=np.vstack([desk.kinds, np.full((1, desk.kinds.shape[1]), -1)]),
-                fast_ms=np.append(desk.fast_ms, 0.0),
-                fast_tail_ms=np.append(desk.fast_tail_ms, 0.0),
+            arrays = self.arrays
+            self.arrays = arrays._replace(
+                kinds=np.vstack([arrays.kinds, np.full((1, arrays.kinds.shape[1]), -1)]),
+                fast_ms=np.append(arrays.fast_ms, 0.0),
+                fast_tail_ms=np.append(arrays.fast_tail_ms, 0.0),
             )
             self._fill(kind, lane, allowed)
         return kind
 
-    def thriftiest(self, lane: Lane) -> int:
+    def highest_per_ms(self, lane: Lane) -> int:
         """The row of a lane's variant that brings most per ms of work."""
         rows = slice(lane.offset, lane.offset + len(lane.models))
-        return lane.offset + int(np.argmax(self.desk.gain[rows] / self.desk.mean_ms[rows]))
+        return lane.offset + int(np.argmax(self.arrays.gain[rows] / self.arrays.mean_ms[rows]))
 
     def _rekind(self, changed: Lane | None) -> None:
         for (offset, allowed), kind in self._kind_of.items():
@@ -215,7 +215,7 @@ class Station:
                 self._fill(kind, lane, allowed)
 
     def _fill(self, kind: int, lane: Lane, allowed: Allowed) -> None:
-        desk = self.desk
+        arrays = self.arrays
         rows = np.array(
             [
                 lane.offset + index
@@ -225,14 +225,14 @@ class Station:
             dtype=np.intp,
         )
         loads_ms = self._cold_anywhere()
-        needs_ms = desk.mean_ms[rows] + self._error_ms[rows] + loads_ms[rows]
+        needs_ms = arrays.mean_ms[rows] + self._error_ms[rows] + loads_ms[rows]
         fastest = rows[int(np.argmin(needs_ms))]
-        desk.fast_ms[kind] = desk.mean_ms[fastest] + self._error_ms[fastest]
-        desk.fast_tail_ms[kind] = desk.tail_ms[fastest] + loads_ms[fastest]
+        arrays.fast_ms[kind] = arrays.mean_ms[fastest] + self._error_ms[fastest]
+        arrays.fast_tail_ms[kind] = arrays.tail_ms[fastest] + loads_ms[fastest]
         if not loads_ms.any():  # else a slower, less accurate one that is resident may be best
-            rows = undominated(desk.quantiles_ms, rows)
-        desk.kinds[kind] = -1
-        desk.kinds[kind, : len(rows)] = rows
+            rows = undominated(arrays.quantiles_ms, rows)
+        arrays.kinds[kind] = -1
+        arrays.kinds[kind, : len(rows)] = rows
         self.only[kind] = int(rows[0]) if len(rows) == 1 else -1
 
     # -- memory -----------------------------------------------------------------------------------
@@ -290,7 +290,7 @@ class Station:
         """What the live workers have yet to do."""
         if self.busy == 0:
             return self._at_rest
-        return State(*boards.unfinished(self.desk, self.running, now_ms))
+        return State(*kernel_arrays.unfinished(self.arrays, self.running, now_ms))
 
     def start(self, worker: int, job: Job, now_ms: float, load_ms: float, factor: float) -> None:
         """A worker begins a job."""
@@ -348,9 +348,9 @@ class Station:
 
     def wait_ms(self, now_ms: float) -> float:
         """The work of each worker until all that is queued is done as fast as can be."""
-        desk = self.desk
+        arrays = self.arrays
         queue = self.waiting.queue
-        queued_ms = float(desk.fast_ms[queue.kind[: queue.last]].sum()) * desk.factor
+        queued_ms = float(arrays.fast_ms[queue.kind[: queue.last]].sum()) * arrays.factor
         return float(self.state(now_ms).work_ms + queued_ms) / max(self.live, 1)
 
 

@@ -19,7 +19,7 @@ START, MODEL, FACTOR = range(3)
 IDLE, LOST = -1.0, -2.0
 
 
-class Desk(NamedTuple):
+class PoolArrays(NamedTuple):
     """What is known in a pool of M variants, for K kinds of tickets, on N nodes of backlog.
 
     `quantiles_ms` (M, Q), `mean_ms` (M,): hot service with one worker busy. `tail_ms` (M,): what
@@ -118,19 +118,19 @@ def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
 
 @njit()
 def shifts(grid_ms: Floats, work_ms: float, cells: Indices, parts: Floats, model: int) -> None:
-    """Fill one row of a desk's `cells` and `parts`."""
+    """Fill one row of a arrays's `cells` and `parts`."""
     for node in range(grid_ms.shape[0]):
         cells[model, node], parts[model, node] = locate(grid_ms, grid_ms[node] + work_ms)
 
 
 @njit()
-def _left(desk: Desk, model: int, elapsed_ms: float, factor: float) -> tuple[float, float]:
+def _left(arrays: PoolArrays, model: int, elapsed_ms: float, factor: float) -> tuple[float, float]:
     """Mean of what is left of a service, and what it may exceed that by."""
-    mean_ms, tail_ms = desk.mean_ms[model], desk.tail_ms[model]
+    mean_ms, tail_ms = arrays.mean_ms[model], arrays.tail_ms[model]
     gone = elapsed_ms / factor
-    if gone <= desk.quantiles_ms[model, 0]:
+    if gone <= arrays.quantiles_ms[model, 0]:
         return mean_ms * factor - elapsed_ms, tail_ms * factor
-    rows = desk.quantiles_ms
+    rows = arrays.quantiles_ms
     count = rows.shape[1]
     total, survivors = 0.0, 0
     while survivors < count and rows[model, count - 1 - survivors] > gone:
@@ -143,7 +143,7 @@ def _left(desk: Desk, model: int, elapsed_ms: float, factor: float) -> tuple[flo
 
 
 @njit()
-def unfinished(desk: Desk, running: Floats, now_ms: float) -> tuple[Floats, Floats, float]:
+def unfinished(arrays: PoolArrays, running: Floats, now_ms: float) -> tuple[Floats, Floats, float]:
     """Of every live worker the mean time until it is free, and the square of what it may exceed
     that by; the sum of the means. Shapes (live,), (live,)."""
     free_ms, square = np.empty(running.shape[0]), np.empty(running.shape[0])
@@ -155,7 +155,7 @@ def unfinished(desk: Desk, running: Floats, now_ms: float) -> tuple[Floats, Floa
         free_ms[live] = square[live] = 0.0
         if model != IDLE:
             elapsed_ms = now_ms - running[worker, START]
-            left_ms, tail_ms = _left(desk, int(model), elapsed_ms, running[worker, FACTOR])
+            left_ms, tail_ms = _left(arrays, int(model), elapsed_ms, running[worker, FACTOR])
             free_ms[live], square[live] = left_ms, tail_ms * tail_ms
             work_ms += left_ms
         live += 1
