@@ -7,20 +7,23 @@ import tomllib
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
-from packages import ONNX, OTHER_TFLITE, TFLITE, apk, written
+from packages import DIGITS, ONNX, OTHER_TFLITE, TFLITE, apk, written
 
 from edgewise.apps.bom import bill_of_materials
 from edgewise.apps.budget import Budget, allowed, read_budget
 from edgewise.apps.check import check, check_baseline
 from edgewise.apps.diff import diff
-from edgewise.apps.kinship import relation
+from edgewise.apps.kinship import Relations
 from edgewise.apps.sarif import sarif
 from edgewise.apps.scan import scan_package
 from edgewise.apps.sides import apps_of
+from edgewise.archive import DiskFile
 from edgewise.cli.main import run
 from edgewise.errors import InputError, UsageError
-from edgewise.records import App, Evidence
+from edgewise.formats import tflite as tflite_format
+from edgewise.records import App, Change, Evidence, LayerRow, Model
 from edgewise.store import Store
 
 TFLITE_ROW = Evidence(kind="framework", name="tflite", grade="class", reach="loaded", owner="app")
@@ -54,26 +57,61 @@ def test_models_are_paired_by_bytes_then_place(versions: tuple[str, str]) -> Non
     }
 
 
-def test_what_replaced_a_model_is_told_by_its_layers() -> None:
-    from edgewise.records import LayerRow, Model
+def replaced(tmp_path: Path, old: bytes, new: bytes, name: str = "m.tflite") -> Change:
+    """What is told of the one model that a release replaced."""
+    one = scan_package(written(tmp_path / "one.apk", apk({name: old})))
+    other = scan_package(written(tmp_path / "other.apk", apk({name: new})))
+    (change,) = (each for each in diff("x", one, other) if each.subject == "model")
+    assert change.change == "replaced"
+    return change
 
+
+def test_what_replaced_a_model_is_told_by_its_weights(tmp_path: Path) -> None:
+    floats, small = ((DIGITS / f"digits-l{end}.tflite").read_bytes() for end in ("", "-int8"))
+    assert replaced(tmp_path, floats, small).relation == "quantised"
+    assert replaced(tmp_path, TFLITE, OTHER_TFLITE).relation is None
+    onnx, tflite = ((DIGITS / f"digits-xl.{end}").read_bytes() for end in ("onnx", "tflite"))
+    assert replaced(tmp_path, onnx, tflite, "m.bin").relation == "same_network"
+
+    graph = tflite_format.read(DiskFile(DIGITS / "digits-l.tflite"))
+    held = [bytes(each.weights.load()) for each in graph.tensors if each.weights]
+    largest = max(held, key=len)
+    moved = np.frombuffer(largest, "<f4") * np.linspace(-1, 2, len(largest) // 4, dtype="<f4")
+    tuned = replaced(tmp_path, floats, floats.replace(largest, moved.astype("<f4").tobytes()))
+    assert tuned.relation == "fine_tuned" and "of the weights are the same" in tuned.notes[0]
+
+
+def test_a_renamed_model_is_paired_with_its_kin(tmp_path: Path) -> None:
+    floats, small = ((DIGITS / f"digits-l{end}.tflite").read_bytes() for end in ("", "-int8"))
+    old = scan_package(written(tmp_path / "1.apk", apk({"a.tflite": floats, "x.tflite": TFLITE})))
+    new = scan_package(written(tmp_path / "2.apk", apk({"b.tflite": small})))
+    told = {(c.change, c.old, c.new, c.relation) for c in diff("x", old, new)}
+    assert told == {
+        ("replaced", "a.tflite", "b.tflite", "quantised"), ("removed", "x.tflite", None, None)
+    }  # fmt: skip
+
+
+def test_without_the_files_layers_tell(tmp_path: Path) -> None:
     row = LayerRow(
         index=0, name="c", op="CONV", kind="conv", input_shapes=(), output_shapes=((1, 8),),
         dtype="float32", macs=10, macs_formula=None, flops=20, parameters=5, weight_bytes=20,
         output_bytes=32,
     )  # fmt: skip
-    old = Model(path="m", format="tflite", sha256="1", layer_table=(row,) * 4,
+    old = Model(path=str(tmp_path / "gone"), format="tflite", sha256="1", layer_table=(row,) * 4,
                 weight_dtypes={"float32": 20})  # fmt: skip
     change = msgspec.structs.replace
-    assert relation(old, old) == "identical"
-    assert relation(old, change(old, sha256="2")) == "fine_tuned"
-    assert relation(old, change(old, sha256="2", weight_dtypes={"int8": 5})) == "quantised"
+
+    def relation(**fields: object) -> str | None:
+        return Relations().between(old, change(old, **{"sha256": "2", **fields})).relation
+
+    assert relation(sha256="1") == "identical"
+    assert relation() == "fine_tuned"
+    assert relation(weight_dtypes={"int8": 5}) == "quantised"
     bigger = change(row, output_shapes=((1, 9),))
-    assert relation(old, change(old, sha256="2", layer_table=(bigger,) * 4)) == "same_architecture"
-    head = (*(row,) * 3, bigger)
-    assert relation(old, change(old, sha256="2", layer_table=head)) == "shares_layers"
-    other = change(bigger, kind="pool")
-    assert relation(old, change(old, sha256="2", layer_table=(other,))) is None
+    assert relation(layer_table=(bigger,) * 4) == "same_architecture"
+    assert relation(layer_table=(*(row,) * 3, bigger)) == "shares_layers"
+    assert relation(layer_table=(change(bigger, kind="pool"),)) is None
+    assert "layers alone" in Relations().between(old, change(old, sha256="2")).notes[0]
 
 
 def test_evidence_gained_lost_and_changed() -> None:

@@ -14,8 +14,7 @@ from itertools import combinations, product
 from math import floor
 
 from edgewise.analysis.sketch import shape_key
-from edgewise.records import Lineage, Model, TensorRow
-from edgewise.records.related import Kinship
+from edgewise.records import Kinship, Lineage, Model, TensorRow
 
 #: Root mean square of the differences of two sketches: up to here it is rounding, in another format
 #: or after folding; up to there quantisation, or training that moved every weight a little.

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from edgewise.apps.kinship import relation
+from edgewise.apps.kinship import CLOSENESS, Kin, Relations
 from edgewise.apps.sides import inside
 from edgewise.records import App, Change, Cost, Evidence, Model
-
-#: How close kin is: the first is the closest.
-_CLOSENESS = ("same_network", "fine_tuned", "quantised", "shares_layers", "same_architecture")
 
 
 def diff_sides(old: dict[str, App], new: dict[str, App]) -> Iterator[Change]:
@@ -47,7 +44,9 @@ def shipped(app: App) -> list[Model]:
     return [model for model in app.models if model.status != "rejected"]
 
 
-def paired(old: App, new: App) -> tuple[list[tuple[Model, Model]], list[Model], list[Model]]:
+def paired(
+    old: App, new: App, relations: Relations
+) -> tuple[list[tuple[Model, Model]], list[Model], list[Model]]:
     """Models that correspond, those only in the old app, and those only in the new one.
 
     Equal bytes correspond first, then equal paths, then the closest kin.
@@ -67,9 +66,9 @@ def paired(old: App, new: App) -> tuple[list[tuple[Model, Model]], list[Model], 
           [(m.sha256, inside(new, m.path)) for m in after]))  # fmt: skip
     take(([m.sha256 for m in before], [m.sha256 for m in after]))
     take(([inside(old, m.path) for m in before], [inside(new, m.path) for m in after]))
-    for each in _CLOSENESS:
+    for each in CLOSENESS:
         for model in list(before):
-            match = next((other for other in after if relation(model, other) == each), None)
+            match = next((x for x in after if relations.between(model, x).relation == each), None)
             if match is not None:
                 before.remove(model)
                 after.remove(match)
@@ -78,11 +77,12 @@ def paired(old: App, new: App) -> tuple[list[tuple[Model, Model]], list[Model], 
 
 
 def _models(name: str, old: App, new: App) -> Iterator[Change]:
-    pairs, removed, added = paired(old, new)
+    relations = Relations()
+    pairs, removed, added = paired(old, new, relations)
     for before, after in pairs:
         places = inside(old, before.path), inside(new, after.path)
         if before.sha256 != after.sha256:
-            yield _changed(name, before, after, places)
+            yield _changed(name, before, after, places, relations.between(before, after))
         elif places[0] != places[1]:
             yield Change(
                 app=name, subject="model", change="moved", name=places[1], old=places[0],
@@ -106,11 +106,11 @@ def _models(name: str, old: App, new: App) -> Iterator[Change]:
         )
 
 
-def _changed(name: str, before: Model, after: Model, places: tuple[str, str]) -> Change:
+def _changed(name: str, before: Model, after: Model, places: tuple[str, str], kin: Kin) -> Change:
     return Change(
         app=name, subject="model", change="replaced", name=places[1], old=places[0],
-        new=places[1], relation=relation(before, after), before=cost(before), after=cost(after),
-        reach_before=before.reach, reach_after=after.reach,
+        new=places[1], relation=kin.relation, before=cost(before), after=cost(after),
+        reach_before=before.reach, reach_after=after.reach, notes=kin.notes,
     )  # fmt: skip
 
 

@@ -142,7 +142,7 @@ def _effect(change: Change) -> str:
         found.append(f"reach {change.reach_before or '–'} → {change.reach_after or '–'}")
     if change.subject == "evidence" and change.old != change.new:
         found.append(f"{change.old or '–'} → {change.new or '–'}")
-    return "; ".join(filter(None, found))
+    return "; ".join((*filter(None, found), *change.notes))
 
 
 def _value(cost: Cost | None, name: str) -> int | None:

@@ -28,7 +28,7 @@ from edgewise.records.base import (
     SCHEMA_VERSION,
     Record,
 )
-from edgewise.records.changes import Change, Cost, Relation, Violation
+from edgewise.records.changes import Change, Cost, Violation
 from edgewise.records.choosing import (
     AccuracyRow,
     LinkProfile,
@@ -70,7 +70,7 @@ from edgewise.records.placing import (
     PlacementMix,
     Way,
 )
-from edgewise.records.related import Lineage
+from edgewise.records.related import Kinship, Lineage
 from edgewise.records.reported import Reported, ReportedLayer
 from edgewise.records.serving import LoadOutcome, LoadPhases, LoadRun, LoadSample, LoadStatus
 
@@ -99,6 +99,7 @@ __all__ = [
     "Fetched",
     "FrontierPoint",
     "Grade",
+    "Kinship",
     "LayerRow",
     "LayerTime",
     "Level",
@@ -126,7 +127,6 @@ __all__ = [
     "Reach",
     "Recommendation",
     "Record",
-    "Relation",
     "Reported",
     "ReportedLayer",
     "RuntimeInfo",

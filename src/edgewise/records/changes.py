@@ -6,10 +6,7 @@ from typing import Literal
 
 from edgewise.records.apps import Owner, Reach
 from edgewise.records.base import Record
-
-Relation = Literal[
-    "identical", "same_network", "quantised", "fine_tuned", "shares_layers", "same_architecture"
-]
+from edgewise.records.related import Kinship
 
 
 class Cost(Record, frozen=True):
@@ -28,7 +25,7 @@ class Change(Record, frozen=True):
 
     `subject` is a model or a piece of evidence. `old` and `new` are paths of models in their app,
     or what evidence says (version, sizes). `relation` says what a model became of another; None
-    where the two seem to have nothing in common.
+    where the two seem to have nothing in common; `notes` say how much, or how that was told.
     """
 
     app: str
@@ -37,7 +34,7 @@ class Change(Record, frozen=True):
     name: str
     old: str | None = None
     new: str | None = None
-    relation: Relation | None = None
+    relation: Kinship | None = None
     before: Cost | None = None
     after: Cost | None = None
     reach_before: Reach | None = None
