@@ -7,7 +7,16 @@ from pathlib import Path as File
 import pytest
 
 from edgewise.errors import EdgewiseError, InputError, UsageError
-from edgewise.network.catalogue import link, links, pairs, radios, read_links, resolve
+from edgewise.network.catalogue import (
+    WIRED,
+    kinds_of_radio,
+    link,
+    links,
+    pairs,
+    radios,
+    read_links,
+    resolve,
+)
 from edgewise.network.link import Pair, Path
 
 MINE = '[[link]]\nname = "mine"\nuplink_mbps = 5\ndownlink_mbps = 9\nrtt_ms = 33\n'
@@ -19,8 +28,8 @@ def test_the_links_of_the_specification_are_known() -> None:
     )
     for one in links().values():
         assert one.source and one.description
-        assert one.radio is None or one.radio in radios()
-        assert one.promotion_ms > 0 or one.radio is None
+        assert one.radio in kinds_of_radio()
+        assert one.promotion_ms > 0 or one.radio == WIRED
 
 
 def test_promotion_and_tail_are_those_of_the_radio() -> None:

@@ -280,3 +280,17 @@ def test_recorded_samples_bring_their_loading_time(reference_data: object) -> No
     assert here.load_ms == pytest.approx(693.6, abs=0.1)
     assert here.inference_ms == pytest.approx(816.1, abs=0.1)
     assert any("loading" in text or "first answer" in text.lower() for text in row.verdict)
+
+
+def test_a_link_of_an_unknown_radio_gets_no_energy_verdict_and_a_wired_one_does() -> None:
+    """Nobody said what it is: 12 J by LTE's row must not become the 5 mJ of no radio."""
+    rows = [
+        place("net_v1_1", phone(), cloud(), link("lte", radio=radio), TENSOR)
+        for radio in ("lte-2012", None, "none")
+    ]
+    known, unknown, wired = rows
+    assert known.frugal is not None and wired.frugal == "cloud"
+    assert unknown.frugal is unknown.energy_ratio is unknown.first_energy_ratio is None
+    assert unknown.cloud and unknown.cloud.energy_j is unknown.cloud.radio_j is None
+    assert any("which radio lte has is not known" in note for note in unknown.notes)
+    assert unknown.faster == known.faster and unknown.on_device == known.on_device

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import fake_server
 import pytest
 from fake_server import Fake
+from msgspec.structs import replace
 
 from edgewise.errors import InputError
 from edgewise.network import catalogue
@@ -83,4 +84,6 @@ def test_a_link_as_a_file_has_only_what_is_known() -> None:
     assert first == {
         "name": "x", "uplink_mbps": 12.0, "downlink_mbps": 30.0, "rtt_ms": 30.0, "jitter_ms": 3.0
     }  # fmt: skip
+    wired = replace(LINK, radio="none")
+    assert tomllib.loads(as_toml([wired]))["link"][0]["radio"] == "none"
     assert second["name"] == 'o"dd'

@@ -41,6 +41,13 @@ def links(
     write: Path | None = typer.Option(
         None, "--write", metavar="FILE.toml", help="With measure: a file that --link takes."
     ),
+    radio: str | None = typer.Option(
+        None,
+        "--radio",
+        metavar="NAME",
+        help="With measure: the network's kind, for energies: a row of the radio table such as "
+        "wifi-2012 or lte-2012, or none for a wired one.",
+    ),
     token: str | None = typer.Option(
         None, "--token", envvar="EDGEWISE_TOKEN", help="With measure: Bearer."
     ),
@@ -57,10 +64,10 @@ def links(
     if files[:1] == ["measure"]:
         if shape is not None or len(files) != 2:
             raise UsageError("links measure takes one URL", hint="links measure http://host:8080")
-        _measure(files[1], name, write, token, ca, timeout, as_json=as_json)
+        _measure(files[1], name, write, radio, token, ca, timeout, as_json=as_json)
         return
-    if write is not None:
-        raise UsageError("--write goes with measure")
+    if write is not None or radio is not None:
+        raise UsageError("--write and --radio go with measure")
     if shape is None and (to is not None or listen or rtt is not None or jitter is not None):
         raise UsageError("--to, --listen, --rtt and --jitter go with --shape")
     if shape is not None:
@@ -131,6 +138,7 @@ def _measure(
     url: str,
     name: str,
     write: Path | None,
+    radio: str | None,
     token: str | None,
     ca: Path | None,
     timeout_s: float,
@@ -138,19 +146,28 @@ def _measure(
     as_json: bool,
 ) -> None:
     """Measure the link to a server, print it, and write it down where that was asked for."""
+    from edgewise.network.catalogue import kinds_of_radio
     from edgewise.placement.own_link import as_toml, measure_link
 
+    if radio not in (None, *kinds_of_radio()):
+        raise UsageError(f"--radio {radio}", hint=f"known: {', '.join(kinds_of_radio())}")
     found = measure_link(url, token=token, ca=ca, timeout_s=timeout_s)
     if as_json:
-        output.emit(found.described(name))
+        output.emit({**found.described(name), "radio": radio})
     else:
         _show_measured(found)
     if write is None:
         return
     try:
-        write.write_text(as_toml([found.profile(name)]), encoding="utf-8")
+        write.write_text(as_toml([found.profile(name, radio)]), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{write} cannot be written: {error}") from error
+    if radio is None and not as_json:
+        output.console().print(
+            f"note: {write} does not say what kind of network it is, so energies over it will be "
+            "unknown: --radio wifi-2012, lte-2012 … or none for a wired one",
+            style="dim", markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _show_measured(found: OwnLink) -> None:

@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple, Self
 import msgspec
 
 from edgewise.errors import UsageError
-from edgewise.network.catalogue import radios
+from edgewise.network.catalogue import WIRED, radios
 from edgewise.records import LinkProfile
 
 RadioState = Literal["active", "idle"]
@@ -85,7 +85,7 @@ class RadioEnergy(NamedTuple):
         return sum(known) if len(known) == len(parts) else None
 
 
-#: A link without a radio costs no radio any energy.
+#: A wired link costs no radio any energy.
 NO_RADIO = RadioEnergy(0.0, 0.0, 0.0, 0.0)
 
 
@@ -109,13 +109,13 @@ def radio(name: str) -> Radio:
 
 def radio_of(link: LinkProfile) -> Radio | None:
     """The radio of a link, with the link's own promotion and tail times where its row has none;
-    None: it has no radio."""
-    if link.radio is None:
+    None: it is wired, or not known (`link.radio` tells)."""
+    if link.radio in (None, WIRED):
         return None
-    row = dict(radios()[link.radio])
+    row = dict(radios()[str(link.radio)])
     for name in ("promotion_ms", "tail_ms"):
         row[name] = getattr(link, name) or row[name]
-    return Radio.of(link.radio, row)
+    return Radio.of(str(link.radio), row)
 
 
 def transfer_energy(

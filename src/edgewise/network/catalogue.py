@@ -18,6 +18,8 @@ from edgewise.network.traces import read_trace, split_spec
 from edgewise.records import LinkProfile
 
 _DATA = File(__file__).parent / "data"
+#: What a link's `radio` is where it has none: a wired one.
+WIRED = "none"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ def radios() -> dict[str, dict[str, float | None]]:
         }
         for row in _table("radio.csv")
     }
+
+
+def kinds_of_radio() -> tuple[str, ...]:
+    """What a link's `radio` may be: a row of the table, or `none` of a wired one."""
+    return (*radios(), WIRED)
 
 
 def resolve(spec: str, carried: Carried | None = None) -> Network:
@@ -201,8 +208,8 @@ def _check(file: File, one: LinkProfile) -> None:
     times = (one.rtt_ms, one.jitter_ms, one.promotion_ms, one.tail_ms)
     if not all(0 <= time < float("inf") for time in times):
         raise InputError(f"the links {file}: '{one.name}' has a time that is negative")
-    if one.radio is not None and one.radio not in radios():
+    if one.radio not in (None, *kinds_of_radio()):
         raise InputError(
             f"the links {file}: '{one.name}' names the radio '{one.radio}'",
-            hint=f"known: {', '.join(radios())}",
+            hint=f"known: {', '.join(kinds_of_radio())}",
         )

@@ -66,8 +66,8 @@ class Measured:
     downlink_mbps: Estimate | None
     observations: int
 
-    def profile(self, name: str) -> LinkProfile:
-        """As a link that the simulator and the shaper take.
+    def profile(self, name: str, radio: str | None = None) -> LinkProfile:
+        """As a link that the simulator and the shaper take, over a radio as `LinkProfile` has it.
 
         Raises:
             InputError: a rate is not known.
@@ -84,6 +84,7 @@ class Measured:
             downlink_mbps=self.downlink_mbps.value,
             rtt_ms=self.rtt_ms.value,
             jitter_ms=self.jitter_ms,
+            radio=radio,
             description="measured",
             source=f"measured over {self.observations} requests",
         )

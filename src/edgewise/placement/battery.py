@@ -74,7 +74,12 @@ def notes(
     """What an energy leaves out, and why one is missing."""
     said = [LEFT_OUT, *how.notes(device)]
     radio = radio_of(link)
-    if radio is None:
+    if link.radio is None:
+        said.append(
+            f"energy: which radio {link.name} has is not known, and so no energy of the cloud's "
+            'way; a link in a TOML file says radio = "…", or "none" for a wired one'
+        )
+    elif radio is None:
         said.append(f"energy: {link.name} has no radio; a wired interface's power is left out")
     elif missing := radio.missing():
         said.append(f"energy: the radio table's row {radio.name} lacks {', '.join(missing)}")
@@ -91,6 +96,8 @@ def notes(
 
 
 def _radio_j(link: LinkProfile, work: Work, busy_ms: float, usage: Usage) -> float | None:
+    if link.radio is None:
+        return None
     radio = radio_of(link)
     if radio is None:
         return NO_RADIO.total_j

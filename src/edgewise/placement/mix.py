@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from edgewise import delimited
-from edgewise.energy.radio import radio_of
 from edgewise.errors import InputError, UsageError
 from edgewise.network import catalogue
 from edgewise.network.capacity import Floats
@@ -262,7 +261,7 @@ def _energy(
 ) -> dict[str, float | None]:
     """Shares and means by the links' radios at the links' own rates: a telemetry's rates say too
     little about a radio."""
-    known = [group for group in mix.groups if radio_of(group.link) is not None]
+    known = [group for group in mix.groups if group.link.radio is not None]
     rows = [
         place(
             case.model, case.device, case.server, group.link, sent,
@@ -295,6 +294,6 @@ def _rounded(share: float) -> float:
 
 def _notes(case: Case, mix: Mix) -> list[str]:
     notes = [battery.LEFT_OUT, *case.computing.notes(case.device.name)]
-    if any(radio_of(group.link) is None for group in mix.groups):
+    if any(group.link.radio is None for group in mix.groups):
         notes.append("energy: only of the users whose radio is known, at their links' own rates")
     return notes

@@ -68,13 +68,13 @@ class OwnLink:
             "notes": list(self.notes),
         }
 
-    def profile(self, name: str) -> LinkProfile:
-        """As a link for everything that takes one.
+    def profile(self, name: str, radio: str | None = None) -> LinkProfile:
+        """As a link for everything that takes one; what kind of network it is, no measuring tells.
 
         Raises:
             InputError: a rate is not known.
         """
-        return self.measured.profile(name)
+        return self.measured.profile(name, radio)
 
 
 def measure_link(

@@ -68,7 +68,8 @@ class SimulationRow(Record, frozen=True):
 
 
 class LinkProfile(Record, frozen=True):
-    """A network path as data. `radio` names a row of the radio energy table, None: no radio.
+    """A network path as data. `radio` names a row of the radio energy table, `none`: it is wired;
+    None: not known, and then no energy of it is.
 
     `jitter_ms` is the standard deviation of the round-trip time. A radio that was idle for longer
     than `tail_ms` needs `promotion_ms` before it sends. `uplink_mbps` and `downlink_mbps` are what
