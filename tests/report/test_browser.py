@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import html
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -58,3 +65,76 @@ def test_a_page_that_asks_is_seen_asking(tmp_path: Path) -> None:
     log = tmp_path / "net.json"
     browsed(page, tmp_path / "profile", "--dump-dom", f"--log-net-log={log}")
     assert any("127.0.0.1:9" in line for line in asked(log))
+
+
+#: Waits until all is drawn, then does as a reader does; what came of it is left in the page.
+_READER = """
+const seen = { saved: [], columns: {}, failed: [] };
+HTMLAnchorElement.prototype.click = function () { seen.saved.push([this.download, this.href]); };
+addEventListener("securitypolicyviolation", (event) => seen.failed.push(event.violatedDirective));
+const tables = [...document.querySelectorAll("table")];
+const table = tables.find((each) => each.caption.textContent === "Models");
+function column(title, clicks) {
+  const heading = [...table.tHead.rows[0].cells].find((cell) => cell.textContent === title);
+  for (let i = 0; i < clicks; i++) heading.querySelector("button").click();
+  const texts = [...table.tBodies[0].rows].map((row) => row.cells[heading.cellIndex].textContent);
+  seen.columns[title + " " + heading.getAttribute("aria-sort")] = texts;
+}
+async function read() {
+  if (!document.body.dataset.paper) return setTimeout(read, 50);
+  column("model", 1), column("MACs", 1), column("MACs", 1);
+  const buttons = [...document.querySelectorAll(".save button")];
+  for (const button of buttons) button.click();
+  while (seen.saved.length < buttons.length) await new Promise((r) => setTimeout(r, 50));
+  const told = document.createElement("pre");
+  told.id = "seen";
+  told.textContent = JSON.stringify(seen);
+  document.body.append(told);
+}
+read();
+"""
+
+
+def read(page: Path, folder: Path) -> dict[str, Any]:
+    """What a reader sees who clicks; the page's policy lets the reader's script in, and no more."""
+    digest = base64.b64encode(hashlib.sha256(_READER.encode()).digest()).decode()
+    text = page.read_text(encoding="utf-8").replace(
+        "; script-src ", f"; script-src 'sha256-{digest}' "
+    )
+    played = folder / "read.html"
+    before, end, after = text.rpartition("</body>")
+    played.write_text(f"{before}<script>{_READER}</script>{end}{after}", encoding="utf-8")
+    log = folder / "read.json"
+    dom = browsed(played, folder / "reader", "--dump-dom", f"--log-net-log={log}")
+    assert asked(log) == []
+    found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
+    assert found, "all was drawn and clicked"
+    seen = json.loads(html.unescape(found[1]))
+    assert isinstance(seen, dict)
+    return seen
+
+
+@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium here")
+def test_tables_sort_and_charts_are_saved(survey: Store, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    write(survey, page)
+    seen = read(page, tmp_path)
+    assert seen["failed"] == [], "the policy had to forbid nothing"
+    columns = seen["columns"]
+    assert columns["model ascending"][0] == "digits_small.tflite"
+    assert columns["model ascending"][-1] == "text_encoder.onnx"
+    upwards, downwards = columns["MACs ascending"], columns["MACs descending"]
+    assert upwards[:2] == ["81.9 k", "31.1 M"], "by value, not by text"
+    assert upwards[-1] == downwards[-1] == "–", "the unknown is last either way"
+    assert downwards[:-1] == upwards[-2::-1]
+    saved = dict(seen["saved"])
+    charts = page.read_text(encoding="utf-8").count('class="chart"')
+    assert len(saved) == 2 * charts
+    for name, url in saved.items():
+        head, _, content = url.partition(",")
+        if name.endswith(".png"):
+            assert head == "data:image/png;base64"
+            assert base64.b64decode(content).startswith(b"\x89PNG")
+        else:
+            assert head == "data:image/svg+xml;charset=utf-8"
+            assert unquote(content).startswith("<svg")

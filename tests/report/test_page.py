@@ -167,7 +167,7 @@ def test_names_of_strangers_stay_text(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     page = Page(made(store, tmp_path))
-    assert len(page.scripts) == 3  # the data, Vega, and the page's own
+    assert len(page.scripts) == 4  # the data, Vega, and the page's own two
     assert not [a for tag, a in page.tags if "onerror" in a or (tag == "img" and a["src"] == "x")]
     assert "weights-by-number-type.csv" in page.downloads(".csv")
     values = [spec["data"]["values"] for spec in page.data()["specs"].values()]

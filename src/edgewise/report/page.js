@@ -44,11 +44,47 @@
   async function drawForPaper(id) {
     const shape = { width: PAPER, autosize: { type: "fit", contains: "padding" } };
     const place = document.createElement("div");
-    const config = fitted(themes.light, specs[id], PAPER);
+    const config = { ...fitted(themes.light, specs[id], PAPER), background: "#fff" };
     const options = { actions: false, ast: true, config, renderer: "svg", tooltip: false };
-    await vegaEmbed(place, { ...specs[id], ...shape }, options);
+    const { view } = await vegaEmbed(place, { ...specs[id], ...shape }, options);
     place.className = "paper";
     document.getElementById(id).after(place);
+    return view;
+  }
+
+  const papers = new Map();
+  function paper(id) {
+    if (!papers.has(id)) papers.set(id, drawForPaper(id));
+    return papers.get(id);
+  }
+
+  // A file of a chart as it is on paper, in a `data:` URL: nothing is fetched, nothing is sent.
+  const SAVED = {
+    PNG: (view) => view.toImageURL("png", 3),
+    SVG: async (view) => "data:image/svg+xml;charset=utf-8," + encodeURIComponent(await view.toSVG()),
+  };
+
+  async function save(id, kind) {
+    const link = document.createElement("a");
+    const title = document.getElementById(id).closest("figure").querySelector("h3").textContent;
+    const name = title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
+    link.download = `${name || id}.${kind.toLowerCase()}`;
+    link.href = await SAVED[kind](await paper(id));
+    link.click();
+  }
+
+  function offerToSave(id) {
+    const offer = document.createElement("p");
+    offer.className = "save";
+    offer.append("Save the chart: ");
+    for (const kind of Object.keys(SAVED)) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = kind;
+      button.addEventListener("click", () => save(id, kind));
+      offer.append(button, " ");
+    }
+    document.getElementById(id).after(offer);
   }
 
   const drawAll = () => Promise.all(Object.keys(specs).map(draw));
@@ -70,7 +106,8 @@
   addEventListener("afterprint", () => {
     for (const each of opened) each.open = false;
   });
+  Object.keys(specs).forEach(offerToSave);
   drawAll()
-    .then(() => Promise.all(Object.keys(specs).map(drawForPaper)))
+    .then(() => Promise.all(Object.keys(specs).map(paper)))
     .then(() => (document.body.dataset.paper = "true"));
 })();

@@ -29,6 +29,8 @@ from edgewise.store import Store
 
 #: Width of the still pictures for readers without scripts, in pixels.
 _STILL_WIDTH = 720
+#: The class of a column of numbers.
+_NUMBER = ' class="n"'
 #: Texts from this many characters on may wrap in a table.
 _LONG_TEXT = 36
 
@@ -77,6 +79,8 @@ class _Page:
         themes = {"light": charts.LIGHT, "dark": charts.DARK}
         data = {"themes": themes, "specs": self._specs}
         scripts = [_bundle(), _asset("page.js")] if self._specs else []
+        if "<table" in body:
+            scripts.append(_asset("tables.js"))
         return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -203,9 +207,8 @@ def _html_table(numbers: Numbers, title: str) -> str:
         for column, kind in zip(numbers.columns, kinds, strict=True)
     )
     body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{kind}>{_text(each)}</td>" for each, kind in zip(row, kinds, strict=True))
-        for row in cells
+        "<tr>" + "".join(map(_cell, texts, kinds, row))
+        for texts, row in zip(cells, numbers.rows, strict=True)
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(title)}: numbers">'
@@ -214,10 +217,16 @@ def _html_table(numbers: Numbers, title: str) -> str:
     )
 
 
+def _cell(text: str, kind: str, value: Any) -> str:
+    """A number's text is rounded and has a unit: its value is what the table sorts by."""
+    exact = f' data-v="{value!r}"' if kind == _NUMBER and value is not None else ""
+    return f"<td{kind}{exact}>{_text(text)}</td>"
+
+
 def _kind(numbers: Numbers, cells: list[list[str]], place: int) -> str:
     """The class of a column: numbers stand to the right, long texts wrap."""
     if is_numeric(numbers.rows, place):
-        return ' class="n"'
+        return _NUMBER
     return ' class="w"' if any(len(row[place]) > _LONG_TEXT for row in cells) else ""
 
 
