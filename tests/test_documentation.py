@@ -19,7 +19,7 @@ import typer
 from edgewise.cli.main import VERBS, command_line
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 #: What stands for something of a user's own.
 _PLACEHOLDER = re.compile(r"…|\.\.\.|<\w+>")
@@ -61,6 +61,21 @@ def test_every_page_that_is_linked_is_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links {target}"
+
+
+def test_diffs_of_contributing_are_in_the_code() -> None:
+    """What they show as it is now; `…` stands for what is left out."""
+    blocks = [text for kind, text in _BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+              if kind == "diff"]  # fmt: skip
+    assert len(blocks) >= 8
+    for block in blocks:
+        there: set[str] = set()
+        for line in block.splitlines():
+            if line.startswith("+++ b/"):
+                code = (ROOT / line.removeprefix("+++ b/")).read_text(encoding="utf-8")
+                there = {each.strip() for each in code.splitlines()} | {"", "…"}
+            else:
+                assert line[1:].strip() in there, line
 
 
 def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
