@@ -1,6 +1,6 @@
 """ONNX Runtime's own format (.ort): an optimised ONNX graph in a flatbuffer.
 
-`transcode.py` writes it as the ONNX messages it stands for, which the reader of ONNX then reads;
+`reader.py` writes it as the ONNX messages it stands for, which the reader of ONNX then reads;
 weights stay where they are.
 """
 
