@@ -29,6 +29,7 @@ EXAMPLES = {
     "place": ("edgewise place model.tflite --link wifi,lte --quick",
               "edgewise place inception_v3 --profiles pixel3 --server p2 --link lte"),
     "report": ("edgewise report mine -o report.html",),
+    "plot": ("edgewise plot mine", "edgewise plot size-against-work mine -o figure.pdf"),
     "query": ('edgewise query mine "select path, macs from models order by macs desc"',),
     "study": ("edgewise study survey",),
     "doctor": ("edgewise doctor",),

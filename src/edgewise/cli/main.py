@@ -39,6 +39,7 @@ VERBS = {
     "place": "place",
     "report": "reports",
     "query": "reports",
+    "plot": "plot",
     "study": "study",
     "doctor": "doctor",
     "demo": "demo",

@@ -131,7 +131,7 @@ class _Page:
 
     def _figure(self, figure: Figure) -> str:
         key = f"chart-{len(self._specs) + 1}"
-        self._specs[key] = _whole_spec(figure)
+        self._specs[key] = whole_spec(figure)
         return f"""<figure class="card">
 <figcaption><h3>{_text(figure.title)}</h3><p>{_text(figure.caption)}</p></figcaption>
 <div class="chart" id="{key}" role="img" aria-label="{_text(figure.alt)}"></div>
@@ -154,7 +154,7 @@ class _Page:
         more = f"<p>{left_out:,} more rows are left out here.</p>" if left_out else ""
         return f"""{_html_table(numbers, title)}
 <div class="take">{more}
-{_download(f"{name}.csv", "text/csv", _csv(numbers), "CSV")}
+{_download(f"{name}.csv", "text/csv", as_csv(numbers), "CSV")}
 {_download(f"{name}.json", "application/json", msgspec.json.encode(numbers.objects()), "JSON")}
 <details class="sql"><summary>The query, for <code>edgewise query</code></summary>
 <pre>{_text(numbers.sql)}</pre></details></div>
@@ -177,7 +177,8 @@ def _tile(tile: Tile) -> str:
     )
 
 
-def _whole_spec(figure: Figure) -> Spec:
+def whole_spec(figure: Figure) -> Spec:
+    """A figure's specification with its data, as wide as what it stands in."""
     return {
         "$schema": charts.SCHEMA,
         "description": figure.alt,
@@ -234,7 +235,8 @@ def _rows_text(numbers: Numbers) -> str:
     return f"{numbers.total:,} row{'' if numbers.total == 1 else 's'}"
 
 
-def _csv(numbers: Numbers) -> bytes:
+def as_csv(numbers: Numbers) -> bytes:
+    """Rows as CSV in UTF-8, with a line of columns' names first."""
     sink = io.StringIO()
     writer = csv.writer(sink)
     writer.writerow(numbers.columns)
