@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgewise import plugins
+from edgewise.apps.evidence import registry as extractors
+from edgewise.apps.sources import registry as sources
+from edgewise.devices import registry as devices
+from edgewise.energy.meters import registry as meters
+from edgewise.formats import registry as formats
+from edgewise.runtimes import registry as runtimes
+
+#: What each room lists: its own, and what other packages declare.
+LISTED: dict[str, Callable[[], Sequence[Any]]] = {
+    "formats": formats.formats,
+    "runtimes": runtimes.runtimes,
+    "devices": devices.kinds,
+    "meters": meters.kinds,
+    "sources": sources.sources,
+    "extractors": extractors.extractors,
+}
 
 
 def install(folder: Path, group: str, entry: str, module: str) -> None:
@@ -22,14 +40,28 @@ def install(folder: Path, group: str, entry: str, module: str) -> None:
 @pytest.fixture
 def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    plugins.declared.cache_clear()
+    forget()
     return tmp_path
 
 
+def forget() -> None:
+    for each in (plugins.declared, *LISTED.values()):
+        if clear := getattr(each, "cache_clear", None):
+            clear()
+
+
 @pytest.fixture(autouse=True)
-def forgotten() -> object:
+def forgotten() -> Iterator[None]:
     yield
-    plugins.declared.cache_clear()
+    forget()
+
+
+@pytest.mark.parametrize("group", plugins.GROUPS)
+def test_a_module_of_another_package_is_listed_in_its_room(group: str, outside: Path) -> None:
+    before = [each.NAME for each in LISTED[group]()]
+    forget()
+    install(outside, group, f"toy_of_{group}", "NAME = 'toy'\n")
+    assert sorted(each.NAME for each in LISTED[group]()) == sorted([*before, "toy"])
 
 
 def test_a_module_of_another_package_is_found(outside: Path) -> None:

@@ -93,6 +93,9 @@ def test_a_device_of_another_package_is_listed_and_measured_on(
 ) -> None:
     names = [each.name for each in registry.present()]
     assert names[0] == "host" and names[-2:] == ["toy:a", "toy:b"]
+    assert run(["devices", "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert listed[-1]["description"] == "a frame of beads"
     model = str(digits / "digits-s.tflite")
     status, rows = bench(model, "--device", "toy:b,toy:*", capsys=capsys)
     assert status == 0 and len(rows) == 2

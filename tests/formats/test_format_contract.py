@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from edgewise import plugins
 from edgewise.analysis.summary import summarise
 from edgewise.archive import DiskFile
+from edgewise.cli.main import run
 from edgewise.formats import registry
 
 TOY = """
@@ -70,3 +72,13 @@ def test_a_format_of_another_package_is_read(outside: Path) -> None:
     path.write_bytes(b"TOY1" + bytes([12, 0, 5, 0]) + bytes(240))
     model = summarise(DiskFile(path))
     assert (model.format, model.status, model.macs, model.parameters) == ("toy", "parsed", 60, 60)
+
+
+def test_a_format_of_another_package_is_listed(
+    outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["formats", "--json"]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (last["format"], last["level"], last["sources"]) == (
+        "toy", "graph", ["https://example.org/toy"],
+    )  # fmt: skip
