@@ -36,6 +36,7 @@ ThreadingHTTPServer(("127.0.0.1", port), Peer).serve_forever()
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(_FILE.parent))  # as for a script that is run
     spec = importlib.util.spec_from_file_location("bench_serving", _FILE)
     assert spec is not None
     assert spec.loader is not None
