@@ -53,7 +53,7 @@ def test_a_target_behind_a_link_until_told_to_end(how: signal.Signals) -> None:
         (["--shape", "artificial", "--to", "127.0.0.1:1"], "no rates"),
         (["--shape", "lte", "--to", "127.0.0.1:1", "--rtt", "-3"], "rtt_ms"),
         (["--to", "127.0.0.1:1"], "--shape"),
-        (["--radio", "lte-2012"], "go with measure"),
+        (["--radio", "lte-2012"], "goes with measure"),
         (["measure", "http://127.0.0.1:1", "--radio", "warp"], "known: lte-2012"),
     ],
 )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from machines import PHOTO, TENSOR, cloud, link, phone
 
+from edgewise.energy.power import power
 from edgewise.energy.radio import radio_of, transfer_energy
 from edgewise.errors import InputError, UsageError
 from edgewise.network.catalogue import links
@@ -294,3 +295,39 @@ def test_a_link_of_an_unknown_radio_gets_no_energy_verdict_and_a_wired_one_does(
     assert unknown.cloud and unknown.cloud.energy_j is unknown.cloud.radio_j is None
     assert any("which radio lte has is not known" in note for note in unknown.notes)
     assert unknown.faster == known.faster and unknown.on_device == known.on_device
+
+
+def test_one_request_over_lte_and_a_run_of_them_are_both_told() -> None:
+    """One tail of 12 J outweighs an inference of 1.2 J; a hundredth of it does not."""
+    of = (phone(), cloud(), link(), TENSOR)
+    run = place("net_v1_1", *of)
+    one = place("net_v1_1", *of, usage=Usage(requests=1))
+    assert (run.frugal, run.single_frugal, one.frugal) == ("cloud", "device", "device")
+    assert run.single_energy_ratio == pytest.approx(one.energy_ratio)
+    said = [text for text in run.verdict if "Of one request alone the device spares it" in text]
+    assert len(said) == 1 and "Of one request alone" not in " ".join(one.verdict)
+
+
+def test_the_whole_phone_counts_over_the_whole_answer_of_both_ways() -> None:
+    """0.775 W more while each way answers, loading and connecting with it."""
+    plain = place("net_v1_1", phone(), cloud(), link(), PHOTO)
+    whole = place("net_v1_1", phone(whole_phone=True), cloud(), link(), PHOTO)
+    fresh = place("net_v1_1", phone(whole_phone=True), cloud(), link(), PHOTO, usage=Usage("fresh"))
+    (here, there), (base_here, base_there) = halves(whole), halves(plain)
+    for mine, base in ((here, base_here), (there, base_there)):
+        assert mine.energy_j == pytest.approx(base.energy_j + 0.775 * mine.total_ms / 1e3)
+        first_j = base.first_energy_j + 0.775 * mine.first_total_ms / 1e3
+        assert mine.first_energy_j == pytest.approx(first_j)
+    assert there.base_j == pytest.approx(0.775 * there.total_ms / 1e3) and base_there.base_j is None
+    assert there.energy_j == pytest.approx(there.radio_j + there.compute_j + there.base_j)
+    assert halves(fresh)[1].base_j == pytest.approx(0.775 * there.first_total_ms / 1e3)
+    assert "whole phone: 0.78 W of base and screen" in whole.notes[0]
+    assert "screen" in plain.notes[0] and "left out" in plain.notes[0]
+
+
+def test_the_whole_phone_of_nobodys_declaring_is_refused() -> None:
+    with pytest.raises(UsageError, match="what server-haswell takes"):
+        place(
+            "net_v1_1", phone(whole_phone=True, power=power("server-haswell")), cloud(), link(),
+            PHOTO,
+        )  # fmt: skip

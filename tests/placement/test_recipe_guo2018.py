@@ -109,6 +109,7 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
         )
         assert here["energy_j"] > 0
         assert there["radio_j"] > 0
+        assert there["base_j"] > 0
         notes = " ".join(row["notes"])
-        for word in ("emulated: one core", "as measured", "random", "nexus-5"):
+        for word in ("emulated: one core", "as measured", "random", "nexus-5", "whole phone"):
             assert word in notes

@@ -67,7 +67,7 @@ def links(
         _measure(files[1], name, write, radio, token, ca, timeout, as_json=as_json)
         return
     if write is not None or radio is not None:
-        raise UsageError("--write and --radio go with measure")
+        raise UsageError(f"{'--write' if write else '--radio'} goes with measure")
     if shape is None and (to is not None or listen or rtt is not None or jitter is not None):
         raise UsageError("--to, --listen, --rtt and --jitter go with --shape")
     if shape is not None:

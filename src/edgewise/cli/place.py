@@ -76,6 +76,12 @@ def place(
     power: str | None = typer.Option(
         None, "--power", help="Declared power of the device: a name, or FILE.toml:NAME."
     ),
+    whole_phone: bool | None = typer.Option(
+        None,
+        "--whole-phone/--no-whole-phone",
+        help="Of both ways count the phone's base and screen power over the whole answer too.  "
+        "[no; a recipe: as its paper]",
+    ),
     threads: int | None = typer.Option(
         None, "--threads", min=1, help="Of the model on the device."
     ),
@@ -216,7 +222,8 @@ def place(
                 recipe, models=models, device=device or "host", server=server,
                 links=() if link == "direct" else parse_words(link), inputs=inputs,
                 requests=requests or (3 if quick else None),
-                processes=processes or (3 if quick else None), capped=cap_radio, cache=cache,
+                processes=processes or (3 if quick else None), capped=cap_radio,
+                whole_phone=whole_phone, cache=cache,
             ),
             store, as_json=as_json, quiet=quiet, named=models,
             after=place_recipe.show, shown=place_recipe.with_finding,
@@ -246,6 +253,7 @@ def place(
             threads=threads or 1,
             timeout_s=timeout,
             power=power,
+            whole_phone=bool(whole_phone),
             store=_filled(store),
             seed=seed,
         )
@@ -266,6 +274,7 @@ def place(
         ),
         sent=place_computed.sent(photo, payload, reply, input_size, by),
         power=power,
+        whole_phone=bool(whole_phone),
         slowdown=slowdown,
         threads=threads,
         utilisation=_utilisation(utilisation),

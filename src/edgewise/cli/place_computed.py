@@ -37,6 +37,7 @@ class Asked:
     usages: tuple[Usage, ...]
     sent: Sent
     power: str | None
+    whole_phone: bool
     slowdown: float | None
     threads: int | None
     utilisation: float
@@ -55,6 +56,7 @@ class Asked:
             machine(
                 source, name=self.device, which=replace(self.which, device=self.device),
                 power_model=self.power, slowdown=self.slowdown, threads=self.threads,
+                whole_phone=self.whole_phone,
             )
             for source in self.profiles
         ]  # fmt: skip

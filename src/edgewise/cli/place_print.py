@@ -75,7 +75,7 @@ def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
 
 
 _PLACES = ("device", "server", "link", "connection")
-_FURTHER = ("first", "first in cloud", "energy", "in cloud")
+_FURTHER = ("first", "first in cloud", "energy", "in cloud", "frugal")
 #: Columns of a terminal from which these are shown.
 _WIDE = 110
 
@@ -87,6 +87,16 @@ def _further(row: Placement) -> Iterable[str]:
     yield output.milliseconds(there.first_total_ms if there else None)
     yield _joules(here.energy_j if here else None)
     yield _joules(there.energy_j if there else None)
+    yield _frugal(row)
+
+
+def _frugal(row: Placement) -> str:
+    """Who spares the battery; both where one request alone has another answer than the run."""
+    if row.frugal is None:
+        return "–"
+    if row.single_frugal in (None, row.frugal):
+        return row.frugal
+    return f"1: {row.single_frugal}, {row.requests}: {row.frugal}"
 
 
 def mixes(found: Sequence[PlacementMix]) -> None:

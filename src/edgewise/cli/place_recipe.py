@@ -27,6 +27,7 @@ def source(
     requests: int | None,
     processes: int | None,
     capped: bool,
+    whole_phone: bool | None,
     cache: Path | None,
 ) -> Callable[[Callable[[str], None]], Iterator[Placement]]:
     """The experiment's rows, given somebody to tell of its progress.
@@ -42,7 +43,8 @@ def source(
         raise UsageError(f"--recipe with --device {device}", hint=f"like {device_name(0.1)}")
     return lambda step: recipes.run(
         name, models=models, links=links, input=inputs, requests=requests, processes=processes,
-        share=share, server=server, capped=capped, cache=cache, progress=step,
+        share=share, server=server, capped=capped, whole_phone=whole_phone, cache=cache,
+        progress=step,
     )  # fmt: skip
 
 

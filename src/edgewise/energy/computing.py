@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from edgewise.energy.power import PowerModel, compute_energy
+from edgewise.errors import UsageError
 from edgewise.records import Energy
+
+LEFT_OUT = "energy: the screen, memory and the device's idle power are left out"
 
 
 class Metered(NamedTuple):
@@ -46,10 +49,42 @@ def metered(energy: Energy | None, inference_ms: float) -> Metered | None:
 @dataclass(frozen=True)
 class Computing:
     """How a device's computing becomes joules. A meter beats a model; what no meter was asked about
-    (loading, preparing) counts at the declared power, and without one at the metered one."""
+    (loading, preparing) counts at the declared power, and without one at the metered one.
+
+    `whole_phone`: what the device takes anyway, its screen with it, counts over the whole answer.
+
+    Raises:
+        UsageError: the whole phone, whose power nobody declared.
+    """
 
     power: PowerModel | None = None
     meter: Metered | None = None
+    whole_phone: bool = False
+
+    def __post_init__(self) -> None:
+        if self.whole_phone and (self.power is None or self.power.screen_w is None):
+            whose = self.power.name if self.power else "the device"
+            raise UsageError(
+                f"nobody declared what {whose} takes while it only waits with its screen on",
+                hint="--power pixel-3, nexus-5, or FILE.toml with screen_w",
+            )
+
+    def anyway_j(self, answer_ms: float) -> float:
+        """Of base and screen while an answer takes so long; 0 where they are left out."""
+        if not self.whole_phone or self.power is None or self.power.screen_w is None:
+            return 0.0
+        return self.power.screen_w * answer_ms / 1e3
+
+    @property
+    def boundary(self) -> str:
+        """What the joules are of, as a note."""
+        if not self.whole_phone or self.power is None:
+            return LEFT_OUT
+        return (
+            f"energy: of the whole phone: {self.power.screen_w:.2g} W of base and screen (at half "
+            f"of its brightness) over the whole answer of both ways, as declared for "
+            f"{self.power.name}; memory is left out, and what it takes after the answer"
+        )
 
     @property
     def is_known(self) -> bool:
@@ -80,6 +115,8 @@ class Computing:
         said = []
         if self.meter is not None:
             idle = "above idle" if self.meter.net else "idle power with it, which it does not tell"
+            if self.whole_phone and not self.meter.net:
+                idle += ": so that counts twice"
             said.append(
                 f"energy: of inference as metered on {device} ({self.meter.method}), {idle}"
             )

@@ -23,7 +23,8 @@ class PowerModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """A processor's power while it computes, above that of the idle device.
 
     `shared_w` is taken whenever a core is busy, `core_w` by each busy core of the `cores` that
-    compute. `idle_w` is there for the record: it is not counted. `processors` are those whose
+    compute. `idle_w` is there for the record: it is not counted. `screen_w` is what
+    the whole device takes that only waits with its screen on. `processors` are those whose
     machines it is of, as `devices.host.Processor.is_of` reads them.
     """
 
@@ -33,6 +34,7 @@ class PowerModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     source: str
     shared_w: float = 0.0
     idle_w: float | None = None
+    screen_w: float | None = None
     description: str = ""
     processors: tuple[str, ...] = ()
 
@@ -90,7 +92,7 @@ def read_powers(file: Path) -> dict[str, PowerModel]:
     except msgspec.ValidationError as error:
         raise InputError(f"the power models {file}: {error}") from error
     for one in models:
-        watts = (one.core_w, one.shared_w, one.idle_w or 0.0)
+        watts = (one.core_w, one.shared_w, one.idle_w or 0.0, one.screen_w or 0.0)
         if one.cores < 1 or not all(math.isfinite(value) and value >= 0 for value in watts):
             raise InputError(f"the power models {file}: '{one.name}' has a power that is none")
     by_name = {one.name: one for one in models}

@@ -11,8 +11,6 @@ from edgewise.energy.radio import NO_RADIO, RadioState, radio_of, transfer_energ
 from edgewise.placement.wire import Usage
 from edgewise.records import CloudPhases, DevicePhases, LinkProfile
 
-LEFT_OUT = "energy: the screen, memory and the device's idle power are left out"
-
 
 class Work(NamedTuple):
     """What of the cloud's way costs the device energy.
@@ -36,9 +34,13 @@ def on_device(phases: DevicePhases, how: Computing, threads: int) -> DevicePhase
         return phases
     inference_ms = phases.inference_ms or 0.0
     energy_j = _sum(how.inference_j(inference_ms, threads), phases.total_ms - inference_ms, how)
-    if energy_j is None or phases.load_ms is None:
+    if energy_j is None:
+        return phases
+    energy_j += how.anyway_j(phases.total_ms)
+    if phases.load_ms is None:
         return replace(phases, energy_j=energy_j)
-    return replace(phases, energy_j=energy_j, first_energy_j=_sum(energy_j, phases.load_ms, how))
+    first_j = _sum(energy_j + how.anyway_j(phases.load_ms), phases.load_ms, how)
+    return replace(phases, energy_j=energy_j, first_energy_j=first_j)
 
 
 def _sum(joules: float | None, other_ms: float, how: Computing) -> float | None:
@@ -56,15 +58,21 @@ def in_cloud(
     alone: RadioState = "idle" if work.all_asleep else usage.radio
     by_itself = Usage(usage.connection, alone, requests=1, capped=usage.capped)
     first_radio_j = _radio_j(link, work, work.first_ms, by_itself)
+    single_radio_j = _radio_j(link, work, busy_ms, by_itself)
     compute_j = how.other_j(work.own_ms)
     if compute_j is None:
         return replace(phases, radio_j=radio_j)
+    first_base_j = how.anyway_j(phases.first_total_ms or 0.0)
+    is_fresh = usage.connection == "fresh"
+    base_j = first_base_j if is_fresh else how.anyway_j(phases.total_ms or 0.0)
     return replace(
         phases,
         radio_j=radio_j,
         compute_j=compute_j,
-        energy_j=None if radio_j is None else radio_j + compute_j,
-        first_energy_j=None if first_radio_j is None else first_radio_j + compute_j,
+        base_j=base_j if how.whole_phone else None,
+        energy_j=None if radio_j is None else radio_j + compute_j + base_j,
+        single_energy_j=None if single_radio_j is None else single_radio_j + compute_j + base_j,
+        first_energy_j=None if first_radio_j is None else first_radio_j + compute_j + first_base_j,
     )
 
 
@@ -72,7 +80,7 @@ def notes(
     link: LinkProfile, how: Computing, device: str, *, capped: bool = True
 ) -> tuple[str, ...]:
     """What an energy leaves out, and why one is missing."""
-    said = [LEFT_OUT, *how.notes(device)]
+    said = [how.boundary, *how.notes(device)]
     radio = radio_of(link)
     if link.radio is None:
         said.append(

@@ -44,6 +44,7 @@ def measured(of: Comparison, progress: Progress = lambda _: None) -> Iterator[Pl
     lines = [line(spec, of.seed) for spec in of.links]
     declared = of.power or of.on.power
     declared_power = power(declared) if declared else None
+    Computing(declared_power, whole_phone=of.whole_phone)  # refused before the work
     meters = metered_on(Store.open(of.store), of.on.name) if of.store else {}
     given = inputs.read(of.given) if of.given else None
     check(of.server)
@@ -54,7 +55,7 @@ def measured(of: Comparison, progress: Progress = lambda _: None) -> Iterator[Pl
         )  # fmt: skip
         for subject in every:
             rows: list[Placement] = []
-            how = Computing(declared_power, _meter(subject, meters))
+            how = Computing(declared_power, _meter(subject, meters), of.whole_phone)
             try:
                 # Not a list of all: what is there when the user has enough is kept.
                 for row in _rows(of, subject, lines, how, progress):

@@ -36,7 +36,8 @@ class Comparison:
     or `direct`. `prepared_by` None: photos are sent resized and as they are, and the sooner way
     counts. `how` prepares photos for models that no family speaks for. `processes` load the model,
     `requests` are answered in each way, each within `timeout_s`. `radio`, `gap_ms`: as in
-    `Placement`, `capped` as in `Usage`. `power` names a declared power model; joules that a meter
+    `Placement`, `capped` as in `Usage`. `power` names a declared power model, `whole_phone`
+    counts base and screen too; joules that a meter
     saw on the device are taken from `store`, if it has some.
 
     Raises:
@@ -60,6 +61,7 @@ class Comparison:
     affinity: tuple[int, ...] | None = None
     timeout_s: float = 60.0
     power: str | None = None
+    whole_phone: bool = False
     store: str | None = None
     seed: int = 0
 

@@ -61,6 +61,8 @@ def decided(placement: Placement) -> Placement:
         first_time_ratio=_ratio(on_device.first_total_ms, cloud.first_total_ms),
         frugal=lower(on_device.energy_j, cloud.energy_j),
         energy_ratio=_ratio(on_device.energy_j, cloud.energy_j),
+        single_frugal=lower(on_device.energy_j, cloud.single_energy_j),
+        single_energy_ratio=_ratio(on_device.energy_j, cloud.single_energy_j),
         first_energy_ratio=_ratio(on_device.first_energy_j, cloud.first_energy_j),
     )
     return replace(row, verdict=verdict(row))

@@ -15,7 +15,6 @@ from edgewise import delimited
 from edgewise.errors import InputError, UsageError
 from edgewise.network import catalogue
 from edgewise.network.capacity import Floats
-from edgewise.placement import battery
 from edgewise.placement.model import Case, Served, cases_of, place
 from edgewise.placement.sent import Sent
 from edgewise.placement.sides import Machine
@@ -293,7 +292,7 @@ def _rounded(share: float) -> float:
 
 
 def _notes(case: Case, mix: Mix) -> list[str]:
-    notes = [battery.LEFT_OUT, *case.computing.notes(case.device.name)]
+    notes = [case.computing.boundary, *case.computing.notes(case.device.name)]
     if any(group.link.radio is None for group in mix.groups):
         notes.append("energy: only of the users whose radio is known, at their links' own rates")
     return notes

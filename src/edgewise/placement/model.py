@@ -157,7 +157,8 @@ def _case(
 ) -> Case:
     here, there = method_of(local), method_of(remote)
     sent = sent.to(device.input_sizes.get(local.model))
-    computing = Computing(device.power, metered(local.energy, local.mean_ms))
+    meter = metered(local.energy, local.mean_ms)
+    computing = Computing(device.power, meter, device.whole_phone)
     on_device = _on_device(device, local, sent, computing)
     methods: dict[str, Method] = {
         **dict.fromkeys(_MODELLED, "model"),

@@ -39,7 +39,8 @@ class Machine:
 
     `threads` compute at a time. `power` is None where nobody declared one: its energy is not known
     then. `costs` are those of its cores, for preprocessing. `input_sizes` maps a model to the
-    height and width of the images that it takes, where that is known.
+    height and width of the images that it takes, where that is known. `whole_phone` as in
+    `energy.computing.Computing`.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Machine:
     power: PowerModel | None = None
     threads: int = 1
     input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    whole_phone: bool = False
 
     def by_key(self) -> dict[str, Profile]:
         """Profiles by what their models' names have in common with other tables'."""
@@ -62,6 +64,7 @@ def machine(
     power_model: str | None = None,
     slowdown: str | float | None = None,
     threads: int | None = None,
+    whole_phone: bool = False,
 ) -> Machine:
     """A machine from profiles: a published set (`pixel3`, `p2`), a CSV file, or a store.
 
@@ -73,6 +76,7 @@ def machine(
         slowdown: as `preprocess.costs` takes it; None: that of the power model's device, if it is
             known, else a server's core.
         threads: how many compute; None: what the source says.
+        whole_phone: base and screen power count too.
 
     Raises:
         InputError, UsageError: no such profiles, power model or machine.
@@ -93,6 +97,7 @@ def machine(
         power=model,
         threads=threads or known_threads,
         input_sizes=input_sizes(source) if is_stored else {},
+        whole_phone=whole_phone,
     )
 
 

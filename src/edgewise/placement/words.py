@@ -130,6 +130,12 @@ def _energy(row: Placement) -> Iterable[str]:
         f"The {row.frugal} spares the battery: {run} takes {_joules(here.energy_j)} on the device "
         f"and {_joules(there.energy_j)} over {row.link}{radio}."
     )
+    if row.single_frugal not in (None, row.frugal) and there.single_energy_j is not None:
+        yield (
+            f"Of one request alone the {row.single_frugal} spares it: {_joules(here.energy_j)} on "
+            f"the device, {_joules(there.single_energy_j)} over {row.link} with the radio's whole "
+            "tail; which holds depends on how many follow each other."
+        )
     alone = row.first_energy_ratio
     if alone is None or here.first_energy_j is None or there.first_energy_j is None:
         return

@@ -49,7 +49,9 @@ class CloudPhases(Record, frozen=True):
     `energy_j` is the device's energy per request of a run of `Placement.requests` that share the
     radio's promotion and tail, and `first_energy_j` of a request by itself on a new connection:
     `radio_j` (promotion, transfer, waiting, tail) and `compute_j` (preprocess, encode,
-    postprocess) add up to `energy_j`. The server's energy is not counted.
+    postprocess) add up to `energy_j`, with `base_j` of base and screen where they count.
+    `single_energy_j` is that of a run of one: the whole tail is its own. The server's energy
+    is not counted.
     """
 
     preprocess_ms: float | None = None
@@ -69,6 +71,8 @@ class CloudPhases(Record, frozen=True):
     first_energy_j: float | None = None
     radio_j: float | None = None
     compute_j: float | None = None
+    base_j: float | None = None
+    single_energy_j: float | None = None
 
 
 class BreakEven(Record, frozen=True):
@@ -100,10 +104,12 @@ class Placement(Record, frozen=True):
     every request opens its connection and the cloud counts with `first_total_ms`, the model
     staying loaded on the device. `first_faster` compares the very first answers, `first_total_ms`
     of both. `time_ratio` and `energy_ratio` are the device's over the cloud's: above 1 the cloud is
-    faster, or spares the battery (`frugal`). `radio` says how the first of `requests` requests
-    finds it; before each later one there are `gap_ms` of silence, in which the radio falls asleep
-    if they exceed its tail. `where_to_preprocess` says who makes the model's input of a photo in
-    the cloud's way, and `preprocess_gain_ms` how much longer the cloud's answer took otherwise.
+    faster, or spares the battery (`frugal`); `single_frugal` and `single_energy_ratio` are those of
+    one request alone, with the model loaded on the device. `radio` says how the first of `requests`
+    requests finds it; before each later one there are `gap_ms` of silence, in which the radio falls
+    asleep if they exceed its tail. `where_to_preprocess` says who makes the model's input of a
+    photo in the cloud's way, and `preprocess_gain_ms` how much longer the cloud's answer took
+    otherwise.
     `frontier` is the break-even uplink over round trips, all else as in the row.
 
     `methods` maps a field (`on_device.inference_ms`) to how it came about, `distributions` some
@@ -130,6 +136,8 @@ class Placement(Record, frozen=True):
     first_faster: Way | None = None
     first_time_ratio: float | None = None
     first_energy_ratio: float | None = None
+    single_frugal: Way | None = None
+    single_energy_ratio: float | None = None
     where_to_preprocess: Way | None = None
     preprocess_gain_ms: float | None = None
     cloud_share: float | None = None

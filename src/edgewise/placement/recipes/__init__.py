@@ -27,6 +27,7 @@ def run(
     share: float | None = None,
     server: str | None = None,
     capped: bool = True,
+    whole_phone: bool | None = None,
     cache: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Placement]:
@@ -41,7 +42,7 @@ def run(
     given = {
         "models": tuple(models), "links": tuple(links), "inputs": tuple(input),
         "requests": requests, "processes": processes, "share": share, "server": server,
-        "capped": capped, "cache": cache,
+        "capped": capped, "whole_phone": whole_phone, "cache": cache,
     }  # fmt: skip
     settings = Settings(**{key: value for key, value in given.items() if value not in (None, ())})  # type: ignore[arg-type]
     return _guo2018(settings, progress)

@@ -60,8 +60,9 @@ class Settings:
 
     `models` of the paper's. `inputs` are photos of one's own; empty: made up. `processes` load a
     model, `requests` are answered in each way. `share` is the emulated device's of one core.
-    `server` is a URL of a service that has the models, or `local`. `capped`: as in `Usage`. `cache`
-    keeps models and photos (280 MB); None: a temporary folder.
+    `server` is a URL of a service that has the models, or `local`. `capped`: as in `Usage`.
+    `whole_phone`: as in `Comparison`; the paper metered the phone. `cache` keeps models and photos
+    (280 MB); None: a temporary folder.
 
     Raises:
         UsageError: a model that is not the paper's.
@@ -75,6 +76,7 @@ class Settings:
     share: float = SHARE
     server: str = LOCAL
     capped: bool = True
+    whole_phone: bool = True
     cache: Path | None = None
 
     def __post_init__(self) -> None:
@@ -109,6 +111,7 @@ def _rows(settings: Settings, folder: Path, progress: Callable[[str], None]) -> 
         requests=settings.requests,
         processes=settings.processes,
         capped=settings.capped,
+        whole_phone=settings.whole_phone,
         timeout_s=_TIMEOUT_S,
     )
     notes = _NOTES if settings.inputs else (*_NOTES, "photos are made up")
