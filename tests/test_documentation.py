@@ -21,6 +21,8 @@ from edgewise.cli.main import VERBS, command_line
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DATA = ROOT / "src" / "edgewise" / "demo" / "data"
+_FILES = {".apk", ".tflite", ".onnx", ".npz", ".toml", ".csv", ".png"}
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 #: What stands for something of a user's own.
 _PLACEHOLDER = re.compile(r"…|\.\.\.|<\w+>")
@@ -64,6 +66,19 @@ def test_every_page_that_is_linked_is_there(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links {target}"
 
 
+#: Files of commands in the docs that only a user can have, or that a command before has made.
+_OWN = {"samples.csv", "answers.csv"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_command_names_ships(page: Path) -> None:
+    for line in commands(page):
+        for word in words(line)[2:]:
+            name = word.partition("!/")[0]
+            if Path(name).suffix in _FILES and name not in _OWN:
+                assert (DATA / name).exists(), line
+
+
 def test_the_floors_are_those_of_the_contract() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     floors = project["tool"]["importlinter"]["contracts"][0]["layers"]
@@ -93,7 +108,7 @@ def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert")
     pytest.importorskip("uvicorn")
     data = tmp_path / "data"
-    shutil.copytree(ROOT / "src" / "edgewise" / "demo" / "data", data)
+    shutil.copytree(DATA, data)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     served = None
