@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from edgewise.analysis.rules.compute import kernel_of
-from edgewise.analysis.shapes import CannotTell, Shapes
+from edgewise.analysis.scope import CannotTell, Shapes
 from edgewise.graph import Graph, Kind, Layer
 
 #: Layers that the name of a residual network counts, by its convolutions with those of shortcuts

@@ -21,7 +21,7 @@ from edgewise.analysis.rules.compute import (
     recurrent_steps,
 )
 from edgewise.analysis.rules.windows import spatial
-from edgewise.analysis.shapes import CannotTell, Dims, Shapes
+from edgewise.analysis.scope import CannotTell, Dims, Shapes
 from edgewise.analysis.symbolic import product
 from edgewise.graph import Graph, Kind, Layer
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from edgewise.analysis.cost import Cost, layer_costs, total
-from edgewise.analysis.shapes import open_batch, propagate
+from edgewise.analysis.scope import open_batch
+from edgewise.analysis.shapes import propagate
 from edgewise.graph import FreeDim, Graph, Kind, Tensor
 
 #: Sizes that are tried in turn: pictures need some dozens, sounds some thousands.

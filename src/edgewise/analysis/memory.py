@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgewise.analysis.shapes import Dims, Shapes
+from edgewise.analysis.scope import Dims, Shapes
 from edgewise.analysis.symbolic import product
 from edgewise.graph import DTYPE_BITS, Graph, Kind
 

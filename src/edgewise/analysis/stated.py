@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgewise.graph import FreeDim, Kind, Layer, Shape
 
 if TYPE_CHECKING:
-    from edgewise.analysis.shapes import Dims, Scope
+    from edgewise.analysis.scope import Dims, Scope
 
 #: Kinds whose outputs nothing but the file tells: no word is lost on it.
 _BY_THE_FILE = (Kind.POSTPROCESS, Kind.VARIABLE, Kind.UNKNOWN, Kind.DATA_DEPENDENT)

@@ -11,7 +11,8 @@ from edgewise.analysis.cost import Cost, layer_costs, total
 from edgewise.analysis.larger import Larger, at_larger_sizes, fitting
 from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.quantised import quantization
-from edgewise.analysis.shapes import Shapes, propagate
+from edgewise.analysis.scope import Shapes
+from edgewise.analysis.shapes import propagate
 from edgewise.analysis.symbolic import formula, plain
 from edgewise.analysis.task import told
 from edgewise.analysis.weights import parameters_by_layer, stored

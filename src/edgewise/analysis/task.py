@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from edgewise.analysis.shapes import Shapes
+from edgewise.analysis.scope import Shapes
 from edgewise.graph import Graph
 
 Dims = tuple[int, ...]

@@ -7,7 +7,7 @@ compute small values.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from edgewise.analysis.rules import (
     arithmetic,
@@ -17,13 +17,12 @@ from edgewise.analysis.rules import (
     indexing,
     layout,
     movement,
+    needs,
     regions,
     sizes,
 )
-from edgewise.analysis.shapes import Dims, Scope
+from edgewise.analysis.scope import Dims, Rule, Scope
 from edgewise.graph import Kind, Layer
-
-Rule = Callable[[Scope, Layer], list[Dims | None]]
 
 RULES: Mapping[Kind, Rule] = {
     **compute.RULES,
@@ -36,3 +35,10 @@ RULES: Mapping[Kind, Rule] = {
     **sizes.RULES,
     **control.RULES,
 }
+
+
+def apply(scope: Scope, layer: Layer) -> list[Dims | None]:
+    """The shapes of a layer's outputs, after what its reader says that its runtime asks for."""
+    if "needs" in layer.attributes:
+        needs.check_needs(scope, layer)
+    return RULES[layer.kind](scope, layer)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.analysis.rules.windows import assemble, per_axis, slide, spatial
-from edgewise.analysis.shapes import Dims, Impossible, Scope, require
+from edgewise.analysis.scope import Dims, Impossible, Scope, require
 from edgewise.analysis.symbolic import Dim, plain, product
 from edgewise.analysis.typed import Value
 from edgewise.graph import Kind, Layer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, require
+from edgewise.analysis.scope import CannotTell, Dims, Scope, require
 from edgewise.analysis.symbolic import plain
 from edgewise.graph import Kind, Layer
 

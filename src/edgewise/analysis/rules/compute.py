@@ -5,7 +5,7 @@ from __future__ import annotations
 from edgewise.analysis.rules.arithmetic import broadcast
 from edgewise.analysis.rules.attention import Inputs
 from edgewise.analysis.rules.windows import assemble, per_axis, slide, spatial, spread
-from edgewise.analysis.shapes import CannotTell, Dims, Impossible, Scope, require, whole
+from edgewise.analysis.scope import CannotTell, Dims, Impossible, Scope, require, whole
 from edgewise.analysis.symbolic import plain, product
 from edgewise.graph import Kind, Layer
 

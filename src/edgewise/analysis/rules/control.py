@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgewise.analysis.rules.counted import Loop
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, Shapes, whole
+from edgewise.analysis.scope import CannotTell, Dims, Scope, Shapes, whole
 from edgewise.graph import Graph, Kind, Layer
 
 

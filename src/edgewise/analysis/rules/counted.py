@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgewise.analysis.shapes import Scope, whole
+from edgewise.analysis.scope import Scope, whole
 from edgewise.graph import Kind, Layer
 
 #: Comparisons that go on while a counter is below (or at) a limit, by the place of the counter.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgewise.analysis.rules.arithmetic import axis_in
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, require
+from edgewise.analysis.scope import CannotTell, Dims, Scope, require
 from edgewise.analysis.symbolic import plain, product
 from edgewise.graph import Kind, Layer
 

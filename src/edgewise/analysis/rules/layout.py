@@ -7,7 +7,7 @@ import numpy as np
 from edgewise.analysis.rules.arithmetic import axis_in
 from edgewise.analysis.rules.movement import strided_length
 from edgewise.analysis.rules.windows import assemble, spatial
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, require, whole
+from edgewise.analysis.scope import CannotTell, Dims, Scope, require, whole
 from edgewise.analysis.symbolic import Dim, plain, product
 from edgewise.graph import Kind, Layer
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.analysis.rules.arithmetic import axis_in, broadcast
-from edgewise.analysis.shapes import CannotTell, Dims, Scope, require
+from edgewise.analysis.scope import CannotTell, Dims, Scope, require
 from edgewise.analysis.symbolic import ceil_div, plain, product
 from edgewise.analysis.typed import Value, as_type
 from edgewise.graph import Kind, Layer

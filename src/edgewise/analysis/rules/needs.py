@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgewise.analysis.rules.arithmetic import axis_in, broadcast
-from edgewise.analysis.shapes import Dims, Scope, require
+from edgewise.analysis.scope import Dims, Scope, require
 from edgewise.analysis.symbolic import plain
 from edgewise.graph import Layer
 

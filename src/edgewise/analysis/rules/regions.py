@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgewise.analysis.rules.arithmetic import axis_in
-from edgewise.analysis.shapes import CannotTell, Dims, Scope
+from edgewise.analysis.scope import CannotTell, Dims, Scope
 from edgewise.graph import Kind, Layer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edgewise.analysis.rules.arithmetic import axis_in, broadcast
-from edgewise.analysis.shapes import SMALL_ELEMENTS, CannotTell, Dims, Scope, require, whole
+from edgewise.analysis.scope import SMALL_ELEMENTS, CannotTell, Dims, Scope, require, whole
 from edgewise.analysis.symbolic import Dim, ceil_div, product
 from edgewise.graph import Kind, Layer
 

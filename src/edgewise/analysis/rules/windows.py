@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from edgewise.analysis.shapes import Dims, require
+from edgewise.analysis.scope import Dims, require
 from edgewise.analysis.symbolic import ceil_div
 
 
