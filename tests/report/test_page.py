@@ -101,7 +101,9 @@ def test_its_policy_forbids_requests_and_foreign_scripts(page: Page) -> None:
 
 def test_every_section_that_has_an_answer_is_there(page: Page) -> None:
     names = [s["id"] for s in page.all("section")]
-    assert names == ["verdict", "overview", "apps", "models", "cost", "layers", "weights"]
+    assert names == [
+        "verdict", "overview", "apps", "shipped", "models", "reuse", "cost", "layers", "weights"
+    ]  # fmt: skip
 
 
 def test_all_four_outcomes_are_counted(text: str) -> None:
@@ -159,7 +161,12 @@ def test_names_of_strangers_stay_text(tmp_path: Path) -> None:
         parameters=9, weight_bytes=9, weight_dtypes={_NASTY: 9}, quantization="none", task=_NASTY,
     )  # fmt: skip
     evidence = Evidence(kind="framework", name=_NASTY, grade="class")
-    store.append(App(path=_NASTY, label=_NASTY, models=(bad,), evidence=(evidence,), error=_NASTY))
+    store.append(
+        [
+            App(path=path, label=_NASTY, models=(bad,), evidence=(evidence,), error=_NASTY)
+            for path in (_NASTY, f"2{_NASTY}")
+        ]
+    )
     store.append(
         Measurement(
             model=_NASTY, sha256="aa", target=Target(runtime=_NASTY), status="failed",

@@ -1,4 +1,4 @@
-"""Which apps ship models, how heavy they are, and what their code uses."""
+"""Which apps ship models, how many, and how heavy they are."""
 
 from __future__ import annotations
 
@@ -34,12 +34,6 @@ _WEIGHT = f"""
     group by a.key, app, m.format order by sum(model_bytes) over (partition by app) desc, format
 """
 
-_EVIDENCE = """
-    select name, replace(kind, '_', ' ') as kind, count(distinct app_key) as apps,
-      string_agg(distinct grade, ', ' order by grade) as seen_as
-    from evidence group by all order by apps desc, name
-"""
-
 
 def section(ask: Ask) -> Section | None:
     """None where no app is in the store."""
@@ -48,8 +42,6 @@ def section(ask: Ask) -> Section | None:
         return None
     parts: list[Figure | Table] = [Table("Apps", "", table)]
     if figure := _weight(ask):
-        parts.append(figure)
-    if figure := _evidence(ask):
         parts.append(figure)
     with_models = ask.one(
         "select count(distinct app_key) as apps from models"
@@ -85,35 +77,6 @@ def _weight(ask: Ask) -> Figure | None:
         "How much model each app carries",
         "The 25 apps with the most bytes of models.",
         f"Bars of model bytes for each app, split by format; most in {heaviest}.",
-        spec,
-        numbers,
-    )
-
-
-def _evidence(ask: Ask) -> Figure | None:
-    numbers = ask.numbers(_EVIDENCE, 40)
-    if not numbers.rows:
-        return None
-    spec = {
-        "height": {"step": 24},
-        "mark": {"type": "bar", "height": {"band": 0.7}},
-        "encoding": {
-            "y": rows_by("name", "-x"),
-            "x": {
-                "field": "apps", "type": "quantitative", "axis": size_axis("apps", tickMinStep=1),
-            },
-            "color": category("kind", "kind"),
-            "tooltip": tooltip(
-                ("name", "name"), ("kind", "kind"), ("apps", "apps", ",d"), ("seen_as", "seen as")
-            ),
-        },
-    }  # fmt: skip
-    first = numbers.objects()[0]
-    return Figure(
-        "What their code uses",
-        "Hints found in code, libraries, manifests and assets; their grades say how sure.",
-        f"Bars of apps per framework or service found; most often {first['name']}, "
-        f"in {first['apps']} apps.",
         spec,
         numbers,
     )

@@ -12,6 +12,8 @@ from edgewise.report import (
     models,
     overview,
     placements,
+    reuse,
+    shipped,
     verdict,
     weights,
 )
@@ -21,7 +23,9 @@ SECTIONS: tuple[MakeSection, ...] = (
     verdict.section,
     overview.section,
     apps.section,
+    shipped.section,
     models.section,
+    reuse.section,
     cost.section,
     frontier.section,
     layers.section,

@@ -1,0 +1,105 @@
+"""Who reuses what: the same content in several apps."""
+
+from __future__ import annotations
+
+from edgewise.report.charts import category, rows_by, size_axis, tooltip
+from edgewise.report.names import APPS_NAMED
+from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
+
+_ROWS = 25
+_APPS_SHOWN = 8
+
+#: `shared`: contents in more than one app; versions of one package are one app.
+_SHARED = f"""
+    {APPS_NAMED},
+    owners as (
+      select coalesce(package, key) as owner, any_value(called) as called, list(key) as keys
+      from apps_named group by all),
+    owned as (
+      select owner, unnest(keys) as key, case when count(*) over (partition by called) > 1
+        then called || ' · ' || owner else called end as called
+      from owners),
+    held as (
+      select m.sha256, regexp_extract(m.path, '[^/]+$') as file, m.format, m.status, m.size_bytes,
+        owner, called
+      from models m join owned on owned.key = m.app_key
+      where m.sha256 is not null and m.status in ('parsed', 'opaque')),
+    contents as (
+      select sha256, min(file) as file, count(distinct file) as names, any_value(format) as format,
+        any_value(status) as status, any_value(size_bytes) as size_bytes, count(*) as copies,
+        count(distinct owner) as apps, list_sort(list(distinct called)) as called
+      from held group by sha256),
+    shared as (
+      select *, file || case when count(*) over (partition by file) > 1
+        then ' · ' || left(sha256, 6) else '' end as content
+      from contents where apps > 1)
+"""
+
+_TABLE = f"""
+    with {_SHARED}
+    select content as model, format, status as outcome, size_bytes, apps, copies,
+      array_to_string(called[:{_APPS_SHOWN}], ', ') || case when len(called) > {_APPS_SHOWN}
+        then ' and ' || (len(called) - {_APPS_SHOWN}) || ' more' else '' end as found_in,
+      names as file_names
+    from shared order by apps desc, copies desc, content
+"""
+
+
+def section(ask: Ask) -> Section | None:
+    """None where no content is in more than one app."""
+    numbers = ask.numbers(_TABLE, TABLE_ROWS)
+    if not numbers.rows:
+        return None
+    table = Table(
+        "Contents in several apps",
+        "The same bytes, whatever the file is called. Versions of one package count as one app.",
+        numbers,
+    )
+    return Section("reuse", "Who reuses what", _lead(ask, numbers), [_figure(numbers), table])
+
+
+def _lead(ask: Ask, numbers: Numbers) -> str:
+    counts = ask.one(f"""
+        with {_SHARED}
+        select (select count(*) from contents) as contents,
+          (select sum(copies) from contents)::bigint as files, sum(copies)::bigint as copies,
+          sum(size_bytes * (copies - 1))::bigint as again_bytes
+        from shared
+    """)
+    return (
+        f"{numbers.total:,} of {counts['contents']:,} different contents are in more than one app: "
+        f"{counts['copies']:,} of {counts['files']:,} files found in apps. Equal bytes only: "
+        "what was retrained or converted is not seen here."
+    )
+
+
+def _figure(numbers: Numbers) -> Figure:
+    rows = numbers.objects()
+    spec: Spec = {
+        "height": {"step": 24},
+        "transform": [
+            {"window": [{"op": "row_number", "as": "place"}]}, {"filter": f"datum.place <= {_ROWS}"}
+        ],
+        "mark": {"type": "bar", "height": {"band": 0.7}},
+        "encoding": {
+            "y": rows_by("model"),
+            "x": {
+                "field": "apps", "type": "quantitative", "axis": size_axis("apps", tickMinStep=1),
+            },
+            "color": category("format", "format"),
+            "tooltip": tooltip(
+                ("model", "model"), ("format", "format"), ("apps", "apps", ",d"),
+                ("copies", "copies", ",d"), ("size_bytes", "bytes", ".3~s"),
+                ("found_in", "found in"),
+            ),
+        },
+    }  # fmt: skip
+    return Figure(
+        "The most reused",
+        f"Contents by the number of apps that ship them"
+        f"{f', the first {_ROWS}' if numbers.total > _ROWS else ''}.",
+        f"Bars of apps for each reused content; most often {rows[0]['model']}, in "
+        f"{rows[0]['apps']} apps.",
+        spec,
+        numbers,
+    )
