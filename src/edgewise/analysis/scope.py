@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from edgewise.analysis.stated import stated_dims
 from edgewise.analysis.symbolic import Dim, Symbols, product
 from edgewise.analysis.typed import Value, as_type
 from edgewise.errors import InputError
@@ -87,13 +86,13 @@ class Scope:
     """One graph or body while its shapes are propagated: what the rules see."""
 
     def __init__(
-        self, graph: Graph, symbols: Symbols, notes: list[str], depth: int, rule: Rule
+        self, graph: Graph, symbols: Symbols, notes: list[str], depth: int, rules: Rules
     ) -> None:
         self.graph = graph
         self.symbols = symbols
         self.notes = notes
         self.depth = depth
-        self._rule = rule
+        self._rules = rules
         self.dims: list[Dims | None] = [None] * len(graph.tensors)
         self.values: dict[int, Value] = {}
         self.bodies: dict[int, list[Shapes]] = {}
@@ -126,7 +125,7 @@ class Scope:
     def _apply(self, layer: Layer) -> None:
         found: list[Dims | None] = []
         try:
-            found = self._rule(self, layer)
+            found = self._rules.apply(self, layer)
             if any(not 0 <= size < _LARGEST for dims in found for size in dims or ()):
                 raise Impossible("a size below 0, or beyond all bounds")
         except Impossible as error:
@@ -141,7 +140,7 @@ class Scope:
             if index is None or self.graph.tensors[index].weights is not None:
                 continue
             dims = found[place] if place < len(found) else None
-            self.dims[index] = dims if dims is not None else stated_dims(self, layer, index)
+            self.dims[index] = dims if dims is not None else self._rules.stated(self, layer, index)
 
     def _refuse(self, layer: Layer, why: str) -> None:
         """No runtime runs the layer with these sizes: nothing is known of what follows."""
@@ -296,7 +295,7 @@ class Scope:
         """
         if self.depth >= DEEPEST:
             raise CannotTell
-        inner = Scope(body, self.symbols, self.notes, self.depth + 1, self._rule)
+        inner = Scope(body, self.symbols, self.notes, self.depth + 1, self._rules)
         inner.learnt, inner.supposed = self.learnt, self.supposed
         for inside, outside in body.captures.items():
             inner.dims[inside] = self.dims[outside]
@@ -329,3 +328,11 @@ def whole(number: Any) -> int:
 
 #: How a layer's output shapes follow from its inputs, in order; None for one that cannot be told.
 Rule = Callable[[Scope, Layer], list[Dims | None]]
+
+
+class Rules(NamedTuple):
+    """What propagation goes by: the rule of every layer, and the file's word on an output that no
+    rule tells, None where that no longer holds."""
+
+    apply: Rule
+    stated: Callable[[Scope, Layer, int], Dims | None]

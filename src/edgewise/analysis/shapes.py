@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from edgewise.analysis.rules import apply
-from edgewise.analysis.scope import Scope, Shapes, open_batch
+from edgewise.analysis.scope import Rules, Scope, Shapes, open_batch
+from edgewise.analysis.stated import stated_dims
 from edgewise.analysis.symbolic import Symbols
 from edgewise.errors import UsageError
 from edgewise.graph import FreeDim, Graph
@@ -41,7 +42,7 @@ def propagate(
     said = _said(graph, overrides or {})
     learnt: dict[str, int] = {}
     for _ in range(LEARNT_AT_MOST + 1):
-        scope = Scope(graph, Symbols(), [], 0, apply)
+        scope = Scope(graph, Symbols(), [], 0, Rules(apply, stated_dims))
         scope.learnt, scope.supposed = learnt, supposed
         for index in graph.inputs:
             tensor = graph.tensors[index]

@@ -6,12 +6,8 @@ by the user, makes it stale: then it follows along where that is plain, and is u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from edgewise.analysis.scope import Dims, Scope
 from edgewise.graph import FreeDim, Kind, Layer, Shape
-
-if TYPE_CHECKING:
-    from edgewise.analysis.scope import Dims, Scope
 
 #: Kinds whose outputs nothing but the file tells: no word is lost on it.
 _BY_THE_FILE = (Kind.POSTPROCESS, Kind.VARIABLE, Kind.UNKNOWN, Kind.DATA_DEPENDENT)
