@@ -16,3 +16,20 @@
     stability.py   noisy, drifting or stable
     inventory.py   which devices there are, with their runtimes
 """
+
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Callable(ModuleType):
+    """`edgewise.bench` is this room and, in the Python interface, the verb: it can be called."""
+
+    def __call__(self, *paths: Any, **settings: Any) -> Any:
+        """See `edgewise.api.bench`."""
+        from importlib import import_module
+
+        return import_module("edgewise.api").bench(*paths, **settings)
+
+
+sys.modules[__name__].__class__ = _Callable

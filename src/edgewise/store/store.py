@@ -16,6 +16,7 @@ from edgewise.store.tables import TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow
 
 
 #: Bounds the memory that appending takes, whatever the number of records.
@@ -154,6 +155,15 @@ class Store:
             NewerStore, StoreError: as `connect`.
         """
         return views.answer(self.connect(), sql, self.url)
+
+    def arrow(self, sql: str) -> pyarrow.Table:
+        """What a query gives, as a table of Arrow: `.to_pandas()`, or `polars.from_arrow(…)`.
+
+        Raises:
+            UsageError, NewerStore, StoreError: as `query`.
+        """
+        with self.connect() as connection:
+            return views.arrow(connection, sql, self.url)
 
     def compact(self) -> None:
         """Merge the parts of each table into one, so that reading opens fewer files.

@@ -16,6 +16,7 @@ from edgewise.store.tables import TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow
 
 #: Schema of the views that the documented ones are made of.
 _INNER = "edgewise_store"
@@ -61,6 +62,19 @@ def _rest(connection: duckdb.DuckDBPyConnection, url: str) -> Iterator[tuple[Any
     with _explained(url):
         while rows := connection.fetchmany(_ROWS_AT_ONCE):
             yield from rows
+
+
+def arrow(connection: duckdb.DuckDBPyConnection, sql: str, url: str) -> pyarrow.Table:
+    """All that a query gives, as a table of Arrow; none of a statement that gives nothing.
+
+    Raises:
+        UsageError, StoreError: as `answer`.
+    """
+    import pyarrow
+
+    with _explained(url):
+        found = connection.sql(sql)
+        return pyarrow.table({}) if found is None else found.to_arrow_table()
 
 
 def select(connection: duckdb.DuckDBPyConnection, table: Table, url: str) -> list[dict[str, Any]]:
