@@ -30,6 +30,7 @@ EXAMPLES = {
               "edgewise place inception_v3 --profiles pixel3 --server p2 --link lte"),
     "report": ("edgewise report mine -o report.html",),
     "plot": ("edgewise plot mine", "edgewise plot size-against-work mine -o figure.pdf"),
+    "ui": ("edgewise ui mine",),
     "query": ('edgewise query mine "select path, macs from models order by macs desc"',),
     "study": ("edgewise study survey",),
     "doctor": ("edgewise doctor",),

@@ -40,6 +40,7 @@ VERBS = {
     "report": "reports",
     "query": "reports",
     "plot": "plot",
+    "ui": "ui",
     "study": "study",
     "doctor": "doctor",
     "demo": "demo",

@@ -42,6 +42,19 @@ def write(store: Store, out: Path, advance: Callable[[], object] = lambda: None)
         NewerStore, StoreError: the store cannot be read.
         InputError: the file cannot be written.
     """
+    page = page_of(store, advance)
+    try:
+        out.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+
+
+def page_of(store: Store, advance: Callable[[], object] = lambda: None) -> str:
+    """The report of a store as it is now, as one HTML page.
+
+    Raises:
+        NewerStore, StoreError: the store cannot be read.
+    """
     sections = []
     with Ask(store) as ask:
         name = _only_app(ask) or store.url.rstrip("/").rpartition("/")[2]
@@ -49,11 +62,7 @@ def write(store: Store, out: Path, advance: Callable[[], object] = lambda: None)
             if section := make(ask):
                 sections.append(section)
             advance()
-    page = render(sections, name)
-    try:
-        out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+    return render(sections, name)
 
 
 def _only_app(ask: Ask) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -155,6 +156,15 @@ class Store:
             NewerStore, StoreError: as `connect`.
         """
         return views.answer(self.connect(), sql, self.url)
+
+    def revision(self) -> str:
+        """What changes when something is appended that the store did not have.
+
+        Raises:
+            NewerStore, StoreError: the store cannot be read.
+        """
+        names = [name for table in TABLES for name in parts.part_names(self._place, table)]
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     def arrow(self, sql: str) -> pyarrow.Table:
         """What a query gives, as a table of Arrow: `.to_pandas()`, or `polars.from_arrow(…)`.

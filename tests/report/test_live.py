@@ -1,0 +1,145 @@
+"""`ui`: the page follows the store; other machines and other names are kept out."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from edgewise.cli.main import run
+from edgewise.errors import InputError, UsageError
+from edgewise.records import App, Model
+from edgewise.report import live
+from edgewise.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    opened = Store.open(str(tmp_path / "store"), create=True)
+    opened.append(App(path="a.apk", package="first.app"))
+    return opened
+
+
+@contextmanager
+def served(store: Store, host: str = "127.0.0.1", token: str | None = None) -> Iterator[int]:
+    with live.Server(store, host, 0, token) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def get(
+    port: int, path: str, headers: dict[str, str] | None = None
+) -> tuple[http.client.HTTPResponse, str]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def test_the_page_follows_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    page_of = live.page_of
+
+    def counted(of: Store) -> str:
+        made.append(of)
+        return page_of(of)
+
+    monkeypatch.setattr(live, "page_of", counted)
+    with served(store) as port:
+        _, before = get(port, "/revision")
+        answer, page = get(port, "/page")
+        assert answer.status == 200
+        assert "first.app" in page
+        assert "second.app" not in page
+        assert get(port, "/page")[1] == page
+        assert len(made) == 1, "made once, as nothing changed"
+        store.append(App(path="b.apk", package="second.app", models=(
+            Model(path="b.apk!/m.tflite", format="tflite", macs=5),
+        )))  # fmt: skip
+        assert get(port, "/revision")[1] != before
+        assert "second.app" in get(port, "/page")[1]
+        assert len(made) == 2
+
+
+def test_the_frame_may_only_ask_its_own_server(store: Store) -> None:
+    with served(store) as port:
+        answer, frame = get(port, "/")
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "connect-src 'self'" in policy
+        assert 'src="page"' in frame
+        assert "SCRIPT" not in frame
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert get(port, "/../../etc/passwd")[0].status == 404
+
+
+def test_a_strange_name_for_this_machine_is_refused(store: Store) -> None:
+    with served(store) as port:
+        for name, status in (
+            ("evil.example", 421), ("evil.example:80", 421), ("localhost:1", 200),
+            ("127.0.0.1", 200), ("[::1]:8090", 200), ("", 421),
+        ):  # fmt: skip
+            assert get(port, "/revision", {"Host": name})[0].status == status, name
+
+
+def test_with_a_token_nothing_is_shown_without_it(store: Store) -> None:
+    with served(store, token="s3/c=r t") as port:
+        for path in ("/", "/page", "/revision", "/?token=wrong", "/page?token="):
+            answer, text = get(port, path)
+            assert answer.status == 401
+            assert "first.app" not in text
+        opened, _ = get(port, "/?token=s3%2Fc%3Dr%20t")
+        assert (opened.status, opened.headers["Location"]) == (303, "/")
+        cookie = opened.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert get(port, "/page", {"Cookie": cookie.partition(";")[0]})[0].status == 200
+        assert get(port, "/page", {"Authorization": "Bearer s3/c=r t"})[0].status == 200
+        assert get(port, "/page", {"Cookie": "edgewise_token=é"})[0].status == 401
+
+
+def test_a_store_that_cannot_be_read_is_told(store: Store, tmp_path: Path) -> None:
+    with served(store) as port:
+        for part in (tmp_path / "store" / "apps").iterdir():
+            part.write_bytes(b"no parquet")
+        answer, text = get(port, "/page")
+        assert answer.status == 503
+        assert "cannot be read" in text
+
+
+def test_other_machines_need_a_token(
+    store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEWISE_TOKEN", raising=False)
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        with pytest.raises(UsageError, match="without a token"):
+            live.Server(store, host, 0)
+    assert run(["ui", store.url, "--host", "0.0.0.0"]) == 2
+    assert "--token" in capfd.readouterr().err
+
+
+def test_a_port_that_is_taken_is_one_line(store: Store) -> None:
+    with served(store) as port, pytest.raises(InputError, match=f"cannot listen on .*{port}"):
+        live.Server(store, "127.0.0.1", port)
+
+
+def test_the_verb_serves_until_it_is_stopped(
+    store: Store, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(self: live.Server) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live.Server, "serve_forever", stopped)
+    assert run(["ui", store.url, "--port", "0", "--token", "abc"]) == 0
+    assert "/?token=abc" in capfd.readouterr().out
