@@ -8,6 +8,7 @@ from typing import Any
 
 from edgewise.analysis.architecture import architecture
 from edgewise.analysis.cost import Cost, layer_costs, total
+from edgewise.analysis.deployability import deployability
 from edgewise.analysis.larger import Larger, at_larger_sizes, fitting
 from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.quantised import quantization
@@ -164,6 +165,7 @@ def _parsed(
             *([f"task {purpose.task}: {purpose.why}"] if purpose.why else []),
         ),
         layer_table=_layer_table(graph, found, costs, parameters, larger) if layers else None,
+        deployability=deployability(known["format"], graph, found),
         **statistics,
     )
 

@@ -13,16 +13,19 @@ from edgewise.errors import InputError
 
 if TYPE_CHECKING:
     from edgewise.archive import File
-    from edgewise.records import LayerRow, Model
+    from edgewise.records import Deployability, LayerRow, Model
 
 
 #: Outcomes of a file that the user named which count as not processed.
 _NOT_PROCESSED = ("rejected", "not_examined")
 #: Signs of a formula that people are shown.
 _READABLE = 120
+#: Operators that are named of those that a target does not take.
+_SHOWN = 8
 #: Fields of a parsed model that a file may leave out, and the family that its structure is of.
 _STATED = ("name", "producer")
 _FAMILY = ("architecture",)
+_DEPLOYED = ("deployability",)
 #: Fields that tell what a network is for, where rules are sure.
 _PURPOSE = ("modality", "task", "task_confidence")
 
@@ -133,6 +136,7 @@ def as_object(model: Model) -> dict[str, object]:
     if model.status == "parsed":
         output.explain_nulls(fields, "not stated in the file", _STATED)
         output.explain_nulls(fields, "its structure is of no family that is known", _FAMILY)
+        output.explain_nulls(fields, "no list of supported operators for this format", _DEPLOYED)
         output.explain_nulls(fields, "neither names nor shapes tell", _PURPOSE)
     return fields  # type: ignore[no-any-return]
 
@@ -196,6 +200,7 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         ("peak activations", output.size(model.peak_activation_bytes)),
         ("quantisation", model.quantization or "–"),
     ]
+    facts += [(f"on {one.target}", _runs(one)) for one in model.deployability or ()]
     if model.labels:
         facts.append(("labels", f"{len(model.labels)}: {', '.join(model.labels[:6])} …"))
     if model.fingerprint:
@@ -206,6 +211,15 @@ def _facts(model: Model) -> list[tuple[str, str]]:
     if model.verified is not None or model.verify_reason:
         facts.append(("runtime", "loads it" if model.verified else f"{model.verify_reason}"))
     return facts
+
+
+def _runs(one: Deployability) -> str:
+    """Whether the model runs there whole, or what does not."""
+    if one.runs_whole:
+        return "whole"
+    shown = list(one.blocking.items())[:_SHOWN]
+    more = " …" if len(one.blocking) > len(shown) else ""
+    return f"not {', '.join(f'{op} {n}' for op, n in shown)}{more}"
 
 
 def _layer_table(rows: tuple[LayerRow, ...]) -> object:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from edgewise.records.apps import (
     App,
     Coverage,
+    Deployability,
     Evidence,
     EvidenceKind,
     Grade,
@@ -88,6 +89,7 @@ __all__ = [
     "Decision",
     "DecisionOutcome",
     "Delegation",
+    "Deployability",
     "Device",
     "DeviceFacts",
     "DevicePhases",

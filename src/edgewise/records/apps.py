@@ -76,12 +76,25 @@ class TensorRow(Record, frozen=True):
     bottom: tuple[int, ...] = ()
 
 
+class Deployability(Record, frozen=True):
+    """Whether a delegate or execution provider takes every operator of a model.
+
+    `blocking` counts those that it does not take, by operator. `target` `builtin` is the runtime by
+    itself, without custom operators that an app brings along (Flex operators are such).
+    """
+
+    target: str
+    runs_whole: bool
+    blocking: dict[str, int] = msgspec.field(default_factory=dict)
+
+
 class Model(Record, frozen=True):
     """A file with its outcome and, if parsed, its summary (`docs` of each field: macs.md).
 
     `path` joins nested containers by `!/`. `sha256` and `size_bytes` are None only where the
     bytes could not be read. `reach` says how an app's code gets to it, None where code cannot
-    tell. `layer_table` and `tensors` are filled when asked for.
+    tell. `layer_table` and `tensors` are filled when asked for. `deployability` is None where no
+    list of supported operators is known for the format.
     """
 
     path: str
@@ -123,6 +136,7 @@ class Model(Record, frozen=True):
     clustered_tensors: int | None = None
     verified: bool | None = None
     verify_reason: str | None = None
+    deployability: tuple[Deployability, ...] | None = None
 
 
 class Evidence(Record, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 SCHEMA_VERSION = 1
 #: Version of what `scan` and `inspect` compute. It is part of an app's key in the store: a newer
 #: analysis of the same package is a new row, not a duplicate.
-ANALYSIS_VERSION = 4
+ANALYSIS_VERSION = 5
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
