@@ -81,6 +81,7 @@ def test_the_frame_may_only_ask_its_own_server(store: Store) -> None:
         assert "connect-src 'self'" in policy
         assert 'src="page"' in frame
         assert "SCRIPT" not in frame
+        assert f'data-revision="{get(port, "/revision")[1]}"' in frame
         assert answer.headers["Cache-Control"] == "no-store"
         assert get(port, "/../../etc/passwd")[0].status == 404
 

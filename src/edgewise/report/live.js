@@ -2,7 +2,7 @@
 // Asks whether the store has changed, and shows the page anew where it was scrolled to.
 const state = document.getElementById("state");
 const frame = document.getElementById("page");
-let shown = null;
+let shown = document.body.dataset.revision;
 
 frame.addEventListener("load", () => {
   const name = frame.contentDocument?.title;
@@ -15,7 +15,7 @@ async function look() {
     const answer = await fetch("revision", { cache: "no-store" });
     if (!answer.ok) throw new Error(await answer.text());
     const revision = await answer.text();
-    if (shown !== null && revision !== shown) {
+    if (revision !== shown) {
       state.textContent = "The store has changed: making the page…";
       frame.contentWindow.location.reload();
     }

@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             match path:
                 case "/":
-                    page, policy = _frame()
+                    page, policy = _frame(self.server.live.revision())
                     self._answer(200, page, _HTML, {"Content-Security-Policy": policy})
                 case "/page":
                     self._answer(200, self.server.live.page(), _HTML)
@@ -163,8 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Nobody wants a line for each request; and addresses hold the token."""
 
 
-def _frame() -> tuple[str, str]:
-    """The page around the page, and what it may do."""
+def _frame(revision: str) -> tuple[str, str]:
+    """The page around the page, and what it may do. The page that it shows is of this revision of
+    the store, or of a later one."""
     script, page = (
         files("edgewise.report").joinpath(name).read_text(encoding="utf-8")
         for name in ("live.js", "live.html")
@@ -174,4 +175,4 @@ def _frame() -> tuple[str, str]:
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
         "connect-src 'self'; frame-src 'self'"
     )
-    return page.replace("SCRIPT", script), policy
+    return page.replace("REVISION", revision).replace("SCRIPT", script), policy
