@@ -149,7 +149,8 @@ class Quantization:
     """How integers stand for reals: real = scale · (q − zero_point).
 
     `scales` is how many scales there are (1: per tensor; more: per channel along `axis`, or per
-    block of `block_size` elements).
+    block of `block_size` elements). `palette`: the integers are places in a table of values
+    instead, of which there are `scales`.
     """
 
     scales: int
@@ -157,6 +158,7 @@ class Quantization:
     block_size: int | None = None
     scale: float | None = None
     zero_point: int | None = None
+    palette: bool = False
 
 
 @dataclass(slots=True)

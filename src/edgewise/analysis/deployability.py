@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgewise.analysis.shapes import Shapes
+from edgewise.analysis.scope import Shapes
 from edgewise.formats.tflite.schema import OPERATORS
 from edgewise.graph import Graph, Kind, Layer
 from edgewise.records import Deployability

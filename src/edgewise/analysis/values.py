@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from edgewise.analysis.graphs import elements
 from edgewise.analysis.sketch import bottom, output_axes, sketch
 from edgewise.errors import InputError
-from edgewise.graph import Graph, Kind, Layer, Tensor
+from edgewise.graph import DTYPE_BITS, Graph, Kind, Layer, Tensor
 from edgewise.records import TensorRow
 
 #: Layers that hand their input on as other numbers.
@@ -113,8 +114,33 @@ def _row(tensor: Tensor, layer: Layer) -> tuple[TensorRow, int, int]:
         distinct_values=_distinct(array),
         sketch=numbers,
         bottom=hashes,
+        quantized_per=quantized_per(tensor),
+        bits=_bits(tensor),
     )
     return row, zeros, near
+
+
+def quantized_per(tensor: Tensor) -> Literal["tensor", "channel", "block", "palette"] | None:
+    """What shares a scale, or None where the values are stored as they are."""
+    found = tensor.quantization
+    if found is None or (tensor.dtype.startswith("float") and found.block_size is None):
+        return None
+    if found.palette:
+        return "palette"
+    along = found.axis is not None or found.scales in (tensor.shape or ())
+    if found.block_size is not None or (found.scales > 1 and not along):
+        return "block"
+    return "channel" if found.scales > 1 else "tensor"
+
+
+def _bits(tensor: Tensor) -> float | None:
+    """Bits of an element: what its type says, else what its bytes come to."""
+    if (known := DTYPE_BITS.get(tensor.dtype)) is not None:
+        return float(known)
+    if odd := re.fullmatch(r"u?int(\d+)", tensor.dtype):
+        return float(odd[1])
+    many = elements(tensor)
+    return 8 * tensor.weights.nbytes / many if tensor.weights and many else None
 
 
 def _zero_point(tensor: Tensor) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -208,9 +209,20 @@ def _facts(model: Model) -> list[tuple[str, str]]:
         facts.append(("zero weights", f"{(model.zero_fraction or 0):.2%}"))
         facts.append(("near zero", f"{(model.near_zero_fraction or 0):.2%}"))
         facts.append(("clustered tensors", str(model.clustered_tensors)))
+    facts += [("quantised tensors", text) for text in _quantised(model)]
     if model.verified is not None or model.verify_reason:
         facts.append(("runtime", "loads it" if model.verified else f"{model.verify_reason}"))
     return facts
+
+
+def _quantised(model: Model) -> list[str]:
+    """How many tensors share a scale in which way, and their bits; nothing where none does."""
+    found = Counter(
+        f"per {row.quantized_per} ({row.bits:g} bits)" if row.bits else f"per {row.quantized_per}"
+        for row in model.tensors or ()
+        if row.quantized_per is not None
+    )
+    return [", ".join(f"{many} {what}" for what, many in found.most_common())] if found else []
 
 
 def _runs(one: Deployability) -> str:

@@ -60,7 +60,9 @@ class TensorRow(Record, frozen=True):
     `fingerprint` is the hex SHA-256 of its bytes in canonical form (dtype, shape, values).
     `distinct_values` is None above 65,536. `sketch` and `bottom` are what `lineage` compares
     (`analysis.sketch`); None and empty for what is no weight of a layer that multiplies, or says
-    nothing: too few values, or all alike.
+    nothing: too few values, or all alike. `quantized_per` says what shares a scale (or that the
+    values lie in a palette), None for what is not quantised; `bits` are those that an element
+    takes, with the scales of its block where it lies in one.
     """
 
     name: str
@@ -74,6 +76,8 @@ class TensorRow(Record, frozen=True):
     distinct_values: int | None = None
     sketch: tuple[float, ...] | None = None
     bottom: tuple[int, ...] = ()
+    quantized_per: Literal["tensor", "channel", "block", "palette"] | None = None
+    bits: float | None = None
 
 
 class Deployability(Record, frozen=True):

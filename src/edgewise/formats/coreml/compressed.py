@@ -145,7 +145,8 @@ def _palette(name: str, dtype: str, shape: tuple[int, ...], parts: Parts) -> Ten
     nbytes = (weights.nbytes if weights else 0) + (table.weights.nbytes if table.weights else 0)
     load = weights.load if weights else (lambda: memoryview(b""))
     made = Weights(nbytes, load, decode)
-    return Tensor(name, f"uint{bits}", shape, made, Quantization(math.prod(table.shape[:-2]) or 1))
+    tables = Quantization(math.prod(table.shape[:-2]) or 1, palette=True)
+    return Tensor(name, f"uint{bits}", shape, made, tables)
 
 
 def _sparse(name: str, dtype: str, shape: tuple[int, ...], parts: Parts) -> Tensor:

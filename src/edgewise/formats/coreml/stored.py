@@ -70,8 +70,9 @@ def _quantised(
 
     many = max(len(scales), 1)
     described = Quantization(
-        many, 0 if many > 1 else None, None, scales[0] if many == 1 and scales else None
-    )
+        many, 0 if many > 1 else None, None, scales[0] if many == 1 and scales else None,
+        palette=bool(palette),
+    )  # fmt: skip
     return Tensor(name, f"uint{bits}", shape, Weights(data.nbytes, data.load, decode), described)
 
 
