@@ -1,45 +1,38 @@
-"""What the models cost on a device: work against time, time by target, and the first answer."""
+"""What the models cost on a device: work against time, time by target, the first answer, what
+delegates took, energy."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from edgewise.report import delegates, metered
 from edgewise.report.charts import PALETTE, by_log, category, rows_by, tooltip
-from edgewise.report.names import NAMED, TARGET
+from edgewise.report.names import DEVICE, MEASURED
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
-#: `measured`: every measurement with its target in words and the model it is of.
-_MEASURED = f"""
-    {NAMED},
-    measured as (
-      select coalesce(label, regexp_extract(model, '[^/]+$')) as model, {TARGET} as target,
-        target.runtime as runtime, target.threads as threads, target.batch as batch,
-        target.device as device, macs * target.batch as macs, m.* exclude (model, target)
-      from measurements m left join named using (sha256))
-"""
-
 _TABLE = f"""
-    with {_MEASURED}
-    select model, target, latency_ms.p50 as p50_ms, latency_ms.ci95_low as low_ms,
+    with {MEASURED}
+    select model, device, target, latency_ms.p50 as p50_ms, latency_ms.ci95_low as low_ms,
       latency_ms.ci95_high as high_ms, latency_ms.p90 as p90_ms, latency_ms.n as runs,
       throughput_items_per_s as items_per_s, peak_memory_bytes,
       case when status = 'ok' then stability else status end as verdict,
       case when status <> 'ok' then reason
-        when stability <> 'stable' then stability_reason end as why
-    from measured order by model, target, stored_at
+        when stability <> 'stable' then stability_reason end as why,
+      origin || coalesce(' from ' || reported.tool, '') as origin
+    from measured order by model, device, target, stored_at
 """
 
 _LATENCY = f"""
-    with {_MEASURED}
+    with {MEASURED}
     select model, target, runtime, threads, batch, device, macs, latency_ms.p50 as p50_ms,
       latency_ms.ci95_low as low_ms, latency_ms.ci95_high as high_ms, stability,
-      macs / latency_ms.p50 / 1e6 as gmacs_per_s
+      macs / latency_ms.p50 / 1e6 as gmacs_per_s, origin
     from measured where status = 'ok' and latency_ms.p50 > 0
-    order by p50_ms, model, target
+    order by p50_ms, model, device, target
 """
 
 _START = f"""
-    with {_MEASURED},
+    with {MEASURED},
     started as (
       select model, target, latency_ms.p50 as steady,
         unnest([
@@ -47,7 +40,7 @@ _START = f"""
           {{'phase': 'first run', 'ms': first_ms.p50, 'n': first_ms.n}},
           {{'phase': 'steady run', 'ms': latency_ms.p50, 'n': latency_ms.n}}]) as spent
       from (from measured where status = 'ok' and load_ms.p50 > 0 and latency_ms.p50 > 0
-        qualify row_number() over (partition by model, runtime order by threads, batch) = 1
+        qualify row_number() over (partition by model, device, runtime order by threads, batch) = 1
         order by load_ms.p50 desc limit 40))
     select model || ' · ' || target as run, spent.phase as phase, spent.ms as spent_ms,
       spent.n as samples
@@ -66,12 +59,19 @@ def section(ask: Ask) -> Section | None:
         "cost",
         "Cost on a device",
         _lead(ask),
-        [*(figure for figure in figures if figure), Table("Measurements", _NOTE, table)],
+        [
+            *(figure for figure in figures if figure),
+            Table("Measurements", _NOTE, table),
+            *delegates.parts(ask),
+            *metered.parts(ask),
+        ],
     )
 
 
 #: How far beyond the medians, as a factor, an axis follows their intervals.
 _MARGIN = 5
+#: Devices that the lead names.
+_DEVICES = 6
 _NOTE = (
     "Median first, then the 95 % interval of the median over processes. A quantile without "
     "enough samples is left out. A noisy or drifting run says so."
@@ -82,12 +82,16 @@ def _lead(ask: Ask) -> str:
     said = ask.one(
         "select count(*) as runs, count(*) filter (status <> 'ok') as failed,"
         " count(*) filter (stability in ('noisy', 'drifting')) as unsteady,"
-        " string_agg(distinct context.cpu_model, ', ') as cpus,"
+        " count(*) filter (origin = 'imported') as imported,"
+        f" list_sort(list(distinct {DEVICE})) as devices,"
         " string_agg(distinct context.container, ', ') as containers from measurements"
     )
-    where = f" on {said['cpus']}" if said["cpus"] else ""
+    devices = said["devices"]
+    more = f" and {len(devices) - _DEVICES:,} more" if len(devices) > _DEVICES else ""
     within = f" (in {said['containers']})" if said["containers"] else ""
-    text = f"{said['runs']:,} measurements{where}{within}."
+    text = f"{said['runs']:,} measurements on {', '.join(devices[:_DEVICES])}{more}{within}."
+    if said["imported"]:
+        text += f" {said['imported']:,} were imported from another tool's output."
     if said["failed"]:
         text += f" {said['failed']:,} failed."
     if said["unsteady"]:
@@ -96,9 +100,10 @@ def _lead(ask: Ask) -> str:
 
 
 _TIP = tooltip(
-    ("model", "model"), ("target", "target"), ("p50_ms", "median, ms", ".4~g"),
-    ("low_ms", "from, ms", ".4~g"), ("high_ms", "to, ms", ".4~g"), ("macs", "MACs", ".3~s"),
-    ("gmacs_per_s", "G MACs per s", ".3~g"), ("stability", "stability"),
+    ("model", "model"), ("device", "device"), ("target", "target"),
+    ("p50_ms", "median, ms", ".4~g"), ("low_ms", "from, ms", ".4~g"), ("high_ms", "to, ms", ".4~g"),
+    ("macs", "MACs", ".3~s"),
+    ("gmacs_per_s", "G MACs per s", ".3~g"), ("stability", "stability"), ("origin", "origin"),
 )  # fmt: skip
 
 
@@ -122,6 +127,12 @@ def _interval(axis: str) -> Spec:
     }
 
 
+def _by_device(numbers: Numbers) -> Spec | None:
+    """Colour by device, where there are several."""
+    devices = {row["device"] for row in numbers.objects()}
+    return category("device", "device") if len(devices) > 1 else None
+
+
 def _work(numbers: Numbers) -> Figure | None:
     known = [row for row in numbers.objects() if row["macs"]]
     if not known:
@@ -139,7 +150,7 @@ def _work(numbers: Numbers) -> Figure | None:
         "transform": [{"filter": "datum.macs > 0"}],
         "encoding": {
             "x": by_log("macs", "multiply-accumulates per run", (row["macs"] for row in known)),
-            "color": category("runtime", "runtime"),
+            "color": _by_device(numbers) or category("runtime", "runtime"),
         },
         "layer": [_interval("y"), point],
     }  # fmt: skip
@@ -150,7 +161,8 @@ def _work(numbers: Numbers) -> Figure | None:
         "per millisecond. Bars are 95 % intervals of the median."
         + (f" {left_out:,} of unknown work are not shown." if left_out else ""),
         f"Points of median latency over multiply-accumulates for {len(known)} measurements, "
-        f"from {known[0]['p50_ms']:.3g} to {known[-1]['p50_ms']:.3g} ms, by runtime and threads.",
+        f"from {known[0]['p50_ms']:.3g} to {known[-1]['p50_ms']:.3g} ms, by device or runtime, "
+        "and threads.",
         spec,
         numbers,
     )
@@ -160,7 +172,10 @@ def _targets(numbers: Numbers) -> Figure | None:
     if not numbers.rows:
         return None
     few = len({row["target"] for row in numbers.objects()}) <= len(PALETTE)
-    colour = category("target", "target") if few else category("runtime", "runtime")
+    colour = (
+        category("target", "target") if few
+        else _by_device(numbers) or category("runtime", "runtime")
+    )  # fmt: skip
     row = rows_by("model", {"field": "p50_ms", "op": "min", "order": "ascending"})
     dot = {
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.9},

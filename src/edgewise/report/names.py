@@ -50,3 +50,17 @@ DEVICE = """
     case when target.device = 'host' then coalesce(context.cpu_model, 'this machine')
       else target.device end
 """
+
+#: `measured`: every measurement with its device and target in words and the model it is of. Where
+#: several machines were the host, the target has which.
+MEASURED = f"""
+    {NAMED},
+    measured as (
+      select coalesce(label, regexp_extract(model, '[^/]+$')) as model,
+        {TARGET} || case when target.device = 'host' and (select count(distinct {DEVICE})
+            from measurements where target.device = 'host') > 1 then ', ' || {DEVICE}
+          else '' end as target,
+        target.runtime as runtime, target.threads as threads, target.batch as batch,
+        {DEVICE} as device, macs * target.batch as macs, m.* exclude (model, target)
+      from measurements m left join named using (sha256))
+"""

@@ -11,6 +11,8 @@ _HEADINGS = {
     "macs": "MACs", "flops": "FLOPs", "p50_ms": "median", "p90_ms": "p90", "low_ms": "from",
     "high_ms": "to", "load_ms": "load", "first_ms": "first run", "steady_ms": "steady run",
     "min_sdk": "min SDK", "sha256": "SHA-256", "path": "file", "model_bytes": "size of models",
+    "inference_j": "gross", "net_inference_j": "net", "idle_watt": "idle, W",
+    "mean_watt": "mean, W",
 }  # fmt: skip
 _UNITS = ("_bytes", "_ms", "_share", "_mbps", "_j")
 
