@@ -15,7 +15,8 @@ from typing import Any
 
 @dataclass
 class Fake:
-    """`says` are the answer's parameters, `takes` its model's inputs. Answers from number
+    """`says` are the answer's parameters, `takes` its model's inputs. With a `page` it has that,
+    and reads bodies that it ignores. Answers from number
     `hangs_from` on never come, those from `fails_from` on are errors."""
 
     name: str = "fake"
@@ -26,6 +27,7 @@ class Fake:
     fails_from: int | None = None
     content: bytes | None = None
     refusal: int = 404
+    page: bytes | None = None
     url: str = ""
     asked: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
@@ -60,6 +62,8 @@ def running(fake: Fake, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
                 self._reply(200, {"name": fake.name, "version": "1", "extensions": []})
             elif self.path == "/v2/models/m":
                 self._reply(200, {"name": "m", "inputs": fake.takes, "outputs": []})
+            elif fake.page is not None:
+                self._send(200, fake.page if self.path == "/openapi.json" else b"")
             else:
                 self._reply(fake.refusal, {"error": "no such thing"})
 
@@ -67,6 +71,8 @@ def running(fake: Fake, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.path.endswith("/infer"):
                 self._send(*fake.answer(body))
+            elif fake.page is not None:
+                self._send(200, b"")
             else:
                 self._reply(fake.refusal, {"error": "no such thing"})
 

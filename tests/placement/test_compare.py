@@ -105,13 +105,17 @@ def test_a_radio_that_slept_is_woken_first(digits: Path, lines: Callable[[str], 
         "links": (lines("far"),), "requests": 1, "processes": 1, "connections": ("fresh",),
         "prepared_by": "cloud",
     }  # fmt: skip
-    (awake,) = measured(wanted(digits, **common))
-    (slept,) = measured(wanted(digits, radio="idle", **common))
-    assert awake.reason is slept.reason is None
-    assert awake.cloud is not None
-    assert slept.cloud is not None
-    assert slept.cloud.promotion_ms == 100
-    assert (slept.cloud.connect_ms or 0) > (awake.cloud.connect_ms or 0) + 50
+    for _ in range(3):  # one request each: other work on this machine may disturb either
+        (awake,) = measured(wanted(digits, **common))
+        (slept,) = measured(wanted(digits, radio="idle", **common))
+        assert awake.reason is slept.reason is None
+        assert awake.cloud is not None
+        assert slept.cloud is not None
+        assert slept.cloud.promotion_ms == 100
+        if (slept.cloud.connect_ms or 0) > (awake.cloud.connect_ms or 0) + 50:
+            break
+    else:
+        pytest.fail("a promotion of 100 ms is in no connecting")
     assert any("tail is shortened" in note for note in slept.notes)
 
 
