@@ -176,7 +176,10 @@ def _case(
         notes.append("preprocessing: the request's bytes are the model's input as it is")
     elif sent.size_assumed:
         height, width = sent.input_size
-        notes.append(f"preprocessing: for an input of {height} × {width}, see --input-size")
+        notes.append(
+            f"preprocessing: for an input of {height} × {width}, see --input-size; a store "
+            "knows it once `edgewise inspect MODEL --store` looked at the file"
+        )
     if sent.photo is not None and sent.photo_assumed:
         pixels = sent.photo.width * sent.photo.height / 1e6
         notes.append(f"a request is assumed to be a photo of {pixels:.0f} megapixels, see --photo")
