@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from edgewise.analysis.graphs import elements
@@ -54,6 +55,7 @@ def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str,
             row, some_zeros, some_near = _row(tensor, layer)
         except (InputError, ValueError) as error:
             missing.setdefault(str(error), []).append(tensor.name)
+            rows.append(_stated(tensor))
             continue
         rows.append(row)
         digest.update(bytes.fromhex(row.fingerprint or ""))
@@ -102,22 +104,31 @@ def _row(tensor: Tensor, layer: Layer) -> tuple[TensorRow, int, int]:
     zeros = int(np.count_nonzero(distance == 0))
     near = int(np.count_nonzero(distance < reach))
     numbers, hashes = _compared(tensor, array, layer)
-    row = TensorRow(
-        name=tensor.name,
-        dtype=tensor.dtype,
+    row = msgspec.structs.replace(
+        _stated(tensor),
         shape=tuple(array.shape),
-        elements=elements(tensor),
-        size_bytes=tensor.weights.nbytes if tensor.weights else 0,
         fingerprint=_fingerprint(tensor, array),
         zero_fraction=zeros / array.size if array.size else None,
         near_zero_fraction=near / array.size if array.size else None,
         distinct_values=_distinct(array),
         sketch=numbers,
         bottom=hashes,
+    )
+    return row, zeros, near
+
+
+def _stated(tensor: Tensor) -> TensorRow:
+    """What is known of a tensor without its values."""
+    dims = tuple(size for size in tensor.shape or () if isinstance(size, int))
+    return TensorRow(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=dims if tensor.shape is not None and len(dims) == len(tensor.shape) else None,
+        elements=elements(tensor),
+        size_bytes=tensor.weights.nbytes if tensor.weights else 0,
         quantized_per=quantized_per(tensor),
         bits=_bits(tensor),
     )
-    return row, zeros, near
 
 
 def quantized_per(tensor: Tensor) -> Literal["tensor", "channel", "block", "palette"] | None:

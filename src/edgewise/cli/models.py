@@ -218,7 +218,7 @@ def _facts(model: Model) -> list[tuple[str, str]]:
 def _quantised(model: Model) -> list[str]:
     """How many tensors share a scale in which way, and their bits; nothing where none does."""
     found = Counter(
-        f"per {row.quantized_per} ({row.bits:g} bits)" if row.bits else f"per {row.quantized_per}"
+        f"per {row.quantized_per}" + (f" ({row.bits:g} bits)" if row.bits else "")
         for row in model.tensors or ()
         if row.quantized_per is not None
     )
