@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgewise.report.names import APPS_NAMED
+from edgewise.report.names import APPS_NAMED, DEVICE
 from edgewise.report.numerals import bytes_text, cell, count_text
 from edgewise.report.parts import Ask, Point, Section
 
@@ -33,10 +33,10 @@ def findings(ask: Ask) -> list[Point]:
 
 def _looked_at(ask: Ask) -> str:
     """Apps, devices and dates."""
-    seen = ask.one("""
+    seen = ask.one(f"""
         select (select count(*) from apps) as apps,
           (select count(*) from models where status = 'parsed') as models,
-          (select list(distinct coalesce(context.cpu_model, target.device)) from measurements)
+          (select list(distinct {DEVICE}) from measurements)
             as devices,
           (select min(context.started_at)[:10] from measurements) as first_day,
           (select max(context.started_at)[:10] from measurements) as last_day
@@ -119,10 +119,11 @@ def _evidence(ask: Ask) -> Point | None:
 
 def _cost(ask: Ask) -> list[Point | None]:
     """The best of the evaluated models with its time, and what a cheaper one gives."""
-    rows = ask.numbers("""
+    rows = ask.numbers(f"""
         with timed as (
           select sha256, any_value(parse_filename(model, true)) as file,
             min(latency_ms.p50) as ms, arg_min(target, latency_ms.p50) as target,
+            arg_min({DEVICE}, latency_ms.p50) as device,
             arg_min(latency_ms.n, latency_ms.p50) as n
           from measurements where status = 'ok' and target.batch = 1 and latency_ms.p50 is not null
           group by sha256),
@@ -130,7 +131,7 @@ def _cost(ask: Ask) -> list[Point | None]:
           select sha256, arg_max(model, a.n) as name, arg_max(accuracy, a.n) as accuracy,
             max(a.n) as inputs from accuracies a
           where accuracy is not null and sha256 is not null group by sha256)
-        select coalesce(name, file) as name, ms, target.runtime as runtime, target.device as device,
+        select coalesce(name, file) as name, ms, target.runtime as runtime, device,
           n, accuracy, inputs
         from timed left join right_ using (sha256) order by accuracy desc nulls last, ms
     """).objects()
