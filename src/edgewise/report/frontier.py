@@ -104,7 +104,7 @@ def _figure(ask: Ask, device: str, data: str, several: bool) -> Figure:
     of = f"{inputs[0]:,}" if len(inputs) == 1 else f"{inputs[0]:,} to {inputs[-1]:,}"
     origin = " and ".join(sorted({row["origin"] for row in rows}))
     return Figure(
-        f"On {device}" + (f", {file}" if several else ""),
+        f"Accuracy against latency on {device}" + (f", {file}" if several else ""),
         f"Up and to the left is better; no dot beats those on the line. Accuracy: measured on "
         f"{of} inputs of {file}, the evaluation with the most of them. Time: {origin}. "
         "Bars are 95 % intervals.",
