@@ -16,7 +16,6 @@ _MODULES = (
     "tflite",
     "onnx",
     "ort",
-    "litertlm",
     "ncnn",
     "pnnx",
     "caffe",
