@@ -8,7 +8,16 @@ from typing import get_type_hints
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgewise.records import App, Context, LayerRow, Measurement, Model, Port, TensorRow
+from edgewise.records import (
+    App,
+    Context,
+    Deployability,
+    LayerRow,
+    Measurement,
+    Model,
+    Port,
+    TensorRow,
+)
 from edgewise.store import Store
 
 _ints = st.integers(-(2**63) + 1, 2**63 - 1)
@@ -29,6 +38,7 @@ def built(record: type, **given_: st.SearchStrategy[object]) -> st.SearchStrateg
 
 # Hypothesis takes msgspec's marks of default factories for values.
 st.register_type_strategy(Context, built(Context))
+st.register_type_strategy(Deployability, built(Deployability))
 _ports = st.tuples(built(Port))
 # An empty table of details reads back as none: a store has no row that would tell them apart.
 _models = built(
