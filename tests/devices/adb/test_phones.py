@@ -163,7 +163,7 @@ def test_two_runs_never_use_one_phone(
     given = ["bench", model("m"), "--device", f"adb:{phone.serial}", "--binary", str(binary)]
     code = "import sys; from edgewise.cli.main import run; sys.exit(run(sys.argv[1:]))"
     other = subprocess.Popen(
-        [sys.executable, "-c", code, *given, "--processes", "30", "--quiet"],
+        [sys.executable, "-c", code, *given, "--processes", "500", "--quiet"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | _path(),
     )  # fmt: skip
     try:
