@@ -369,8 +369,12 @@ class Pool:
         for other in set(range(self.size)) - self._open:
             self._give_back(other, NotBegun("another worker is there sooner"))
         job = self._jobs[worker]
-        if job is not None and job.begun_s is None and self._refusal(job.key) is None:
+        if job is None or job.begun_s is not None:
+            return
+        if (refusal := self._refusal(job.key)) is None:
             self._begin(worker, job)
+        else:  # set aside while it waited for this worker: nobody else would tell
+            self._loop.call_soon(self._finish, worker, job, refusal)
 
     def _changed(self, worker: int) -> None:
         resident = self._cache.residency.resident(worker)
