@@ -17,7 +17,6 @@ from edgewise.formats import tflite
 from edgewise.formats.flatbuffer import Flatbuffer, Table
 from edgewise.formats.kit import UNKNOWN, Meaning, arrange
 from edgewise.formats.tflite.custom import custom
-from edgewise.formats.tflite.loops import trip_count
 from edgewise.formats.tflite.metadata import read_about
 from edgewise.formats.tflite.operator import Indices, Operator
 from edgewise.formats.tflite.ops import RULES
@@ -37,7 +36,7 @@ from edgewise.formats.tflite.schema import (
 from edgewise.formats.tflite.special import SPECIAL
 from edgewise.formats.tflite.stablehlo import STABLEHLO
 from edgewise.formats.tflite.tensors import TensorReader
-from edgewise.graph import Graph, Kind, Layer, Signature, Tensor, Weights
+from edgewise.graph import Graph, Layer, Signature, Tensor, Weights
 
 #: Bodies of control flow may be nested this deep, and come to this many layers when every use of a
 #: body is counted: a body may be used by several layers of another, and so on.
@@ -136,8 +135,6 @@ class _Model:
         for one in read.values():
             for layer, bodies in one.calls:
                 layer.bodies = tuple(read[body].graph for body in bodies)
-                if layer.kind is Kind.LOOP:
-                    layer.attributes["trip_count"] = trip_count(layer, one.graph)
         return read[0].graph
 
     def _subgraph(self, number: int) -> _Calls:
