@@ -16,6 +16,7 @@ from edgewise.devices import registry as devices
 from edgewise.energy.meters import registry as meters
 from edgewise.formats import registry as formats
 from edgewise.runtimes import registry as runtimes
+from edgewise.selection.policies import registry as policies
 
 #: What each room lists: its own, and what other packages declare.
 LISTED: dict[str, Callable[[], Sequence[Any]]] = {
@@ -45,7 +46,7 @@ def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def forget() -> None:
-    for each in (plugins.declared, *LISTED.values()):
+    for each in (plugins.declared, policies.policies, *LISTED.values()):
         if clear := getattr(each, "cache_clear", None):
             clear()
 
@@ -56,7 +57,11 @@ def forgotten() -> Iterator[None]:
     forget()
 
 
-@pytest.mark.parametrize("group", plugins.GROUPS)
+def test_every_group_has_a_room_that_lists_it() -> None:
+    assert {*LISTED, "policies"} == {*plugins.GROUPS}
+
+
+@pytest.mark.parametrize("group", LISTED)
 def test_a_module_of_another_package_is_listed_in_its_room(group: str, outside: Path) -> None:
     before = [each.NAME for each in LISTED[group]()]
     forget()

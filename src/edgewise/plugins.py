@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 #: The contracts that a package outside this one can implement.
-GROUPS = ("formats", "runtimes", "devices", "meters", "sources", "extractors")
+GROUPS = ("formats", "runtimes", "devices", "meters", "sources", "extractors", "policies")
 
 
 @cache
