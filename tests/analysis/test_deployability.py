@@ -18,6 +18,7 @@ from edgewise.cli.main import run
 from edgewise.errors import RuntimeRefused
 from edgewise.graph import Kind
 from edgewise.records import Model
+from edgewise.runtimes import runner
 
 DIGITS = Path(str(files("edgewise.demo") / "data" / "digits"))
 
@@ -125,10 +126,9 @@ def test_inspect_says_it(capsys: pytest.CaptureFixture[str]) -> None:
 
 def delegated(path: Path) -> dict[str, int] | None:
     """What LiteRT left of a model when XNNPACK took its part; None where it does not run it."""
-    litert = pytest.importorskip("edgewise.runtimes.litert")
     pytest.importorskip("ai_edge_litert")
     try:
-        session = litert.load(path, delegate="xnnpack", threads=1)
+        session = runner.load("litert", path, delegate="xnnpack").session
         session.resize({port.name: port.shape for port in session.inputs})
     except RuntimeRefused:
         return None

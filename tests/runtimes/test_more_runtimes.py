@@ -292,6 +292,6 @@ def test_what_is_not_installed_says_its_extra(monkeypatch: pytest.MonkeyPatch) -
                "executorch": "torch", "litert-compiled": "ai_edge_litert"}  # fmt: skip
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, module, None)
-        found = registry.by_name(name).info()
+        found = registry.info(registry.by_name(name))
         assert not found.available
         assert f"'{registry.by_name(name).EXTRA}'" in (found.reason or "")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgewise.errors import RuntimeRefused, UsageError
-from edgewise.runtimes import registry
+from edgewise.runtimes import registry, runner
 from edgewise.runtimes.registry import Session
 
 pytest.importorskip("ai_edge_litert")
@@ -16,8 +16,8 @@ pytest.importorskip("onnxruntime")
 
 
 def load(path: Path, delegate: str | None = None) -> Session:
-    runtime = registry.by_name("litert" if path.suffix == ".tflite" else "onnxruntime")
-    return runtime.load(path, threads=1, delegate=delegate or runtime.DEFAULT_DELEGATE)
+    runtime = "litert" if path.suffix == ".tflite" else "onnxruntime"
+    return runner.load(runtime, path, delegate=delegate).session
 
 
 def run(session: Session, batch: int) -> np.ndarray:
@@ -96,8 +96,7 @@ def test_rubbish_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_onnxruntime_profile_covers_the_whole_run(tmp_path: Path, digits: Path) -> None:
-    runtime = registry.by_name("onnxruntime")
-    session = runtime.load(digits / "digits-m.onnx", threads=1, delegate="cpu", profile=tmp_path)
+    session = runner.load("onnxruntime", digits / "digits-m.onnx", profile=tmp_path).session
     run(session, 1)
     for _ in range(5):
         session.invoke()
@@ -119,7 +118,7 @@ def test_registry_knows_what_runs_what() -> None:
 def test_info_names_version_and_default_delegate() -> None:
     for name in ("litert", "onnxruntime"):
         runtime = registry.by_name(name)
-        info = runtime.info()
+        info = registry.info(runtime)
         assert info.available
         assert info.version
         assert info.delegates[0] == runtime.DEFAULT_DELEGATE
@@ -129,6 +128,6 @@ def test_info_names_version_and_default_delegate() -> None:
 def test_missing_package_is_a_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = {"litert": "ai_edge_litert.interpreter", "onnxruntime": "onnxruntime"}[name]
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    info = registry.by_name(name).info()
+    info = registry.info(registry.by_name(name))
     assert not info.available
     assert "pip install " in (info.reason or "")

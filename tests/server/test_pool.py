@@ -13,7 +13,7 @@ from pool_parts import Pooled, floats, images, png, ran, runnables, values
 
 from edgewise.family import Preprocess
 from edgewise.protocol.messages import BadRequest, InferenceFailed, Tensor, UnknownModel
-from edgewise.runtimes import registry
+from edgewise.runtimes import runner
 from edgewise.server.pool.pool import Runnable
 
 pytest.importorskip("ai_edge_litert")
@@ -54,8 +54,8 @@ def held_out(digits: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def here(file: str, value: np.ndarray) -> np.ndarray:
     """The runtime's own answer, in this process."""
-    runtime = registry.by_name("litert" if file.endswith("tflite") else "onnxruntime")
-    session = runtime.load(Path(file), threads=1, delegate=runtime.DEFAULT_DELEGATE)
+    runtime = "litert" if file.endswith("tflite") else "onnxruntime"
+    session = runner.load(runtime, Path(file)).session
     (port,) = session.inputs
     session.resize({port.name: value.shape})
     session.feed({port.name: value})

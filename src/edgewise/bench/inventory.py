@@ -68,4 +68,4 @@ def _runtime(name: str) -> RuntimeInfo:
 
 def describe_runtime(name: str) -> object:
     """In a worker: importing a runtime may crash."""
-    return msgspec.to_builtins(registry.by_name(name).info())
+    return msgspec.to_builtins(registry.info(registry.by_name(name)))

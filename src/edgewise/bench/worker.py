@@ -69,7 +69,7 @@ def _import_runtime(job: Job) -> dict[str, str]:
     import numpy.random  # not later: it would count as the model's memory
 
     runtime = registry.by_name(job.target.runtime)
-    info = runtime.info()
+    info = registry.info(runtime)
     if not info.available:
         reason = info.reason or f"{runtime.NAME} is not available"
         if sandbox.OUT_OF_MEMORY.search(reason):

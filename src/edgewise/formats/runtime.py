@@ -23,6 +23,6 @@ def runtime_for(variant: Variant) -> str:
     runtime = runtimes.for_format(found.NAME) if found else None
     if runtime is None:
         raise InputError(f"no runtime runs {path}")
-    if runtime.info().reason is not None:
+    if runtimes.info(runtime).reason is not None:
         raise MissingExtra(runtime.EXTRA, f"serving {path.name}")
     return runtime.NAME

@@ -265,7 +265,7 @@ def prepare(job: Job) -> None:
     """What an app has in memory before it loads a model: the runtime; the file in the cache."""
     from edgewise.runtimes import registry, variant
 
-    registry.by_name(job.runnable.runtime).info()
+    registry.info(registry.by_name(job.runnable.runtime))
     if job.runnable.input_kind == "image":
         variant.pillow().init()
     for file in job.files:

@@ -6,7 +6,7 @@ add one from another package, declare the module under the entry-point group `ed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -93,6 +93,8 @@ class Runtime(Protocol):
     NAME: str
     #: The extra of this package that installs it.
     EXTRA: str
+    #: What is not possible without it: "running MNN models".
+    NEEDED_FOR: str
     #: Names of `formats.registry`.
     FORMATS: tuple[str, ...]
     #: One of what `info` lists.
@@ -101,7 +103,12 @@ class Runtime(Protocol):
     OPTIONS: tuple[RuntimeOption, ...] = ()
 
     def info(self) -> RuntimeInfo:
-        """Version and delegates on this machine, or the reason that it is not available."""
+        """Version and delegates on this machine, or the reason that it is not available.
+        `registry.info` asks it.
+
+        Raises:
+            ImportError: its package is not there, or broken.
+        """
         ...
 
     def load(
@@ -110,19 +117,31 @@ class Runtime(Protocol):
         *,
         threads: int,
         delegate: str,
-        options: Mapping[str, str] | None = None,
+        options: Mapping[str, str],
         profile: Path | None = None,
     ) -> Session:
         """Load a model file. With `profile`, a folder for the runtime's own profiler.
 
-        `options` by the names of `OPTIONS`, checked by `checked`.
+        `options` by the names of `OPTIONS`, as `runner.load` has checked and completed them.
 
         Raises:
-            MissingExtra: the runtime is not installed.
+            ImportError: its package is not there, or broken.
             RuntimeRefused: it has no such delegate, or does not take the file; the message is its
                 own, shortened.
         """
         ...
+
+
+def check_delegate(runtime: str, delegate: str, has: Iterable[str]) -> None:
+    """Whether a runtime has a delegate on this machine.
+
+    Raises:
+        RuntimeRefused: it has others.
+    """
+    if delegate not in (names := list(has)):
+        raise RuntimeRefused(
+            f"{runtime} has no delegate {delegate!r} here; it has {', '.join(names)}"
+        )
 
 
 def checked(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, LayerTime, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "executorch"
 EXTRA = "executorch"
-_NEEDED_FOR = "running ExecuTorch programs"
+NEEDED_FOR = "running ExecuTorch programs"
 FORMATS = ("executorch",)
 DEFAULT_DELEGATE = "as-lowered"
 OPTIONS: tuple[RuntimeOption, ...] = (
@@ -36,14 +36,10 @@ _DELEGATED, _OWN = "DELEGATE_CALL", "native_call_"
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import torch  # noqa: F401 - needed, and not declared: without it the error misleads
-        from executorch.runtime import Runtime
+    import torch  # noqa: F401 - needed, and not declared: without it the error misleads
+    from executorch.runtime import Runtime
 
-        Runtime.get()
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    Runtime.get()
     return RuntimeInfo(
         name=NAME,
         version=_version(),
@@ -67,19 +63,16 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> ExecuTorchSession:
     """See `Runtime.load`."""
-    wanted = contract.checked(NAME, OPTIONS, options)
     if delegate != DEFAULT_DELEGATE:
         raise RuntimeRefused(f"ExecuTorch programs run as they were lowered, not on {delegate!r}")
-    try:
-        import torch
-        from executorch.extension.pybindings import _C
-        from executorch.runtime import Runtime
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
+    import torch
+    from executorch.extension.pybindings import _C
+    from executorch.runtime import Runtime
+
     with refusals():
         torch.set_num_threads(threads)
         _C._unsafe_reset_threadpool(threads)  # the only way to set them
@@ -87,10 +80,10 @@ def load(
         if profile is not None:
             traced = {"enable_etdump": True}
         program = Runtime.get().load_program(str(path), **traced)
-        method = program.load_method(wanted["method"])
+        method = program.load_method(options["method"])
         if method is None:
             has = ", ".join(sorted(program.method_names))
-            raise RuntimeRefused(f"no method {wanted['method']!r}; the program has {has}")
+            raise RuntimeRefused(f"no method {options['method']!r}; the program has {has}")
         count = int(_C._threadpool_get_thread_count())
         return ExecuTorchSession(torch, program, method, profile, count)
 

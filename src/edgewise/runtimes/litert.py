@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "litert"
 EXTRA = "litert"
-_NEEDED_FOR = "running TFLite models"
+NEEDED_FOR = "running TFLite models"
 FORMATS = ("tflite",)
 DEFAULT_DELEGATE = "xnnpack"
 OPTIONS: tuple[RuntimeOption, ...] = ()
@@ -39,11 +39,8 @@ _RESOLVERS = {
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import ai_edge_litert.interpreter
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import ai_edge_litert.interpreter
+
     version = getattr(ai_edge_litert, "__version__", None)
     return RuntimeInfo(name=NAME, version=version, delegates=tuple(_RESOLVERS), formats=FORMATS)
 
@@ -53,17 +50,13 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> LiteRTSession:
     """See `Runtime.load`. Python's interpreter offers no profiler: `profile` changes nothing."""
-    contract.checked(NAME, OPTIONS, options)
-    try:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
-    if delegate not in _RESOLVERS:
-        raise RuntimeRefused(f"LiteRT has no delegate {delegate!r}; it has {', '.join(_RESOLVERS)}")
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    contract.check_delegate("LiteRT", delegate, _RESOLVERS)
     with refusals():
         interpreter = Interpreter(
             model_path=str(path),

@@ -19,7 +19,7 @@ from edgewise import sandbox
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract, litert
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "litert-compiled"
 EXTRA = "litert"
-_NEEDED_FOR = "running TFLite models"
+NEEDED_FOR = "running TFLite models"
 FORMATS = ("tflite",)
 DEFAULT_DELEGATE = "xnnpack"
 OPTIONS = (
@@ -45,12 +45,9 @@ _MODES = {"xnnpack": "XNNPACK", "none": "BUILTIN", "reference": "REFERENCE"}
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import ai_edge_litert
-        import ai_edge_litert.compiled_model
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import ai_edge_litert
+    import ai_edge_litert.compiled_model
+
     version = getattr(ai_edge_litert, "__version__", None) or litert.info().version
     return RuntimeInfo(
         name=NAME, version=version, delegates=tuple(_MODES), formats=FORMATS, options=OPTIONS
@@ -62,22 +59,18 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> CompiledSession:
     """See `Runtime.load`. It offers no profiler: `profile` changes nothing."""
-    wanted = contract.checked(NAME, OPTIONS, options)
-    if delegate not in _MODES:
-        raise RuntimeRefused(f"LiteRT has no delegate {delegate!r}; it has {', '.join(_MODES)}")
-    try:
-        from ai_edge_litert.compiled_model import CompiledModel
-        from ai_edge_litert.cpu_kernel_mode import CpuKernelMode
-        from ai_edge_litert.cpu_options import CpuOptions
-        from ai_edge_litert.hardware_accelerator import HardwareAccelerator
-        from ai_edge_litert.options import Options
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
-    cache = _cache(wanted.get("weight-cache"), path)
+    contract.check_delegate("LiteRT", delegate, _MODES)
+    from ai_edge_litert.compiled_model import CompiledModel
+    from ai_edge_litert.cpu_kernel_mode import CpuKernelMode
+    from ai_edge_litert.cpu_options import CpuOptions
+    from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+    from ai_edge_litert.options import Options
+
+    cache = _cache(options.get("weight-cache"), path)
     with refusals():
         cpu = CpuOptions(
             num_threads=threads,
@@ -86,7 +79,7 @@ def load(
         )
         settings = Options(hardware_accelerators=HardwareAccelerator.CPU, cpu_options=cpu)
         model = CompiledModel.from_file(str(path), options=settings)
-    if wanted.get("weight-cache") == "cold":  # the model holds it open
+    if options.get("weight-cache") == "cold":  # the model holds it open
         shutil.rmtree(Path(cache).parent, ignore_errors=True)
     return CompiledSession(model, delegate)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, LayerTime, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NAME = "llamacpp"
 EXTRA = "llamacpp"
-_NEEDED_FOR = "running GGUF models"
+NEEDED_FOR = "running GGUF models"
 FORMATS = ("gguf",)
 DEFAULT_DELEGATE = "cpu"
 OPTIONS = (
@@ -35,11 +35,8 @@ _MOST_TOKENS = 1 << 17
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import llama_cpp
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import llama_cpp
+
     return RuntimeInfo(
         name=NAME,
         version=getattr(llama_cpp, "__version__", None),
@@ -54,18 +51,14 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> LlamaSession:
     """See `Runtime.load`."""
-    wanted = contract.checked(NAME, OPTIONS, options)
-    prompt, generate = (_count(name, wanted[name]) for name in ("prompt", "generate"))
-    if delegate != DEFAULT_DELEGATE:
-        raise RuntimeRefused(f"llama.cpp has no delegate {delegate!r}; it has {DEFAULT_DELEGATE}")
-    try:
-        from llama_cpp import Llama
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
+    prompt, generate = (_count(name, options[name]) for name in ("prompt", "generate"))
+    contract.check_delegate("llama.cpp", delegate, [DEFAULT_DELEGATE])
+    from llama_cpp import Llama
+
     with refusals():
         model = Llama(
             str(path), n_ctx=prompt + generate, n_batch=prompt, n_threads=threads,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, LayerTime, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAME = "mnn"
 EXTRA = "mnn"
-_NEEDED_FOR = "running MNN models"
+NEEDED_FOR = "running MNN models"
 FORMATS = ("mnn",)
 DEFAULT_DELEGATE = "cpu"
 OPTIONS = (
@@ -34,11 +34,8 @@ OPTIONS = (
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import MNN
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import MNN
+
     return RuntimeInfo(
         name=NAME,
         version=getattr(MNN, "__version__", None),
@@ -53,21 +50,17 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> MnnSession:
     """See `Runtime.load`."""
-    wanted = contract.checked(NAME, OPTIONS, options)
-    if delegate != DEFAULT_DELEGATE:
-        raise RuntimeRefused(f"MNN has no delegate {delegate!r} here; it has {DEFAULT_DELEGATE}")
-    try:
-        import MNN
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
+    contract.check_delegate("MNN", delegate, [DEFAULT_DELEGATE])
+    import MNN
+
     with refusals():
         net = MNN.Interpreter(str(path))
         session = net.createSession(
-            {"numThread": threads, "backend": "CPU", "precision": wanted["precision"]}
+            {"numThread": threads, "backend": "CPU", "precision": options["precision"]}
         )
         return MnnSession(MNN, net, session)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 NAME = "ncnn"
 EXTRA = "ncnn"
-_NEEDED_FOR = "running ncnn models"
+NEEDED_FOR = "running ncnn models"
 FORMATS = ("ncnn",)
 DEFAULT_DELEGATE = "cpu"
 WEIGHTS = "weights"
@@ -46,11 +46,8 @@ _FP16 = ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic")
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import ncnn
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import ncnn
+
     return RuntimeInfo(
         name=NAME,
         version=getattr(ncnn, "__version__", None),
@@ -70,26 +67,22 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> NcnnSession:
     """See `Runtime.load`. The package has no profiler: `profile` changes nothing."""
-    wanted = contract.checked(NAME, OPTIONS, options)
-    try:
-        import ncnn
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
-    if delegate not in (has := _delegates(ncnn)):
-        raise RuntimeRefused(f"ncnn has no delegate {delegate!r} here; it has {', '.join(has)}")
-    weights = Path(wanted[WEIGHTS]) if WEIGHTS in wanted else _beside(path)
+    import ncnn
+
+    contract.check_delegate("ncnn", delegate, _delegates(ncnn))
+    weights = Path(options[WEIGHTS]) if WEIGHTS in options else _beside(path)
     if not weights.is_file():
         raise RuntimeRefused(f"its weights are missing: {weights.name} is not beside it")
     net = ncnn.Net()
     net.opt.num_threads = threads
     net.opt.use_vulkan_compute = delegate == "vulkan"
-    net.opt.use_winograd_convolution = wanted["winograd"] == "on"
+    net.opt.use_winograd_convolution = options["winograd"] == "on"
     for switch in _FP16:
-        setattr(net.opt, switch, wanted["precision"] == "fp16")
+        setattr(net.opt, switch, options["precision"] == "fp16")
     text = path.name.endswith(".bin")
     read = net.load_param_bin if text else net.load_param
     for what, code in (

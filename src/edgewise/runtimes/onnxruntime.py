@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgewise.errors import InputError, RuntimeRefused
 from edgewise.records import Delegation, LayerTime, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "onnxruntime"
 EXTRA = "onnx"
-_NEEDED_FOR = "running ONNX models"
+NEEDED_FOR = "running ONNX models"
 FORMATS = ("onnx", "ort")
 DEFAULT_DELEGATE = "cpu"
 OPTIONS = (
@@ -57,11 +57,8 @@ _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import onnxruntime
+
     names = sorted(_providers(onnxruntime), key=lambda name: name != DEFAULT_DELEGATE)
     return RuntimeInfo(
         name=NAME,
@@ -85,28 +82,23 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> OnnxRuntimeSession:
     """See `Runtime.load`."""
-    wanted = contract.checked(NAME, OPTIONS, options)
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
+    import onnxruntime
+
     providers = _providers(onnxruntime)
-    if delegate not in providers:
-        has = ", ".join(providers)
-        raise RuntimeRefused(f"ONNX Runtime has no delegate {delegate!r} here; it has {has}")
+    contract.check_delegate("ONNX Runtime", delegate, providers)
     provider = providers[delegate]
     onnxruntime.set_default_logger_severity(_SILENT)
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _SILENT
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
-    spinning = "1" if wanted["spinning"] == "on" else "0"
+    spinning = "1" if options["spinning"] == "on" else "0"
     settings.add_session_config_entry("session.intra_op.allow_spinning", spinning)
-    level = _LEVELS[wanted["optimisation"]]
+    level = _LEVELS[options["optimisation"]]
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.__members__[level]
     if profile is not None:
         settings.enable_profiling = True

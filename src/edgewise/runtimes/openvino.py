@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgewise.errors import RuntimeRefused
 from edgewise.records import Delegation, LayerTime, Port, RuntimeInfo, RuntimeOption
 from edgewise.runtimes import contract
-from edgewise.runtimes.refusal import not_importable, refusals
+from edgewise.runtimes.refusal import refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 NAME = "openvino"
 EXTRA = "openvino"
-_NEEDED_FOR = "running models with OpenVINO"
+NEEDED_FOR = "running models with OpenVINO"
 FORMATS = ("openvino", "onnx", "tflite", "tensorflow", "paddle")
 DEFAULT_DELEGATE = "cpu"
 OPTIONS = (
@@ -35,11 +34,8 @@ OPTIONS = (
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    try:
-        import openvino
-    except ImportError as error:
-        reason = str(not_importable(error, EXTRA, _NEEDED_FOR))
-        return RuntimeInfo(name=NAME, version=None, formats=FORMATS, available=False, reason=reason)
+    import openvino
+
     return RuntimeInfo(
         name=NAME,
         version=openvino.__version__.partition("-")[0],
@@ -60,25 +56,20 @@ def load(
     *,
     threads: int,
     delegate: str,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, str],
     profile: Path | None = None,
 ) -> OpenVinoSession:
     """See `Runtime.load`."""
-    wanted = contract.checked(NAME, OPTIONS, options)
-    try:
-        import openvino
-    except ImportError as error:
-        raise not_importable(error, EXTRA, _NEEDED_FOR) from error
+    import openvino
+
     core = openvino.Core()
     devices = _devices(core)
-    if delegate not in devices:
-        has = ", ".join(devices)
-        raise RuntimeRefused(f"OpenVINO has no delegate {delegate!r} here; it has {has}")
+    contract.check_delegate("OpenVINO", delegate, devices)
     settings: dict[str, Any] = {"PERF_COUNT": profile is not None}
     if delegate == DEFAULT_DELEGATE:
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
-    if "precision" in wanted:
-        settings["INFERENCE_PRECISION_HINT"] = wanted["precision"]
+    if "precision" in options:
+        settings["INFERENCE_PRECISION_HINT"] = options["precision"]
     with refusals():
         return OpenVinoSession(core, core.read_model(str(path)), devices[delegate], settings)
 

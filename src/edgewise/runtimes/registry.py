@@ -8,9 +8,11 @@ from pathlib import Path
 
 from edgewise import plugins
 from edgewise.errors import UsageError
+from edgewise.records import RuntimeInfo
 from edgewise.runtimes.contract import Runtime, Session
+from edgewise.runtimes.refusal import not_importable
 
-__all__ = ["Runtime", "Session", "by_name", "for_format", "names_for", "runtimes"]
+__all__ = ["Runtime", "Session", "by_name", "for_format", "info", "names_for", "runtimes"]
 
 #: Modules of this room. Of those that run a format, the first is preferred.
 _OURS = (
@@ -45,6 +47,23 @@ def for_format(format_name: str) -> Runtime | None:
 def names_for(format_name: str) -> list[str]:
     """Names of all runtimes for a format, the preferred one first."""
     return [each.NAME for each in runtimes() if format_name in each.FORMATS]
+
+
+def info(runtime: Runtime) -> RuntimeInfo:
+    """Version and delegates of a runtime on this machine, or the reason that it is not available.
+    It imports the runtime."""
+    try:
+        return runtime.info()
+    except ImportError as error:
+        reason = str(not_importable(error, runtime.EXTRA, needed_for(runtime)))
+        return RuntimeInfo(
+            name=runtime.NAME, version=None, formats=runtime.FORMATS, available=False, reason=reason
+        )
+
+
+def needed_for(runtime: Runtime) -> str:
+    """What a runtime's package is needed for, in words."""
+    return str(getattr(runtime, "NEEDED_FOR", f"running models with {runtime.NAME}"))
 
 
 def import_s(name: str) -> float:

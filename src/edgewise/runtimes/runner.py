@@ -8,7 +8,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from edgewise.runtimes import registry
-from edgewise.runtimes.refusal import refusals
+from edgewise.runtimes.contract import checked
+from edgewise.runtimes.refusal import not_importable, refusals
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,12 +77,16 @@ def load(
         UsageError: there is no such runtime.
     """
     chosen = registry.by_name(runtime)
+    complete = checked(chosen.NAME, getattr(chosen, "OPTIONS", ()), options)
     started = perf_counter_ns()
-    session = chosen.load(
-        path,
-        threads=threads,
-        delegate=delegate or chosen.DEFAULT_DELEGATE,
-        options=options,
-        profile=profile,
-    )
+    try:
+        session = chosen.load(
+            path,
+            threads=threads,
+            delegate=delegate or chosen.DEFAULT_DELEGATE,
+            options=complete,
+            profile=profile,
+        )
+    except ImportError as error:
+        raise not_importable(error, chosen.EXTRA, registry.needed_for(chosen)) from error
     return Runner(session, perf_counter_ns() - started)
