@@ -235,3 +235,13 @@ def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_where_it_cannot_write_it_says_so(survey: Store, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot write"):
         write(survey, tmp_path / "none" / "report.html")
+
+
+def test_every_figure_says_n_unit_origin_and_leads_to_its_rows(text: str, page: Page) -> None:
+    told = re.findall(r'<p class="facts">n: (.+?) · unit: (.+?) · origin: (.+?) · <a href="#', text)
+    charts = [tag for tag in page.all("div") if tag.get("class") == "chart"]
+    assert len(told) == len(charts) > 5
+    assert all(re.match(r"\d", n) for n, _, _ in told)
+    rows = {str(tag["href"]) for tag in page.all("a") if str(tag.get("href")).endswith("-rows")}
+    assert rows == {f"#{tag['id']}-rows" for tag in charts}
+    assert all(f'<div id="{row[1:]}">' in text for row in rows)

@@ -27,7 +27,8 @@ _BAR = {
 
 def figure(title: str = "MACs, by model") -> Figure:
     rows = [("=cmd()", 3_000_000), ("b.onnx", 1_000_000)]
-    return Figure(title, "", "two bars", _BAR, Numbers(("model", "macs"), rows, 2, "select 1"))
+    numbers = Numbers(("model", "macs"), rows, 2, "select 1")
+    return Figure(title, "", "two bars", _BAR, numbers, unit="MACs", origin="made up")
 
 
 def several(*names: str) -> dict[str, plots.Named]:

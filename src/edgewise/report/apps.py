@@ -79,4 +79,6 @@ def _weight(ask: Ask) -> Figure | None:
         f"Bars of model bytes for each app, split by format; most in {heaviest}.",
         spec,
         numbers,
+        unit="bytes, uncompressed",
+        origin="read from the packages",
     )

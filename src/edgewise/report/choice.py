@@ -52,6 +52,8 @@ def _figure(ask: Ask, setting: str) -> Figure:
         f"{best['policy']} with {best['effective_accuracy']:.1f} % at {best['sla_ms']:g} ms.",
         {"height": 320, "layer": [_lines(numbers), *([_BOUND] if bounded else [])]},
         numbers,
+        unit="percent over ms",
+        origin=f"simulated, {rows[0]['requests']:,} requests for each dot",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from edgewise.report import delegates, metered
 from edgewise.report.charts import PALETTE, by_log, category, rows_by, tooltip
 from edgewise.report.names import DEVICE, MEASURED
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 _TABLE = f"""
@@ -127,6 +128,11 @@ def _interval(axis: str) -> Spec:
     }
 
 
+def _origins(numbers: Numbers) -> str:
+    """Measured here, imported, or both."""
+    return " and ".join(sorted({row["origin"] for row in numbers.objects()}))
+
+
 def _by_device(numbers: Numbers) -> Spec | None:
     """Colour by device, where there are several."""
     devices = {row["device"] for row in numbers.objects()}
@@ -165,6 +171,9 @@ def _work(numbers: Numbers) -> Figure | None:
         "and threads.",
         spec,
         numbers,
+        unit="ms, median, over multiply-accumulates",
+        origin=_origins(numbers),
+        n=many(len(known), "measurement"),
     )
 
 
@@ -197,6 +206,9 @@ def _targets(numbers: Numbers) -> Figure | None:
         f"{first['model']} on {first['target']} with {first['p50_ms']:.3g} ms.",
         spec,
         numbers,
+        unit="ms, median",
+        origin=_origins(numbers),
+        n=many(numbers.total, "measurement"),
     )
 
 
@@ -236,4 +248,7 @@ def _start(numbers: Numbers) -> Figure | None:
         "For each model three dots on one line: time of loading, of the first and of a steady run.",
         spec,
         numbers,
+        unit="ms, median",
+        origin="measured",
+        n=many(numbers.total // len(phases), "run"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewise.report.charts import category, rows_by, tooltip
 from edgewise.report.names import MEASURED
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Spec, Table
 
 _ROWS = 40
@@ -70,4 +71,7 @@ def _figure(numbers: Numbers) -> Figure:
         f"{known[0]['model']} with {known[0]['taken_share']:.0%}.",
         spec,
         numbers,
+        unit="share of the operators",
+        origin="told by the runtime",
+        n=many(len(known), "measurement"),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from edgewise.report.charts import by_log, category, tooltip
 from edgewise.report.names import DEVICE, NAMED, TARGET
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 #: Pictures at most: one for each device and data set.
@@ -113,6 +114,9 @@ def _figure(ask: Ask, device: str, data: str, several: bool) -> Figure:
         f"{on[-1]['model']} with {on[-1]['accuracy']:.1f} % at {on[-1]['p50_ms']:.3g} ms.",
         _spec(rows),
         numbers,
+        unit="percent over ms",
+        origin=f"accuracy measured, time {origin}",
+        n=f"{many(len(rows), 'model')}, {of} inputs",
     )
 
 

@@ -101,4 +101,6 @@ def _figure(numbers: Numbers, count: str, title: str) -> Figure:
         f"Stacked bars, one per model: the share of its {noun} by family of layers.",
         spec,
         numbers,
+        unit=f"share of its {noun}",
+        origin="read from the files",
     )

@@ -107,6 +107,8 @@ def _outcomes(numbers: Numbers) -> Figure | None:
         f"{max(shares, default=0):.1%}.",
         _stacked(colour, "ending", list(_ENDS)),
         numbers,
+        unit="share of the offered",
+        origin="measured at a running service",
     )
 
 
@@ -123,6 +125,8 @@ def _usage(numbers: Numbers) -> Figure | None:
         f"part is {most['variant']} with {most['of_offered_share']:.0%} in run {most['run']}.",
         _stacked(category("variant", "", variants), "variant", variants),
         numbers,
+        unit="share of the offered",
+        origin="measured at a running service",
     )
 
 
@@ -192,4 +196,6 @@ def _over_load(numbers: Numbers) -> Figure | None:
             "layer": [interval, point],
         },
         numbers,
+        unit="percent over requests per s",
+        origin="measured at a running service",
     )

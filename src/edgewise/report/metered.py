@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewise.report.charts import by_log, category, rows_by, tooltip
 from edgewise.report.names import MEASURED
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Spec, Table
 
 _ROWS = 40
@@ -95,4 +96,7 @@ def _figure(numbers: Numbers) -> Figure:
         f"{known[0]['model']} with {known[0]['inference_j']:.3g} J.",
         spec,
         numbers,
+        unit="joules per inference",
+        origin="metered",
+        n=many(len(known), "measurement"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewise.report.charts import by_log, category, tooltip
 from edgewise.report.names import NAMED
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Section, Table
 
 _TABLE = f"""
@@ -68,4 +69,7 @@ def _work(ask: Ask) -> Figure | None:
         f"most work is in {largest['model']}.",
         spec,
         numbers,
+        unit="multiply-accumulates over parameters",
+        origin="computed from the files",
+        n=many(numbers.total, "file"),
     )

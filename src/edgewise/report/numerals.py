@@ -63,6 +63,11 @@ def count_text(value: float | None) -> str:
     return f"{value / scale:.3g} {sign}"
 
 
+def many(count: int, what: str) -> str:
+    """1, "app" → '1 app'; 1200, "app" → '1,200 apps'."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def bytes_text(value: float) -> str:
     """1_500_000 → '1.5 MB' (decimal)."""
     for scale, sign in _SCALES:

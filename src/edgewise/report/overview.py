@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgewise.report.charts import OUTCOMES, rows_by, size_axis, tooltip
-from edgewise.report.numerals import bytes_text, count_text
+from edgewise.report.numerals import bytes_text, count_text, many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table, Tile
 
 _COUNTS = """
@@ -134,4 +134,7 @@ def _outcomes(numbers: Numbers, counts: dict[str, int]) -> Figure:
         f"{counts['not_examined']} not examined.",
         spec=spec,
         numbers=numbers,
+        unit="files",
+        origin="read from the packages and files",
+        n=many(counts["candidates"], "candidate"),
     )

@@ -22,7 +22,7 @@ import msgspec
 from edgewise import __version__
 from edgewise.errors import InputError
 from edgewise.report import charts
-from edgewise.report.numerals import cell, heading, is_numeric
+from edgewise.report.numerals import cell, heading, is_numeric, many
 from edgewise.report.parts import Ask, Figure, Numbers, Point, Section, Spec, Table, Tile
 from edgewise.report.sections import SECTIONS
 from edgewise.store import Store
@@ -145,8 +145,9 @@ class _Page:
 <figcaption><h3>{_text(figure.title)}</h3><p>{_text(figure.caption)}</p></figcaption>
 <div class="chart" id="{key}" role="img" aria-label="{_text(figure.alt)}"></div>
 <noscript>{_still(self._specs[key], figure.alt)}</noscript>
-<details><summary>The numbers <span>{_rows_text(figure.numbers)}</span></summary>
-{self._numbers(figure.numbers, figure.title)}</details>
+{_facts(figure, f"{key}-rows")}
+<details><summary>The numbers <span>{many(figure.numbers.total, "row")}</span></summary>
+<div id="{key}-rows">{self._numbers(figure.numbers, figure.title)}</div></details>
 </figure>
 """
 
@@ -176,13 +177,25 @@ def _point(point: Point) -> str:
         f"<code>{_text(part)}</code>" if place % 2 else _text(part)
         for place, part in enumerate(point.text.split("`"))
     ]
-    return f"<li>{''.join(parts)} <small>{_text(point.origin)}</small></li>"
+    see = f' · <a href="#{point.see}">its numbers</a>' if point.see else ""
+    return f"<li>{''.join(parts)} <small>{_text(point.origin)}{see}</small></li>"
 
 
 def _tile(tile: Tile) -> str:
     return (
         f"<div><dt>{_text(tile.label)}</dt><dd><b>{_text(tile.value)}</b>"
         f"<span>{_text(tile.detail)}</span></dd></div>"
+    )
+
+
+def _facts(figure: Figure, rows: str) -> str:
+    """How much stands behind a figure, its unit, its origin, and the way to its rows: a browser
+    opens what a link leads into."""
+    n = figure.n or many(figure.numbers.total, "row")
+    return (
+        f'<p class="facts">n: {_text(n)} · unit: {_text(figure.unit)} · '
+        f"origin: {_text(figure.origin)} · "
+        f'<a href="#{rows}">its rows</a></p>'
     )
 
 
@@ -238,10 +251,6 @@ def _kind(numbers: Numbers, cells: list[list[str]], place: int) -> str:
     if is_numeric(numbers.rows, place):
         return _NUMBER
     return ' class="w"' if any(len(row[place]) > _LONG_TEXT for row in cells) else ""
-
-
-def _rows_text(numbers: Numbers) -> str:
-    return f"{numbers.total:,} row{'' if numbers.total == 1 else 's'}"
 
 
 def as_csv(numbers: Numbers) -> bytes:

@@ -56,7 +56,8 @@ class Numbers:
 class Figure:
     """A chart: a Vega-Lite specification without data, which are `numbers`.
 
-    `alt` says in a sentence what a reader who cannot see it should know.
+    `alt` says in a sentence what a reader who cannot see it should know. `unit` is of what is
+    drawn, `origin` how it came about, `n` how much stands behind it (by default its rows).
     """
 
     title: str
@@ -64,6 +65,9 @@ class Figure:
     alt: str
     spec: Spec
     numbers: Numbers
+    unit: str
+    origin: str
+    n: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Point:
-    """A finding as a sentence, and where it comes from; `code` stands between backquotes."""
+    """A finding as a sentence, and where it comes from; `code` stands between backquotes. `see`
+    names the section that has its numbers."""
 
     text: str
     origin: str
+    see: str | None = None
 
 
 @dataclass(frozen=True)

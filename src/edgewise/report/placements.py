@@ -20,6 +20,8 @@ _PHASES = {
     "upload": "#3f7fd9", "queue": "#b565c9", "inference": "#e8873a", "download": "#5cb0cf",
     "postprocess": "#2fa58a",
 }  # fmt: skip
+#: How a number came about, in words.
+_METHODS = {"model": "modelled", "profile": "from the store's measurements"}
 _WAYS = {"device": "#e8873a", "cloud": "#3f7fd9"}
 
 #: `named`: every placement with its model as a picture calls it: the file's name, and the start of
@@ -222,6 +224,7 @@ def _spent(ask: Ask, *, first: bool) -> Figure | None:
     if not rows:
         return None
     top = max(rows, key=lambda row: row["of_answer_share"])
+    by = " and ".join(_origins(ask))
     title = "The first answer" if first else "A later answer"
     caption = (
         "With loading the model, or with opening the connection."
@@ -235,7 +238,18 @@ def _spent(ask: Ask, *, first: bool) -> Figure | None:
         f"{top['phase']} with {top['of_answer_share']:.0%} of {top['answer']}.",
         _stacked([row["answer"] for row in rows]),
         numbers,
+        unit="ms",
+        origin=by,
     )
+
+
+def _origins(ask: Ask) -> list[str]:
+    """How the phases that are drawn came about: each way that is among them."""
+    found = ask.numbers(f"""
+        with {_ROWS}
+        select distinct unnest(map_values(methods)) as method from drawn order by method
+    """)
+    return [_METHODS.get(str(row[0]), str(row[0])) for row in found.rows] or ["computed"]
 
 
 def _stacked(answers: list[str]) -> Spec:
@@ -312,6 +326,8 @@ def _map(numbers: Numbers) -> Figure | None:
             ],
         },
         numbers,
+        unit="Mbps over ms",
+        origin="computed from the rows' phases",
     )
 
 
@@ -361,4 +377,6 @@ def _energy(numbers: Numbers, origin: dict[str, Any]) -> Figure | None:
             },
         },
         numbers,
+        unit="joules over ms",
+        origin=f"energy {origin['way'] or 'of an unknown origin'}",
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewise.report.charts import category, rows_by, size_axis, tooltip
 from edgewise.report.names import APPS_NAMED
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 _ROWS = 25
@@ -102,4 +103,7 @@ def _figure(numbers: Numbers) -> Figure:
         f"{rows[0]['apps']} apps.",
         spec,
         numbers,
+        unit="apps",
+        origin="read from the packages: equal bytes",
+        n=many(numbers.total, "content"),
     )

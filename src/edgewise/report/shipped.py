@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewise.report.charts import PALETTE, category, rows_by, size_axis, tooltip
 from edgewise.report.names import NAMED
+from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 #: How near code gets to what was found, the nearest first; the last: nothing but a text of it.
@@ -101,17 +102,13 @@ def _lead(ask: Ask) -> str:
     """).objects()
     said = {row["kind"]: row for row in found}
     parts = [
-        f"{_many(said[kind]['names'], word)} in {_many(said[kind]['apps'], 'app')}"
+        f"{many(said[kind]['names'], word)} in {many(said[kind]['apps'], 'app')}"
         for kind, word in _KINDS.items()
         if kind in said
     ]
     if not parts:
         return "The formats and the tasks of the models."
     return f"Found in code, libraries, manifests and assets: {'; '.join(parts)}."
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _code(numbers: Numbers, evidence: Numbers) -> Figure:
@@ -158,6 +155,9 @@ def _code(numbers: Numbers, evidence: Numbers) -> Figure:
         f"most often {first['name']}, in {first['apps']} apps.",
         spec,
         numbers,
+        unit="apps",
+        origin="read from code, libraries, manifests and assets",
+        n=many(evidence.total, "thing"),
     )
 
 
@@ -190,4 +190,7 @@ def _by_task(numbers: Numbers) -> Figure:
         f"{rows[0]['format']}, {rows[0]['files']} files.",
         spec,
         numbers,
+        unit="files",
+        origin="read from the files",
+        n=many(files, "file"),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.report.names import APPS_NAMED, DEVICE
-from edgewise.report.numerals import bytes_text, cell, count_text
+from edgewise.report.numerals import bytes_text, cell, count_text, many
 from edgewise.report.parts import Ask, Point, Section
 
 #: Sentences at most.
@@ -41,7 +41,7 @@ def _looked_at(ask: Ask) -> str:
           (select min(context.started_at)[:10] from measurements) as first_day,
           (select max(context.started_at)[:10] from measurements) as last_day
     """)
-    parts = [_many(seen["apps"], "app"), _many(seen["models"], "model file") + " read"]
+    parts = [many(seen["apps"], "app"), many(seen["models"], "model file") + " read"]
     if seen["devices"]:
         parts.append(f"measured on {', '.join(sorted(seen['devices'])[:_NAMES])}")
     days = dict.fromkeys(day for day in (seen["first_day"], seen["last_day"]) if day)
@@ -90,7 +90,7 @@ def _app(row: dict[str, Any]) -> str:
         macs += f" without {row['unknown']} whose count is not known"
     size = f"; {bytes_text(row['model_bytes'])}" if row["model_bytes"] is not None else ""
     part = f" ({share:.0%} of the package)" if share is not None else ""
-    return f"{name} ships {_many(row['models'], 'model')}{macs}{size}{part}."
+    return f"{name} ships {many(row['models'], 'model')}{macs}{size}{part}."
 
 
 def _evidence(ask: Ask) -> Point | None:
@@ -140,7 +140,7 @@ def _cost(ask: Ask) -> list[Point | None]:
     known = [row for row in rows if row["accuracy"] is not None]
     if not known:
         slow = max(rows, key=lambda row: row["ms"])
-        text = f"The slowest of {_many(len(rows), 'measured model')}, `{slow['name']}`, takes"
+        text = f"The slowest of {many(len(rows), 'measured model')}, `{slow['name']}`, takes"
         where = f"{slow['runtime']} on {slow['device']}"
         return [Point(f"{text} {cell('_ms', slow['ms'])} ({where}).", f"measured, n = {slow['n']}")]
     best = known[0]
@@ -252,7 +252,3 @@ def _unseen(ask: Ask) -> list[Point]:
     }  # fmt: skip
     said = [f"{counts[name]:,} {text}" for name, text in words.items() if counts[name]]
     return [Point(f"Not seen: {', '.join(said)}.", "see “What was looked at”")] if said else []
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -62,6 +62,8 @@ def _by_dtype(ask: Ask, sql: str) -> Figure:
         f"Bars of weight bytes for each model, split by number type; most in {heaviest}.",
         spec,
         numbers,
+        unit="bytes",
+        origin="read from the files",
     )
 
 
@@ -89,4 +91,6 @@ def _by_class(ask: Ask) -> Figure:
         "Bars of models for each class of quantisation, split by format.",
         spec,
         numbers,
+        unit="models",
+        origin="read from the files",
     )
