@@ -18,7 +18,8 @@ from typing import Any, BinaryIO, cast
 
 from isal import isal_zlib
 
-from edgewise.archive.files import Source, leads_down
+from edgewise.archive.files import Source
+from edgewise.archive.held import Held, entries_beside, entry_beside
 from edgewise.archive.limits import Budget
 from edgewise.archive.region import Region
 from edgewise.errors import LimitExceeded, MalformedArchive
@@ -120,48 +121,22 @@ class Bundle:
         return found
 
 
-class Member:
+class Member(Held):
     """An entry of a `Bundle` (a `File`). Its bytes are a view into the content."""
 
-    __slots__ = ("_region", "archive", "entry_name", "name", "path", "size")
+    __slots__ = ("archive", "entry_name")
 
     def __init__(self, archive: Bundle, name: str, region: Region) -> None:
+        super().__init__(f"{archive.path}!/{escaped(name)}", name.rpartition("/")[2], region)
         self.archive, self.entry_name = archive, name
-        self.path = f"{archive.path}!/{escaped(name)}"
-        self.name = name.rpartition("/")[2]
-        self.size = len(region)
-        self._region = region
-
-    def head(self, count: int) -> bytes:
-        """See `File.head`."""
-        return bytes(self._region.view[:count])
-
-    def region(self) -> Region:
-        """See `Source.region`."""
-        return self._region
-
-    def data(self) -> memoryview:
-        """See `File.data`."""
-        return self._region.view
-
-    def sha256(self) -> str:
-        """See `File.sha256`."""
-        return self._region.sha256()
 
     def sibling(self, name: str) -> Member | None:
         """See `File.sibling`."""
-        return self.archive.get(self._beside(name)) if leads_down(name) else None
+        return entry_beside(self.archive, self.entry_name, name)
 
     def siblings(self, folder: str = "") -> Iterator[str]:
         """See `File.siblings`."""
-        if folder:
-            return iter(self.archive.in_folder(self._beside(folder)))
-        own = self.entry_name.rpartition("/")[0]
-        return (name for name in self.archive.in_folder(own) if name != self.name)
-
-    def _beside(self, path: str) -> str:
-        folder = self.entry_name.rpartition("/")[0]
-        return f"{folder}/{path}" if folder else path
+        return entries_beside(self.archive, self.entry_name, folder)
 
 
 def escaped(name: str) -> str:

@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from edgewise.archive.files import File, Source
-from edgewise.archive.region import Region
+from edgewise.archive.files import Source
+from edgewise.archive.held import Held
 
 
-class Part:
+class Part(Held):
     """The bytes of a file from `start` on, called `path@start`. They stand alone."""
 
+    __slots__ = ("start",)
+
     def __init__(self, file: Source, start: int, size: int) -> None:
-        self.path = f"{file.path}@{start}"
-        self.name = file.name
-        self.size = size
+        super().__init__(f"{file.path}@{start}", file.name, file.region().part(start, size))
         self.start = start
-        self._region = file.region().part(start, size)
-
-    def head(self, count: int) -> bytes:
-        """See `File.head`."""
-        return bytes(self._region.view[:count])
-
-    def region(self) -> Region:
-        """See `Source.region`."""
-        return self._region
-
-    def data(self) -> memoryview:
-        """See `File.data`."""
-        return self._region.view
-
-    def sha256(self) -> str:
-        """See `File.sha256`."""
-        return self._region.sha256()
-
-    def sibling(self, name: str) -> File | None:
-        """None: what lies beside is the file's that it is in."""
-        return None
-
-    def siblings(self, folder: str = "") -> Iterator[str]:
-        """See `sibling`."""
-        return iter(())

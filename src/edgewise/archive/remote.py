@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
-from edgewise.archive.files import File
+from edgewise.archive.held import Held
 from edgewise.archive.limits import Limits
 from edgewise.archive.region import Region
 from edgewise.errors import InputError, LimitExceeded
@@ -23,8 +23,10 @@ def is_url(path: str) -> bool:
     return _URL.match(path) is not None
 
 
-class RemoteFile:
+class RemoteFile(Held):
     """A file fetched from a URL. It stands alone: nothing is known of what is beside it."""
+
+    __slots__ = ()
 
     def __init__(self, url: str, limits: Limits) -> None:
         """Fetch it.
@@ -33,34 +35,8 @@ class RemoteFile:
             InputError: it cannot be fetched, or a package for this kind of URL is not installed.
             LimitExceeded: it is larger than `limits.download_bytes`.
         """
-        self.path = url
-        self.name = urlsplit(url).path.rpartition("/")[2]
-        self._region = _fetch(url, limits.download_bytes)
-        self.size = len(self._region)
-
-    def region(self) -> Region:
-        """See `Source.region`."""
-        return self._region
-
-    def head(self, count: int) -> bytes:
-        """See `File.head`."""
-        return bytes(self._region.view[:count])
-
-    def data(self) -> memoryview:
-        """See `File.data`."""
-        return self._region.view
-
-    def sha256(self) -> str:
-        """See `File.sha256`."""
-        return self._region.sha256()
-
-    def sibling(self, name: str) -> File | None:
-        """None: see the class."""
-        return None
-
-    def siblings(self, folder: str = "") -> Iterator[str]:
-        """None: see the class."""
-        return iter(())
+        name = urlsplit(url).path.rpartition("/")[2]
+        super().__init__(url, name, _fetch(url, limits.download_bytes))
 
 
 def _fetch(url: str, limit: int) -> Region:

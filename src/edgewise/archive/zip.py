@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from edgewise.archive.directory import Row, read_directory, unlisted
-from edgewise.archive.files import Source, leads_down
+from edgewise.archive.files import Source
+from edgewise.archive.held import entries_beside, entry_beside
 from edgewise.archive.inflate import check, inflate_head, inflate_to_spool, inflate_whole
 from edgewise.archive.limits import Budget
 from edgewise.archive.packed import escaped
@@ -185,18 +186,11 @@ class Entry:
 
     def sibling(self, name: str) -> Entry | None:
         """See `File.sibling`."""
-        return self.archive.get(self._beside(name)) if leads_down(name) else None
+        return entry_beside(self.archive, self.entry_name, name)
 
     def siblings(self, folder: str = "") -> Iterator[str]:
         """See `File.siblings`."""
-        if folder:
-            return iter(self.archive.in_folder(self._beside(folder)))
-        own = self.entry_name.rpartition("/")[0]
-        return (name for name in self.archive.in_folder(own) if name != self.name)
-
-    def _beside(self, path: str) -> str:
-        folder = self.entry_name.rpartition("/")[0]
-        return f"{folder}/{path}" if folder else path
+        return entries_beside(self.archive, self.entry_name, folder)
 
     def _read(self) -> Region:
         deflated, packed = self._locate()
