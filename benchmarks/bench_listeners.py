@@ -16,8 +16,8 @@ import numpy as np
 
 from edgewise.protocol.messages import InferResult, RequestTiming, Tensor
 from edgewise.server.events import Answered, Arrived, Event
+from edgewise.server.inventory import Inventory, Live, Sources
 from edgewise.server.operations.decisions import DecisionLog
-from edgewise.server.operations.inventory import Inventory, Live, Sources
 from edgewise.server.operations.logs import JsonLog
 from edgewise.server.operations.metrics import Metrics
 from edgewise.server.operations.tally import Tally

@@ -9,7 +9,7 @@ import pytest
 from held_files import Held, inspected
 
 from edgewise.formats import executorch
-from edgewise.formats.executorch.delegates import parts
+from edgewise.formats.executorch.blob import parts
 
 
 def test_it_is_recognised_by_its_identifier() -> None:

@@ -20,7 +20,7 @@ from edgewise.server.events import (
     WorkerBack,
     WorkerLost,
 )
-from edgewise.server.operations.inventory import Live, ProfileNow, Sources
+from edgewise.server.inventory import Live, ProfileNow, Sources
 
 #: Name, accuracy in percent, mean in ms.
 VARIANTS = (

@@ -21,8 +21,8 @@ from edgewise.server.events import (
     WorkerBack,
     WorkerLost,
 )
+from edgewise.server.inventory import Live, ProfileNow
 from edgewise.server.operations.assembly import Operations
-from edgewise.server.operations.inventory import Live, ProfileNow
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

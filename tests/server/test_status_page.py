@@ -17,7 +17,7 @@ import pytest
 from operated import VARIANTS, afternoon, answered, arrived, cancelled, failed, shed, sources
 
 from edgewise.server.events import Draining, Event, Loaded, WorkerBack, WorkerLost
-from edgewise.server.operations.inventory import Inventory
+from edgewise.server.inventory import Inventory
 from edgewise.server.status.page import page
 from edgewise.server.status.snapshot import Snapshots
 from edgewise.server.status.timeline import WINDOW_S, Timelines, bin_of, quantile

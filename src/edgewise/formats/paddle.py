@@ -16,7 +16,8 @@ from edgewise.archive import File
 from edgewise.errors import RejectedModel
 from edgewise.formats import siblings
 from edgewise.formats.contract import Level, Sibling
-from edgewise.formats.fluid.program import TYPES, Operator, Program, Variable, build
+from edgewise.formats.fluid.build import build
+from edgewise.formats.fluid.program import TYPES, Operator, Program, Variable
 from edgewise.formats.messages import Decoder, Message, Schema
 from edgewise.formats.netlist import Netlist, absent, slice_of
 from edgewise.formats.protobuf import Wire

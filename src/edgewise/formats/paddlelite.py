@@ -25,7 +25,8 @@ from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import siblings
 from edgewise.formats.contract import Level, Sibling
 from edgewise.formats.flatbuffer import Flatbuffer, Table
-from edgewise.formats.fluid.program import TYPES, Operator, Program, Variable, build
+from edgewise.formats.fluid.build import build
+from edgewise.formats.fluid.program import TYPES, Operator, Program, Variable
 from edgewise.formats.netlist import Netlist, absent, slice_of
 from edgewise.graph import DTYPE_BITS, Graph, Quantization
 

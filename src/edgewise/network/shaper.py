@@ -226,7 +226,7 @@ class ShaperProcess:
             UsageError: the target's host is unknown, or the port to listen at is taken.
             WorkerFailed: the process ended at once.
         """
-        command = [sys.executable, "-m", "edgewise.network.shaping.process"]
+        command = [sys.executable, "-m", "edgewise.network.shaper_process"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             self.port = int(self._ask(pickle.dumps(self._settings))["port"])

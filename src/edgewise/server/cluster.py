@@ -22,8 +22,8 @@ from edgewise.errors import EdgewiseError, MissingExtra, WorkerFailed
 from edgewise.protocol.messages import InferenceFailed, Tensor
 from edgewise.records import Port
 from edgewise.server import main as server
-from edgewise.server.calibration import Calibration
 from edgewise.server.main import Say
+from edgewise.server.pool.calibration import Calibration
 from edgewise.server.pool.frames import Runnable
 from edgewise.server.pool.hosted import Hosted, Times
 from edgewise.server.pool.outcomes import JobResult

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgewise.errors import EdgewiseError, MissingExtra
-from edgewise.server.operations.inventory import Live, ProfileNow, Sources
+from edgewise.server.inventory import Live, ProfileNow, Sources
 from edgewise.server.pending import now_ms
 from edgewise.server.service import Service
 from edgewise.server.settings import ServerSettings

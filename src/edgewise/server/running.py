@@ -9,9 +9,9 @@ from edgewise.errors import EdgewiseError
 from edgewise.protocol.messages import SetAside, Tensor
 from edgewise.records import Port
 from edgewise.selection.engine.scheduling import Assignment, Scheduler
-from edgewise.server.calibration import Calibration
 from edgewise.server.catalogue import LOCAL, Served, ServedFamily
 from edgewise.server.pending import now_ms
+from edgewise.server.pool.calibration import Calibration
 from edgewise.server.pool.outcomes import JobResult
 from edgewise.server.pool.pool import Pool
 

@@ -30,6 +30,7 @@ _MARKED = re.compile(rf"(?:^|\n){_MARK}:(\d+)\s*$")
 LONGEST_COMMAND = 4000
 _POLL_S = 0.25
 _AUTHORIZING_S = 5.0
+_SECTION = re.compile(r"^@@(\w+)\n", re.M)
 
 
 class Lost(DeviceError):
@@ -314,3 +315,9 @@ def settled(serial: str) -> str:
 def quoted(*words: str) -> str:
     """Words for a device's shell."""
     return " ".join(map(shlex.quote, words))
+
+
+def sections(output: str) -> dict[str, str]:
+    """The parts of an output after their `@@name` lines."""
+    pieces = _SECTION.split(output)
+    return dict(zip(pieces[1::2], pieces[2::2], strict=True))

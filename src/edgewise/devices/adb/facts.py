@@ -13,12 +13,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgewise.devices.adb import state
-from edgewise.devices.adb.client import Adb
+from edgewise.devices.adb.client import Adb, sections
 from edgewise.devices.cores import big_and_little, parse_list
 from edgewise.errors import UsageError
 from edgewise.records import DeviceFacts
 
-_SECTION = re.compile(r"^@@(\w+)\n", re.M)
 _CPU = "/sys/devices/system/cpu"
 _COMMAND = f"""echo @@prop; getprop
 echo @@memory; cat /proc/meminfo
@@ -63,12 +62,6 @@ def read(adb: Adb) -> Read:
     thermal = adb.shell("dumpsys thermalservice")
     battery = adb.shell("dumpsys battery").output
     return parse(said, thermal.output, battery, "shell_v2" in adb.features())
-
-
-def sections(output: str) -> dict[str, str]:
-    """The parts of an output after their `@@name` lines."""
-    pieces = _SECTION.split(output)
-    return dict(zip(pieces[1::2], pieces[2::2], strict=True))
 
 
 def parse(said: Mapping[str, str], thermal: str, battery: str, passes_status: bool) -> Read:

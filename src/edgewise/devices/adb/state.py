@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from edgewise.devices.adb.client import Adb
+from edgewise.devices.adb.client import Adb, sections
 from edgewise.records import DeviceState
 
 _HAL = re.compile(r"^Current temperatures from HAL:\n((?:[ \t]+Temperature\{.*\n?)*)", re.M)
@@ -48,8 +48,6 @@ def read(adb: Adb) -> DeviceState:
     Raises:
         DeviceError: it does not answer.
     """
-    from edgewise.devices.adb.facts import sections
-
     return parse(sections(adb.shell(_COMMAND).output))
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.caffe.reader import Caffe
+from edgewise.formats.caffe.network import Caffe
 from edgewise.formats.messages import Message, Word
 from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind

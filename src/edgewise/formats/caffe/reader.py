@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import caffe
+from edgewise.formats.caffe.network import Caffe
+from edgewise.formats.caffe.ops import add_layer
 from edgewise.formats.caffe.schema import SCHEMA, V1_NAMES, V1_TYPES
 from edgewise.formats.messages import Decoder, Message, Word
-from edgewise.formats.netlist import Netlist, absent, slice_of
+from edgewise.formats.netlist import Netlist, slice_of
 from edgewise.formats.protobuf import Span, Wire
 from edgewise.formats.prototext import parse
 from edgewise.formats.siblings import expected, find
@@ -25,26 +26,6 @@ DATA = (
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Caffe:
-    """A network while it is read: what is built, and the trained blobs by layer."""
-
-    netlist: Netlist
-    file: File
-    weights_name: str
-    blobs: dict[str, list[int]] = field(default_factory=dict)
-
-    def weight(self, layer: str, position: int, name: str) -> int:
-        """A trained blob; without the file one whose shape follows from the layer."""
-        found = self.blobs.get(layer, [])
-        if position < len(found):
-            return found[position]
-        load = absent(self.file, self.weights_name)
-        index = self.netlist.weight(f"{layer}.{name}", "float32", (), load)
-        self.netlist.tensor(index).shape = None
-        return index
-
-
 def read(file: File) -> Graph:
     """See `contract.Format`. No byte of the weights is touched.
 
@@ -52,8 +33,6 @@ def read(file: File) -> Graph:
         RejectedModel: it is no network of Caffe's; says where it breaks.
         OpaqueModel: its layers are in the oldest messages (V0).
     """
-    from edgewise.formats.caffe.ops import add_layer
-
     data = file.data()
     net, decoded = _network(data)
     layers = _layers(net)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edgewise.errors import InputError
-from edgewise.graph import Graph, Kind, Layer, Shape, Tensor, Weights
-
-#: What the program stores for delegates, by name.
-NamedData = Mapping[str, Weights]
+from edgewise.formats.executorch import packaged, vulkan, xnnpack
+from edgewise.formats.executorch.blob import NamedData
+from edgewise.graph import Graph, Kind, Layer, Shape, Tensor
 
 
 def delegate_graph(name: str, blob: memoryview, named: NamedData) -> Graph | None:
@@ -22,41 +21,9 @@ def delegate_graph(name: str, blob: memoryview, named: NamedData) -> Graph | Non
         return None
 
 
-def _xnnpack(blob: memoryview, named: NamedData) -> Graph:
-    from edgewise.formats.executorch import xnnpack
-
-    return xnnpack.read(blob, named)
-
-
-def _vulkan(blob: memoryview, named: NamedData) -> Graph:
-    from edgewise.formats.executorch import vulkan
-
-    return vulkan.read(blob, named)
-
-
-def _coreml(blob: memoryview, named: NamedData) -> Graph:
-    from edgewise.formats.executorch import packaged
-
-    return packaged.read(blob, named)
-
-
 _READERS: Mapping[str, Callable[[memoryview, NamedData], Graph]] = {
-    "XnnpackBackend": _xnnpack, "VulkanBackend": _vulkan, "CoreMLBackend": _coreml,
+    "XnnpackBackend": xnnpack.read, "VulkanBackend": vulkan.read, "CoreMLBackend": packaged.read,
 }  # fmt: skip
-
-
-def parts(blob: memoryview, magic: bytes) -> tuple[memoryview, memoryview]:
-    """(flatbuffer, constants) of a blob with a header: magic at 4, then sizes and places.
-
-    Blobs of before the header are a flatbuffer alone.
-    """
-    if bytes(blob[4:8]) != magic:
-        return blob, memoryview(b"")
-    start, size, data = (int.from_bytes(blob[at : at + 4], "little") for at in (10, 14, 18))
-    length = int.from_bytes(blob[22:30], "little")
-    if start + size > len(blob) or data + length > len(blob):
-        raise ValueError("a part of the blob lies beyond its end")
-    return blob[start : start + size], blob[data : data + length]
 
 
 def fit(graph: Graph, inputs: list[Shape | None], outputs: list[Shape | None]) -> None:

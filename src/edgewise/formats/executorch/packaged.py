@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from edgewise.formats.coreml import reader
-from edgewise.formats.executorch.delegates import NamedData
+from edgewise.formats.executorch.blob import NamedData
 from edgewise.graph import Graph
 
 _REFERENCE = b"CMJR"

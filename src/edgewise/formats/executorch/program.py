@@ -18,7 +18,8 @@ from edgewise.formats.aten.recorder import Recorder, Ref
 from edgewise.formats.aten.tables import record
 from edgewise.formats.building import byte_size, stored
 from edgewise.formats.executorch import LIMITS, SIBLINGS
-from edgewise.formats.executorch.delegates import NamedData, delegate_graph, fit
+from edgewise.formats.executorch.blob import NamedData
+from edgewise.formats.executorch.delegates import delegate_graph, fit
 from edgewise.formats.flatbuffer import Flatbuffer, Table
 from edgewise.formats.kit import Meaning
 from edgewise.graph import Graph, Kind, Tensor, Weights

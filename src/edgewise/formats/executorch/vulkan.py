@@ -11,7 +11,7 @@ from typing import Any
 from edgewise.formats.aten.recorder import Recorder, Ref
 from edgewise.formats.aten.tables import record
 from edgewise.formats.building import byte_size, missing, stored
-from edgewise.formats.executorch.delegates import NamedData, parts
+from edgewise.formats.executorch.blob import NamedData, parts
 from edgewise.formats.executorch.vulkan_ops import OWN
 from edgewise.formats.flatbuffer import Flatbuffer, Table
 from edgewise.graph import Graph, Tensor, Weights

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from edgewise.formats.building import Builder, byte_size, missing, stored
-from edgewise.formats.executorch.delegates import NamedData, parts
+from edgewise.formats.executorch.blob import NamedData, parts
 from edgewise.formats.flatbuffer import Flatbuffer, Table
 from edgewise.formats.kit import Meaning, function
 from edgewise.graph import Graph, Kind, Quantization, Tensor, Weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.keras.reader import Call, Model
+from edgewise.formats.keras.model import Call, Model
 from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind
 

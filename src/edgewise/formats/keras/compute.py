@@ -7,7 +7,7 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.keras.call import layout, make, padding, sizes
-from edgewise.formats.keras.reader import Call, Model
+from edgewise.formats.keras.model import Call, Model
 from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgewise.errors import RejectedModel
 from edgewise.formats.keras.call import layout, make, padding, sizes
 from edgewise.formats.keras.compute import AXES, COMPUTE
-from edgewise.formats.keras.reader import Call, Model, build
+from edgewise.formats.keras.model import Call, Model
 from edgewise.formats.netlist import Netlist
 from edgewise.graph import Kind
 
@@ -210,8 +210,8 @@ def _nested(model: Model, call: Call, group: str) -> None:
     if group not in model.inside:
         prefix = f"{group}/" if not model.store.by_name else group
         netlist = Netlist(call.name, model.netlist.graph.format)
-        inner = Model(netlist, model.store, prefix, model.depth + 1)
-        build(inner, {"class_name": call.kind, "config": call.config})
+        inner = Model(netlist, model.store, prefix, model.build, model.depth + 1)
+        model.build(inner, {"class_name": call.kind, "config": call.config})
         model.inside[group] = netlist.graph
     layer = model.netlist.layer(call.name, call.kind, Kind.CALL, call.inputs, call.outputs)
     layer.bodies = (model.inside[group],)

@@ -6,13 +6,14 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from edgewise.archive import Entry, File
 from edgewise.errors import LimitExceeded, MalformedArchive, RejectedModel
 from edgewise.formats import hdf5, keras
+from edgewise.formats.keras.model import Call, Key, Model
+from edgewise.formats.keras.ops import add
 from edgewise.formats.keras.store import ROLES, Store, scattered
 from edgewise.formats.listing import weights_graph
 from edgewise.formats.netlist import Netlist, slice_of
@@ -22,35 +23,6 @@ from edgewise.graph import FreeDim, Graph, Shape, Tensor, Weights
 MAX_LAYERS = 20_000
 MAX_DEPTH = 16
 MAX_JSON = 64 << 20
-
-#: A value: the layer that makes it, which call of the layer, which of its outputs.
-Key = tuple[str, int, int]
-
-
-@dataclass(slots=True)
-class Call:
-    """One use of a layer: its class and settings, what it reads, and the weights it has."""
-
-    kind: str
-    name: str
-    config: dict[str, Any]
-    inputs: list[str]
-    outputs: list[str]
-    weights: list[tuple[str, int]]
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class Model:
-    """A model (or one inside another) while it is read."""
-
-    netlist: Netlist
-    store: Store
-    prefix: str
-    depth: int = 0
-    shapes: dict[Key, Shape] = field(default_factory=dict)
-    #: Models inside, by where their weights are: one that is called twice has its weights once.
-    inside: dict[str, Graph] = field(default_factory=dict)
 
 
 def read(file: File) -> Graph:
@@ -82,7 +54,7 @@ def read(file: File) -> Graph:
         about = _json(root["model_config"].encode())
         store, prefix = Store(data, contents.datasets, by_name=True), "model_weights"
     netlist = Netlist(name, keras.NAME)
-    build(Model(netlist, store, prefix), about)
+    build(Model(netlist, store, prefix, build), about)
     graph = netlist.graph
     graph.producer = f"Keras {version}" if version else None
     return graph
@@ -141,8 +113,6 @@ def build(model: Model, about: dict[str, Any]) -> None:
     Raises:
         RejectedModel: the configuration contradicts itself.
     """
-    from edgewise.formats.keras.ops import add
-
     if model.depth > MAX_DEPTH:
         raise LimitExceeded(f"models nested deeper than {MAX_DEPTH}")
     kind, config = about.get("class_name"), about.get("config")
@@ -153,9 +123,9 @@ def build(model: Model, about: dict[str, Any]) -> None:
         raise LimitExceeded(f"{len(layers):,} layers, more than {MAX_LAYERS:,}")
     groups = _groups(model, layers)
     if kind == "Sequential":
-        _sequential(model, layers, groups, add)
+        _sequential(model, layers, groups)
     else:
-        _functional(model, config, layers, groups, add)
+        _functional(model, config, layers, groups)
 
 
 def _groups(model: Model, layers: list[dict[str, Any]]) -> dict[int, str]:
@@ -220,9 +190,7 @@ def open_shape(stated: Any) -> Shape | None:
     )
 
 
-def _sequential(
-    model: Model, layers: list[dict[str, Any]], groups: dict[int, str], add: Any
-) -> None:
+def _sequential(model: Model, layers: list[dict[str, Any]], groups: dict[int, str]) -> None:
     value = ""
     for place, layer in enumerate(layers):
         name, config = layer_name(layer), _settings(layer)
@@ -242,7 +210,7 @@ def _sequential(
 
 
 def _functional(
-    model: Model, config: Any, layers: list[dict[str, Any]], groups: dict[int, str], add: Any
+    model: Model, config: Any, layers: list[dict[str, Any]], groups: dict[int, str]
 ) -> None:
     waiting: list[tuple[int, int, list[Key], Any]] = []
     for place, layer in enumerate(layers):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgewise.errors import RejectedModel
 from edgewise.formats.building import Builder
 from edgewise.formats.kit import Meaning
-from edgewise.formats.mindspore import reader
+from edgewise.formats.mindspore.model import operator
 from edgewise.graph import Kind
 
 if TYPE_CHECKING:
     from edgewise.formats.flatbuffer import Table
-    from edgewise.formats.mindspore.reader import Model
+    from edgewise.formats.mindspore.model import Model
 
 DEPTH_LIMIT = 64
 
@@ -58,7 +58,7 @@ class Follower:
 
     def node(self, node: Table) -> None:
         """Add a node, or follow it."""
-        op = reader.operator(node)
+        op = operator(node)
         if op not in ("PartialFusion", "Switch", "Call"):
             self._model.add_node(self._builder, node)
             return
@@ -116,7 +116,7 @@ class Follower:
         calls: Bound | Picked | None = None
         for number in table.uint32s(3):
             node = self._model.nodes[number]
-            op = reader.operator(node)
+            op = operator(node)
             if op in ("PartialFusion", "Switch", "Call"):
                 calls = inner._bind(node, op) or calls
             else:

@@ -7,8 +7,8 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.flatbuffer import Table
-from edgewise.formats.mnn.ops import FIRST, Translator, make, operands, vector
-from edgewise.formats.mnn.reader import Body, Operator
+from edgewise.formats.mnn.body import Body, Operator
+from edgewise.formats.mnn.call import FIRST, Translator, make, operands, vector
 from edgewise.formats.mnn.schema import Common3DSlot, CommonSlot, ConvSlot, QuantSlot
 from edgewise.formats.netlist import Operand, slice_of
 from edgewise.graph import Kind

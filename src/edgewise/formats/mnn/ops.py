@@ -6,48 +6,24 @@ the order of their source format. `ConvertTensor` stands where the two meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from edgewise.formats.flatbuffer import Table
-from edgewise.formats.mnn.reader import Body, Operator
+from edgewise.formats.mnn.body import Body, Operator
+from edgewise.formats.mnn.call import FIRST, Translator, make, operands, vector
+from edgewise.formats.mnn.compute import COMPUTE
 from edgewise.formats.mnn.schema import BINARY, NHWC, REDUCE, TYPES, UNARY
 from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind
 
-FIRST = "channels_first"
-Translator = Callable[[Body, Operator], None]
-
 
 def add(body: Body, operator: Operator) -> None:
     """Add an operator to the graph."""
-    from edgewise.formats.mnn.compute import COMPUTE
-
     rule = COMPUTE.get(operator.op) or RULES.get(operator.op)
     if rule is None:
         make(body, operator, Kind.UNKNOWN)
     else:
         rule(body, operator)
-
-
-def operands(body: Body, operator: Operator) -> list[Operand]:
-    """What it reads, by name; None for an input left out."""
-    return [None if index < 0 else body.key(index) for index in operator.inputs]
-
-
-def make(
-    body: Body,
-    operator: Operator,
-    kind: Kind,
-    *weights: Operand,
-    inputs: list[Operand] | None = None,
-    **attributes: Any,
-) -> None:
-    """A layer that reads `inputs` (as the operator has them where None), then `weights`."""
-    reads = operands(body, operator) if inputs is None else inputs
-    made = [body.key(index) for index in operator.outputs]
-    body.netlist.layer(operator.name, operator.op, kind, (*reads, *weights), made, **attributes)
 
 
 def plain(kind: Kind, **attributes: Any) -> Translator:
@@ -65,14 +41,6 @@ def _axis(kind: Kind, slot: int = 0, default: int = 0, **attributes: Any) -> Tra
 def first_input(body: Body, operator: Operator) -> list[Operand]:
     """The first input alone."""
     return operands(body, operator)[:1]
-
-
-def vector(body: Body, operator: Operator, table: Table, slot: int, name: str) -> int | None:
-    """A stored vector of floats as a tensor; None where there is none."""
-    load, count = body.values.floats(table, slot)
-    if not count:
-        return None
-    return body.netlist.weight(f"{operator.name}.{name}", "float32", (count,), load)
 
 
 def _binary(body: Body, operator: Operator) -> None:

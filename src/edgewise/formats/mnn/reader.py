@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats import mnn
 from edgewise.formats.flatbuffer import Flatbuffer, Table
+from edgewise.formats.mnn.body import Body, Operator
+from edgewise.formats.mnn.ops import add
 from edgewise.formats.mnn.schema import (
     NC4HW4,
     NCHW,
@@ -25,49 +26,6 @@ from edgewise.formats.netlist import Netlist
 from edgewise.graph import FreeDim, Graph, Shape
 
 MAX_SUBGRAPHS = 4096
-MAX_DEPTH = 16
-
-
-@dataclass(slots=True)
-class Operator:
-    """One operator: its name, its parameters, and the tensors it reads and writes, by number."""
-
-    op: str
-    name: str
-    main: Table
-    inputs: tuple[int, ...]
-    outputs: tuple[int, ...]
-    channels_last: bool
-
-
-@dataclass(slots=True)
-class Body:
-    """One graph of the file while it is read. Tensors are named by their number."""
-
-    netlist: Netlist
-    names: Sequence[str]
-    values: Values
-    subgraphs: dict[str, Table]
-    depth: int = 0
-    #: The order of the axes of each tensor, by number (`schema.NCHW` and so on).
-    orders: dict[int, int] = field(default_factory=dict)
-
-    def key(self, number: int) -> str:
-        """The name under which a tensor is built."""
-        return str(number)
-
-    def subgraph(self, name: str | None) -> Graph | None:
-        """The graph of that name; None where there is none.
-
-        Raises:
-            LimitExceeded: bodies are nested too deeply.
-        """
-        table = self.subgraphs.get(name or "")
-        if table is None:
-            return None
-        if self.depth >= MAX_DEPTH:
-            raise LimitExceeded(f"control flow nested deeper than {MAX_DEPTH}")
-        return _body(table, self)
 
 
 def read(file: File) -> Graph:
@@ -91,6 +49,7 @@ def read(file: File) -> Graph:
         names,
         Values(file, data),
         {table.text(SubgraphSlot.NAME) or "": table for table in subgraphs},
+        _body,
     )
     _fill(body, _operators(operators, names))
     quantised = net.tables(NetSlot.DESCRIBED)
@@ -141,8 +100,6 @@ def _operators(tables: Sequence[Table], names: Sequence[str]) -> list[Operator]:
 
 
 def _fill(body: Body, operators: list[Operator]) -> None:
-    from edgewise.formats.mnn.ops import add
-
     for operator in operators:
         if operator.op == "Input":
             _input(body, operator)
@@ -194,7 +151,7 @@ def _body(table: Table, outside: Body) -> Graph:
     names = table.texts(SubgraphSlot.NAMES)
     name = table.text(SubgraphSlot.NAME) or ""
     netlist = Netlist(name, mnn.NAME)
-    body = Body(netlist, names, outside.values, outside.subgraphs, outside.depth + 1)
+    body = Body(netlist, names, outside.values, outside.subgraphs, _body, outside.depth + 1)
     inputs, outputs = table.int32s(SubgraphSlot.INPUTS), table.int32s(SubgraphSlot.OUTPUTS)
     if any(not 0 <= index < len(names) for index in (*inputs, *outputs)):
         raise RejectedModel(f"subgraph {name}: tensors {[*inputs, *outputs][:8]} of {len(names)}")

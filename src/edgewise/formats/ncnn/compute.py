@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.ncnn.ops import ABSENT, Context, Translator
+from edgewise.formats.ncnn.context import ABSENT, Context, Translator
 from edgewise.formats.ncnn.params import Entry
 from edgewise.formats.netlist import Netlist
 from edgewise.graph import Kind

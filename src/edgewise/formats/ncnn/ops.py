@@ -3,58 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.ncnn.binfile import BinFile
+from edgewise.formats.ncnn.compute import COMPUTE
+from edgewise.formats.ncnn.context import ABSENT, Context, Translator
 from edgewise.formats.ncnn.names import (
     ACTIVATIONS,
     ORDERS,
     UNARY_OPS,
 )
 from edgewise.formats.ncnn.params import TYPES, Entry
-from edgewise.formats.netlist import Netlist, Operand
+from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind
 
-#: "Not given" in ncnn's parameters, and the end of an axis in a slice.
-ABSENT = -233
+#: The end of an axis in a slice.
 FAR = 2**31 - 1
-
-
-@dataclass(slots=True)
-class Context:
-    """A network while it is read: what is built, its weights, and what pnnx left in it."""
-
-    builder: Netlist
-    bin: BinFile
-    left_over: set[str] = field(default_factory=set)
-
-    def add(self, entry: Entry, kind: Kind, *weights: int | None, **attributes: Any) -> None:
-        """A layer that reads what the entry names, then `weights`."""
-        inputs = (*entry.inputs, *weights)
-        self.builder.layer(entry.name, entry.type, kind, inputs, entry.outputs, **attributes)
-
-    def take(self, entry: Entry, part: str, *shape: int, tagged: bool = True) -> int:
-        """The next weights of the file."""
-        if min(shape, default=0) < 0:
-            raise RejectedModel(f"{entry.type} {entry.name}: weights of shape {list(shape)}")
-        return self.bin.take(f"{entry.name}.{part}", shape, tagged)
-
-    def raw(self, entry: Entry, part: str, *shape: int) -> int:
-        """The next weights of the file, which are always float32."""
-        return self.take(entry, part, *shape, tagged=False)
-
-
-Translator = Callable[[Context, Entry], None]
 
 
 def translate(context: Context, entry: Entry) -> None:
     """Add a layer to the graph, its weights taken in the file's order."""
-    from edgewise.formats.ncnn.compute import COMPUTE
-
     rule = COMPUTE.get(entry.type) or RULES.get(entry.type)
     if rule is not None:
         rule(context, entry)

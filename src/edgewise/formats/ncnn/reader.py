@@ -12,7 +12,8 @@ from edgewise.archive import File
 from edgewise.errors import RejectedModel
 from edgewise.formats import ncnn
 from edgewise.formats.ncnn.binfile import TAGS, BinFile
-from edgewise.formats.ncnn.ops import Context, translate
+from edgewise.formats.ncnn.context import Context
+from edgewise.formats.ncnn.ops import translate
 from edgewise.formats.ncnn.params import Entry, parse
 from edgewise.formats.netlist import Netlist
 from edgewise.formats.siblings import expected, find

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgewise.formats.netlist import Netlist, Operand
-from edgewise.formats.pnnx.reader import Operator
+from edgewise.formats.pnnx.operator import Operator
 from edgewise.graph import Kind
 
 FIRST = "channels_first"

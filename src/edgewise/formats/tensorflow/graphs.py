@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats.messages import Message
 from edgewise.formats.netlist import Netlist
+from edgewise.formats.tensorflow.frames import Frame, frame_of
 from edgewise.formats.tensorflow.nodes import Node, node_of, open_shape, store
+from edgewise.formats.tensorflow.ops import add
 from edgewise.graph import Graph, Kind
-
-if TYPE_CHECKING:
-    from edgewise.formats.tensorflow.frames import Frame
 
 MAX_NODES = 400_000
 MAX_DEPTH = 24
@@ -178,15 +176,10 @@ class Builder:
 
     def _needs(self, node: Node) -> list[Ref]:
         if node.op in ("Exit", "RefExit"):
-            from edgewise.formats.tensorflow.frames import frame_of
-
             return frame_of(self, node).needs()
         return [self.ref(text) for text in node.inputs]
 
     def _emit(self, node: Node) -> None:
-        from edgewise.formats.tensorflow.frames import frame_of
-        from edgewise.formats.tensorflow.ops import add
-
         made = f"{node.name}:0"
         if node.op in ("Exit", "RefExit"):
             frame = frame_of(self, node)

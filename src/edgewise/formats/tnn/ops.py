@@ -8,15 +8,15 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.netlist import Operand
-from edgewise.formats.tnn.reader import Line, Reader
+from edgewise.formats.tnn.network import Line, Network
 from edgewise.graph import Kind
 
 FIRST = "channels_first"
-Translator = Callable[[Reader, Line], None]
+Translator = Callable[[Network, Line], None]
 _ACTIVATIONS = {1: "relu", 2: "relu6", 256: "sigmoid_mul"}
 
 
-def add(reader: Reader, layer: Line) -> None:
+def add(reader: Network, layer: Line) -> None:
     """Add a layer to the graph."""
     kind = layer.type.removeprefix("Quantized")
     (RULES.get(kind) or _plain(Kind.UNKNOWN))(reader, layer)
@@ -25,7 +25,7 @@ def add(reader: Reader, layer: Line) -> None:
             reader.netlist.tensor(reader.netlist.value(name)).dtype = "int8"
 
 
-def _make(reader: Reader, layer: Line, kind: Kind, *weights: Operand, **attributes: Any) -> None:
+def _make(reader: Network, layer: Line, kind: Kind, *weights: Operand, **attributes: Any) -> None:
     reads = (*layer.inputs, *weights)
     reader.netlist.layer(layer.name, layer.type, kind, reads, layer.outputs, **attributes)
 
@@ -43,7 +43,7 @@ def _positive(layer: Line, values: list[int]) -> tuple[int, ...]:
 def _convolution(transposed: bool = False) -> Translator:
     """groups, inputs of a group, outputs, kernel, strides, pads, bias, kind of pad, dilations."""
 
-    def build(reader: Reader, layer: Line) -> None:
+    def build(reader: Network, layer: Line) -> None:
         groups, deep, out = (layer.integer(place) for place in range(3))
         kernel = _positive(layer, [layer.integer(place) for place in (3, 4)])
         strides = _positive(layer, [layer.integer(place, 1) for place in (5, 6)])
@@ -68,7 +68,7 @@ def _convolution(transposed: bool = False) -> Translator:
     return build
 
 
-def _inner_product(reader: Reader, layer: Line) -> None:
+def _inner_product(reader: Network, layer: Line) -> None:
     units = layer.integer(0)
     if units < 1:
         raise RejectedModel(f"InnerProduct {layer.name}: {units} units")
@@ -84,7 +84,7 @@ def _inner_product(reader: Reader, layer: Line) -> None:
     _make(reader, layer, Kind.DENSE, *weights, units=units)
 
 
-def _pooling(reader: Reader, layer: Line) -> None:
+def _pooling(reader: Network, layer: Line) -> None:
     function = "average" if layer.integer(0) else "max"
     kernel = [layer.integer(place) for place in (1, 2)]
     if layer.integer(11):
@@ -104,7 +104,7 @@ def _pooling(reader: Reader, layer: Line) -> None:
 
 
 def _binary(function: str) -> Translator:
-    def build(reader: Reader, layer: Line) -> None:
+    def build(reader: Network, layer: Line) -> None:
         weights = [reader.weight(layer, at, None) for at in range(min(reader.stored(layer), 1))]
         if len(layer.inputs) + len(weights) < 2:
             _make(reader, layer, Kind.UNARY, function=function)
@@ -119,7 +119,7 @@ def _binary(function: str) -> Translator:
 def _vectors(kind: Kind, count: int, **attributes: Any) -> Translator:
     """A layer with so many numbers per channel."""
 
-    def build(reader: Reader, layer: Line) -> None:
+    def build(reader: Network, layer: Line) -> None:
         stored = [reader.weight(layer, at, None) for at in range(count)]
         _make(reader, layer, kind, *stored, vectors=1, **attributes)
 
@@ -130,7 +130,7 @@ def _axis(kind: Kind, default: int = 1) -> Translator:
     return lambda reader, layer: _make(reader, layer, kind, axis=layer.integer(0, default))
 
 
-def _reshape(reader: Reader, layer: Line) -> None:
+def _reshape(reader: Network, layer: Line) -> None:
     dims, _ = layer.integers(2)
     first = layer.integer(0)
     if first < 0:
@@ -138,12 +138,12 @@ def _reshape(reader: Reader, layer: Line) -> None:
     _make(reader, layer, Kind.RESHAPE, shape=(*(0,) * first, *dims), zero_copies=True)
 
 
-def _permute(reader: Reader, layer: Line) -> None:
+def _permute(reader: Network, layer: Line) -> None:
     order, _ = layer.integers(0)
     _make(reader, layer, Kind.TRANSPOSE, permutation=tuple(order))
 
 
-def _upsample(reader: Reader, layer: Line) -> None:
+def _upsample(reader: Network, layer: Line) -> None:
     sizes = (layer.integer(4), layer.integer(5))
     if all(size > 0 for size in sizes):
         _make(reader, layer, Kind.RESIZE, layout=FIRST, sizes=sizes)
@@ -155,12 +155,12 @@ def _upsample(reader: Reader, layer: Line) -> None:
     _make(reader, layer, Kind.RESIZE, layout=FIRST, scales=scales)
 
 
-def _pad(reader: Reader, layer: Line) -> None:
+def _pad(reader: Network, layer: Line) -> None:
     pads = [layer.integer(place) for place in range(2, 8)]
     _make(reader, layer, Kind.PAD, order="pairs", pads=tuple(pads), axes=(2, 3, 1))
 
 
-def _strided_slice(reader: Reader, layer: Line) -> None:
+def _strided_slice(reader: Network, layer: Line) -> None:
     begin, place = layer.integers(0)
     end, place = layer.integers(place)
     axes, place = layer.integers(place)
@@ -172,7 +172,7 @@ def _strided_slice(reader: Reader, layer: Line) -> None:
 
 
 def _reduce(function: str) -> Translator:
-    def build(reader: Reader, layer: Line) -> None:
+    def build(reader: Network, layer: Line) -> None:
         axes = [layer.integer(place) for place in range(1, len(layer.numbers))]
         if len(axes) > 1 and axes[0] == len(axes) - 1 and layer.integer(1) > 0:
             axes = axes[1:]
@@ -182,21 +182,21 @@ def _reduce(function: str) -> Translator:
     return build
 
 
-def _split(reader: Reader, layer: Line) -> None:
+def _split(reader: Network, layer: Line) -> None:
     sizes, _ = layer.integers(1)
     given = tuple(sizes) if len(sizes) == len(layer.outputs) and min(sizes) > 0 else None
     _make(reader, layer, Kind.SPLIT, axis=layer.integer(0), sizes=given)
 
 
 def _axes(kind: Kind) -> Translator:
-    def build(reader: Reader, layer: Line) -> None:
+    def build(reader: Network, layer: Line) -> None:
         axes, _ = layer.integers(0)
         _make(reader, layer, kind, axes=tuple(axes))
 
     return build
 
 
-def _same_value(reader: Reader, layer: Line) -> None:
+def _same_value(reader: Network, layer: Line) -> None:
     """One value under several names."""
     reads = layer.inputs[:1] * len(layer.outputs)
     reader.netlist.layer(layer.name, layer.type, Kind.IDENTITY, reads, layer.outputs)

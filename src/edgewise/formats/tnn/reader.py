@@ -10,68 +10,22 @@ length in bytes, in newer files a shape, and the elements.
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from struct import error, unpack_from
 
 from edgewise.archive import File
 from edgewise.errors import LimitExceeded, OpaqueModel, RejectedModel
 from edgewise.formats import tnn
-from edgewise.formats.netlist import Netlist, absent, slice_of
+from edgewise.formats.netlist import Netlist
 from edgewise.formats.siblings import expected, find
-from edgewise.graph import DTYPE_BITS, Graph
+from edgewise.formats.tnn.network import Buffer, Line, Network, Weights
+from edgewise.formats.tnn.ops import add
+from edgewise.graph import Graph
 
 MAX_LAYERS = 100_000
 _TYPES = {0: "float32", 1: "float16", 2: "int8", 3: "int32", 4: "bfloat16", 5: "int64", 6: "uint32"}
 #: Layers that store a name, whether there is a bias, a kernel, the bias, and scales.
 _KERNELS = ("Convolution", "Deconvolution")
-
-
-@dataclass(slots=True)
-class Line:
-    """One layer of the text."""
-
-    type: str
-    name: str
-    inputs: list[str]
-    outputs: list[str]
-    numbers: list[str]
-
-    def integer(self, place: int, default: int = 0) -> int:
-        """The whole number at a place."""
-        if not 0 <= place < len(self.numbers):
-            return default
-        try:
-            return int(float(self.numbers[place]))
-        except (ValueError, OverflowError) as problem:
-            raise RejectedModel(
-                f"{self.type} {self.name}: {self.numbers[place]!r:.40}"
-            ) from problem
-
-    def integers(self, place: int) -> tuple[list[int], int]:
-        """A count and so many numbers, and the place behind them."""
-        count = self.integer(place)
-        if not 0 <= count <= 64:
-            raise RejectedModel(f"{self.type} {self.name}: {count} numbers")
-        return [self.integer(place + 1 + at) for at in range(count)], place + 1 + count
-
-
-@dataclass(slots=True)
-class Buffer:
-    """A stored tensor: where its elements are."""
-
-    dtype: str
-    start: int
-    nbytes: int
-
-
-@dataclass(slots=True)
-class Weights:
-    """The buffers of each layer, by its name."""
-
-    data: memoryview | None
-    buffers: dict[str, list[Buffer]] = field(default_factory=dict)
 
 
 def read(file: File) -> Graph:
@@ -82,8 +36,6 @@ def read(file: File) -> Graph:
         OpaqueModel: it is the weights alone.
         LimitExceeded: it lists more layers than any real network.
     """
-    from edgewise.formats.tnn.ops import add
-
     data = file.data()
     if int.from_bytes(data[:4], "little") in tnn.MAGICS:
         raise OpaqueModel("the weights of a network whose layers are in another file")
@@ -98,44 +50,9 @@ def read(file: File) -> Graph:
         for name in layer.inputs:
             if not netlist.known(name):
                 raise RejectedModel(f"{layer.type} {layer.name}: nothing makes {name!r}")
-        add(Reader(netlist, file, weights), layer)
+        add(Network(netlist, file, weights), layer)
     outputs = [name for name in lines[3] if netlist.known(name)]
     return netlist.finish(outputs or None)
-
-
-@dataclass(slots=True)
-class Reader:
-    """A network while it is read."""
-
-    netlist: Netlist
-    file: File
-    weights: Weights
-
-    def weight(self, layer: Line, place: int, shape: tuple[int, ...] | None) -> int:
-        """A stored buffer as a tensor of that shape; without the file it follows from the layer.
-
-        Raises:
-            RejectedModel: the buffer holds another number of elements.
-        """
-        found = self.weights.buffers.get(layer.name, [])
-        name = f"{layer.name}.{place}"
-        if place < len(found) and self.weights.data is not None:
-            buffer = found[place]
-            load = slice_of(self.weights.data, buffer.start, buffer.nbytes, name)
-            count = buffer.nbytes * 8 // DTYPE_BITS.get(buffer.dtype, 32)
-            given = (count,) if shape is None or math.prod(shape) != count else shape
-            if shape is not None and len(shape) > 1 and given != shape:
-                raise RejectedModel(f"{layer.type} {layer.name}: {count:,} weights for {shape}")
-            return self.netlist.weight(name, buffer.dtype, given, load, buffer.nbytes)
-        load = absent(self.file, expected(self.file, tnn.SIBLINGS))
-        index = self.netlist.weight(name, "float32", shape or (), load)
-        if shape is None:
-            self.netlist.tensor(index).shape = None
-        return index
-
-    def stored(self, layer: Line) -> int:
-        """How many buffers a layer has."""
-        return len(self.weights.buffers.get(layer.name, []))
 
 
 def _lines(data: memoryview) -> list[list[str]]:

@@ -18,11 +18,11 @@ from edgewise.errors import EdgewiseError
 from edgewise.family import Variant
 from edgewise.protocol.messages import ServingError, Tensor, Unavailable
 from edgewise.records import Port
-from edgewise.server.calibration import Calibration, busy_counts
 from edgewise.server.endpoints import address
 from edgewise.server.endpoints.address import Address
 from edgewise.server.endpoints.model import RemoteModel
 from edgewise.server.endpoints.transport import Described, Down, Silent, Transport
+from edgewise.server.pool.calibration import Calibration, busy_counts
 from edgewise.server.pool.outcomes import JobResult
 
 _log = logging.getLogger("edgewise.server.endpoints")

@@ -7,8 +7,8 @@ from typing import Any
 
 from edgewise.server.events import Event, Listener
 from edgewise.server.home import at_home
+from edgewise.server.inventory import Inventory, Sources
 from edgewise.server.operations.decisions import DecisionLog
-from edgewise.server.operations.inventory import Inventory, Sources
 from edgewise.server.operations.logs import JsonLog
 from edgewise.server.operations.metrics import Metrics
 from edgewise.server.operations.tally import Tally

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from edgewise.server.inventory import Inventory, Sources
 from edgewise.server.operations.histogram import Histogram
-from edgewise.server.operations.inventory import Inventory, Sources
 from edgewise.server.operations.tally import FamilyTally, Mean, Tally, VariantTally
 
 if TYPE_CHECKING:

@@ -26,9 +26,9 @@ from edgewise.protocol.messages import (
     Unavailable,
     UnknownModel,
 )
-from edgewise.server.calibration import Calibration, calibrate
 from edgewise.server.pool import arena, frames, outcomes
 from edgewise.server.pool.admission import Waiting
+from edgewise.server.pool.calibration import Calibration, calibrate
 from edgewise.server.pool.crew import Crew
 from edgewise.server.pool.frames import Done, Reply, Runnable, plain
 from edgewise.server.pool.model_cache import ModelCache, Ports

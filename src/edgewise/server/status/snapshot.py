@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from edgewise.server.operations.inventory import Inventory, Live, ProfileNow, Sources
+from edgewise.server.inventory import Inventory, Live, ProfileNow, Sources
 from edgewise.server.status.timeline import WINDOW_S, Second, Timeline, Timelines, quantile
 
 
