@@ -56,7 +56,7 @@ def test_the_demo_walks_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFi
         assert not any("answer differently" in note for note in row.notes)
 
     page = (tmp_path / "report.html").read_text("utf-8")
-    assert "Digit Demo" in page and "Choice per request" in page
+    assert "Digit Demo" in page and "Which model per request" in page
     assert "Where the time goes: a later answer" in page
 
 

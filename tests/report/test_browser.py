@@ -95,30 +95,29 @@ read();
 """
 
 
-def read(page: Path, folder: Path) -> dict[str, Any]:
-    """What a reader sees who clicks; the page's policy lets the reader's script in, and no more."""
-    digest = base64.b64encode(hashlib.sha256(_READER.encode()).digest()).decode()
+def played(page: Path, script: str, folder: Path) -> Any:
+    """What a reader's script leaves in an element `seen`; the page's policy lets it in, and no
+    more."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     text = page.read_text(encoding="utf-8").replace(
         "; script-src ", f"; script-src 'sha256-{digest}' "
     )
-    played = folder / "read.html"
+    changed = folder / "read.html"
     before, end, after = text.rpartition("</body>")
-    played.write_text(f"{before}<script>{_READER}</script>{end}{after}", encoding="utf-8")
+    changed.write_text(f"{before}<script>{script}</script>{end}{after}", encoding="utf-8")
     log = folder / "read.json"
-    dom = browsed(played, folder / "reader", "--dump-dom", f"--log-net-log={log}")
+    dom = browsed(changed, folder / "reader", "--dump-dom", f"--log-net-log={log}")
     assert asked(log) == []
     found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
     assert found, "all was drawn and clicked"
-    seen = json.loads(html.unescape(found[1]))
-    assert isinstance(seen, dict)
-    return seen
+    return json.loads(html.unescape(found[1]))
 
 
 @pytest.mark.skipif(_CHROMIUM is None, reason="no chromium here")
 def test_tables_sort_and_charts_are_saved(survey: Store, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     write(survey, page)
-    seen = read(page, tmp_path)
+    seen = played(page, _READER, tmp_path)
     assert seen["failed"] == [], "the policy had to forbid nothing"
     columns = seen["columns"]
     assert columns["model ascending"][0] == "digits_small.tflite"

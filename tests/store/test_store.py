@@ -12,6 +12,7 @@ import uuid
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edgewise.errors import NewerStore, StoreError, UsageError
 from edgewise.records import (
@@ -133,6 +134,15 @@ def test_one_batch_with_the_same_app_twice_keeps_the_last(store: Store) -> None:
 def test_a_newer_analysis_is_another_row(store: Store) -> None:
     store.append([app(), app(analysis_version=99)])
     assert count(store, "apps") == 2
+
+
+def test_some_records_come_with_all_that_they_hold(store: Store) -> None:
+    other = structs.replace(measurement(2), model="other.tflite")
+    store.append([measurement(1), other])
+    assert store.read(Measurement, where="model = 'other.tflite'") == [other]
+    assert store.read(Measurement, where="model = 'another'") == []
+    with pytest.raises(UsageError):
+        store.read(Measurement, where="no_such_column = 1")
 
 
 def test_an_app_without_bytes_is_known_by_its_path(store: Store) -> None:

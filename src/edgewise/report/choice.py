@@ -1,9 +1,12 @@
-"""What choosing a variant per request delivers: simulated policies over the deadline."""
+"""Which model per request: what the policies choose at each deadline on each network, and what
+choosing delivers under load, as simulated."""
 
 from __future__ import annotations
 
+from edgewise.report import chosen
 from edgewise.report.charts import PALETTE, category, tooltip
-from edgewise.report.parts import Ask, Figure, Numbers, Section
+from edgewise.report.numerals import many
+from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Section, Table
 
 #: Pictures at most: one for each set of profiles, network and load.
 _SETTINGS = 6
@@ -24,18 +27,21 @@ _CURVES = """
 
 
 def section(ask: Ask) -> Section | None:
-    """None where nothing was simulated."""
+    """None where nothing was simulated, and fewer than two models can be chosen among."""
+    parts: list[Figure | Table | Explorer] = [*chosen.parts(ask)]
     settings = ask.numbers(
         f"with {_SIMULATED} select setting, max(stored_at) as latest from simulated"
         f" group by setting order by latest desc, setting"
     )
-    if not settings.rows:
-        return None
     shown = [str(row[0]) for row in settings.rows[:_SETTINGS]]
-    lead = f"{settings.total:,} settings simulated: which variant answers, and is it in time?"
-    if settings.total > len(shown):
-        lead += f" The latest {len(shown)} are shown."
-    return Section("choice", "Choice per request", lead, [_figure(ask, name) for name in shown])
+    parts += [_figure(ask, name) for name in shown]
+    if not parts:
+        return None
+    lead = "The most accurate model that still answers in time, for every request anew."
+    if shown:
+        lead += f" {many(settings.total, 'setting')} simulated under load"
+        lead += f", the latest {len(shown)} shown." if settings.total > len(shown) else "."
+    return Section("choice", "Which model per request", lead, parts)
 
 
 def _figure(ask: Ask, setting: str) -> Figure:

@@ -134,6 +134,7 @@ _TIP = tooltip(
 def _spec(rows: list[dict[str, Any]]) -> Spec:
     x = by_log("p50_ms", "median latency, ms", (row["p50_ms"] for row in rows), "~g")
     domain = x["scale"]["domain"]
+    behind = not all(row["frontier"] for row in rows)
     y: Spec = {
         "field": "accuracy", "type": "quantitative", "scale": {"zero": False},
         "axis": {"title": "accuracy, %", "tickCount": 6},
@@ -157,7 +158,7 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
                 },
             },
             _names(True, domain),
-            *([_names(False, domain)] if len(rows) <= _NAMED_DOTS else []),
+            *([_names(False, domain)] if behind and len(rows) <= _NAMED_DOTS else []),
             {
                 "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.95},
                 "encoding": {"color": category("runtime", "runtime"), "tooltip": _TIP},
@@ -171,14 +172,14 @@ def _names(frontier: bool, domain: list[float]) -> Spec:
     in turn at two heights, since they often lie close."""
     right = f"datum.p50_ms > {(domain[0] * domain[-1]) ** 0.5!r}"
     transform: list[Spec] = [
-        {"filter": "datum.frontier" if frontier else "!datum.frontier && width > 480"},
+        {"filter": "datum.frontier" if frontier else "!datum.frontier"},
         {"window": [{"op": "row_number", "as": "turn"}], "sort": [{"field": "p50_ms"}]},
     ]
     return {
         "transform": transform,
         "mark": {
             "type": "text", "fontSize": 11.5, "baseline": "bottom" if frontier else "top",
-            "opacity": 1 if frontier else 0.75,
+            "opacity": 1 if frontier else {"expr": "width > 480 ? 0.75 : 0"},
             "align": {"expr": f"{right} ? 'right' : 'left'"},
             "dx": {"expr": f"{right} ? -7 : 7"},
             "dy": -4 if frontier else {"expr": "4 + 13 * (datum.turn % 2)"},

@@ -30,7 +30,7 @@
     const place = document.getElementById(id);
     const theme = dark.matches ? "dark" : "light";
     const config = fitted(themes[theme], specs[id], place.clientWidth);
-    await vegaEmbed(place, specs[id], {
+    const { view } = await vegaEmbed(place, specs[id], {
       actions: false,
       ast: true, // no `eval`: the page's policy forbids it
       config,
@@ -38,6 +38,8 @@
       tooltip: { theme },
     });
     place.dataset.drawn = "true";
+    place.view = view;
+    place.dispatchEvent(new Event("drawn"));
   }
 
   // Paper is light and of one width: each chart has a copy for it, since printing does not wait.

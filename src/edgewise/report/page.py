@@ -21,9 +21,9 @@ import msgspec
 
 from edgewise import __version__
 from edgewise.errors import InputError
-from edgewise.report import charts
+from edgewise.report import charts, explorer
 from edgewise.report.numerals import cell, heading, is_numeric, many
-from edgewise.report.parts import Ask, Figure, Numbers, Point, Section, Spec, Table, Tile
+from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Point, Section, Spec, Table, Tile
 from edgewise.report.sections import SECTIONS
 from edgewise.store import Store
 
@@ -82,12 +82,15 @@ class _Page:
     def __init__(self, name: str) -> None:
         self._name = name
         self._specs: dict[str, Spec] = {}
+        self._explorers: dict[str, dict[str, Any]] = {}
 
     def render(self, sections: list[Section]) -> str:
         body = "".join(self._section(section) for section in sections)
         themes = {"light": charts.LIGHT, "dark": charts.DARK}
-        data = {"themes": themes, "specs": self._specs}
+        data = {"themes": themes, "specs": self._specs, "explorers": self._explorers}
         scripts = [_bundle(), _asset("page.js")] if self._specs else []
+        if self._explorers:
+            scripts.append(_asset("explorer.js"))
         if "<table" in body:
             scripts.append(_asset("tables.js"))
         return f"""<!doctype html>
@@ -126,10 +129,7 @@ class _Page:
     def _section(self, section: Section) -> str:
         tiles = "".join(map(_tile, section.tiles))
         points = "".join(map(_point, section.points))
-        parts = "".join(
-            self._figure(part) if isinstance(part, Figure) else self._table(part)
-            for part in section.parts
-        )
+        parts = "".join(self._part(part) for part in section.parts)
         return f"""<section id="{section.name}" aria-labelledby="{section.name}-title">
 <h2 id="{section.name}-title">{_text(section.title)}</h2>
 <p class="lead">{_text(section.lead)}</p>
@@ -137,6 +137,16 @@ class _Page:
 {f'<dl class="tiles">{tiles}</dl>' if tiles else ""}
 {parts}</section>
 """
+
+    def _part(self, part: Figure | Table | Explorer) -> str:
+        match part:
+            case Figure():
+                return self._figure(part)
+            case Table():
+                return self._table(part)
+        key = f"explorer-{len(self._explorers) + 1}"
+        self._explorers[key] = part.picks.data()
+        return explorer.html(part, key)
 
     def _figure(self, figure: Figure) -> str:
         key = f"chart-{len(self._specs) + 1}"
@@ -166,9 +176,17 @@ class _Page:
 <div class="take">{more}
 {_download(f"{name}.csv", "text/csv", as_csv(numbers), "CSV")}
 {_download(f"{name}.json", "application/json", msgspec.json.encode(numbers.objects()), "JSON")}
-<details class="sql"><summary>The query, for <code>edgewise query</code></summary>
-<pre>{_text(numbers.sql)}</pre></details></div>
+{_query(numbers.sql)}</div>
 """
+
+
+def _query(sql: str) -> str:
+    if not sql:
+        return ""
+    return (
+        '<details class="sql"><summary>The query, for <code>edgewise query</code></summary>\n'
+        f"<pre>{_text(sql)}</pre></details>"
+    )
 
 
 def _point(point: Point) -> str:

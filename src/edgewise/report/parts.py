@@ -8,6 +8,7 @@ from itertools import islice
 from textwrap import dedent
 from typing import Any
 
+from edgewise.report.picks import Picks
 from edgewise.store import Store, answer
 
 #: Rows that a report carries at most for one figure or table; the rest is counted.
@@ -37,7 +38,8 @@ Spec = dict[str, Any]
 
 @dataclass(frozen=True)
 class Numbers:
-    """The answer to a query. `total` counts also the rows that the page leaves out.
+    """The answer to a query. `total` counts also the rows that the page leaves out. `sql` is empty
+    where no query gives them: they were computed.
 
     A column's unit is the end of its name, as everywhere (`_ms`, `_bytes`).
     """
@@ -80,6 +82,18 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Explorer:
+    """Sliders over a table that was computed beforehand; they move the marks of the section's
+    figures that have the parameters `at_deadline` and `at_network`."""
+
+    title: str
+    caption: str
+    picks: Picks
+    n: str
+    origin: str
+
+
+@dataclass(frozen=True)
 class Tile:
     """A headline number; `detail` says what it is made of."""
 
@@ -105,7 +119,7 @@ class Section:
     name: str
     title: str
     lead: str
-    parts: Sequence[Figure | Table]
+    parts: Sequence[Figure | Table | Explorer]
     tiles: Sequence[Tile] = field(default=())
     points: Sequence[Point] = field(default=())
 
@@ -129,6 +143,11 @@ class Ask:
 
     def __exit__(self, *failure: object) -> None:
         self._connection.close()
+
+    @property
+    def url(self) -> str:
+        """Where the store lies."""
+        return self._url
 
     def numbers(self, sql: str, rows: int = FIGURE_ROWS) -> Numbers:
         """The first `rows` rows of a query and how many there are."""

@@ -172,7 +172,7 @@ def section(ask: Ask) -> Section | None:
             parts.append(Table("Notes on these figures", "", notes))
     if mixes.rows:
         parts.append(Table("Mixes of users", _MIX_NOTE, mixes))
-    return Section("placement", "Cloud or device", _lead(ask), parts)
+    return Section("placement", "Where it should run", _lead(ask), parts)
 
 
 _NOTE = (

@@ -27,7 +27,7 @@
     heading.setAttribute("aria-sort", down ? "descending" : "ascending");
   }
 
-  for (const heading of document.querySelectorAll("th")) {
+  for (const heading of document.querySelectorAll("table:not(.choices) th")) {
     const button = document.createElement("button");
     button.type = "button";
     button.append(...heading.childNodes);

@@ -13,7 +13,7 @@ from edgewise.store import parts, views
 from edgewise.store.columns import R
 from edgewise.store.places import Place, place
 from edgewise.store.rows import Row, assemble, shred
-from edgewise.store.tables import TABLES, Table
+from edgewise.store.tables import ROOT_OF, TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -119,18 +119,23 @@ class Store:
         """All measurements with their samples, in the order they were stored."""
         return self.read(Measurement)
 
-    def read(self, record: type[R], *, without: Container[str] = ()) -> list[R]:
+    def read(
+        self, record: type[R], *, without: Container[str] = (), where: str | None = None
+    ) -> list[R]:
         """All records of a type that can be appended, equal to what was appended; the rows of
-        tables named in `without` are left out.
+        tables named in `without` are left out. `where`: only those of which this SQL over the
+        columns of their own table holds.
 
         Raises:
             NewerStore, StoreError: as `connect`.
+            UsageError: DuckDB refuses the SQL.
         """
+        root = ROOT_OF[record]
         with self.connect() as connection:
             return assemble(
                 record,
                 lambda table: [] if table.name in without
-                else views.select(connection, table, self.url),
+                else views.select(connection, table, self.url, (root, where) if where else None),
             )  # fmt: skip
 
     def connect(self) -> duckdb.DuckDBPyConnection:

@@ -77,16 +77,29 @@ def arrow(connection: duckdb.DuckDBPyConnection, sql: str, url: str) -> pyarrow.
         return pyarrow.table({}) if found is None else found.to_arrow_table()
 
 
-def select(connection: duckdb.DuckDBPyConnection, table: Table, url: str) -> list[dict[str, Any]]:
+def select(
+    connection: duckdb.DuckDBPyConnection,
+    table: Table,
+    url: str,
+    where: tuple[Table, str] | None = None,
+) -> list[dict[str, Any]]:
     """A table's current rows, also what only the store uses, in the order they were appended.
+
+    `where`: only rows of which this SQL holds; of another table, those that came with such rows.
 
     Raises:
         StoreError: a part of the store at `url` cannot be read.
+        UsageError: DuckDB refuses `where`.
     """
     order = [*([table.owner] if table.owner else []), *(["stored_at"] if table.root else [])]
+    shown = ""
+    if where is not None:
+        root, condition = where
+        came_with = f"append_id in (select append_id from {rows(root)} where {condition})"
+        shown = f"where {condition if table is root else came_with}"
     with _explained(url):
         result = connection.execute(
-            f"select * from {rows(table)} order by {', '.join([*order, 'position'])}"
+            f"select * from {rows(table)} {shown} order by {', '.join([*order, 'position'])}"
         )
         columns = [column[0] for column in result.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in result.fetchall()]

@@ -13,7 +13,15 @@ from msgspec import structs
 from edgewise.errors import InputError
 from edgewise.records import AccuracyRow, Measurement, Profile
 from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
-from edgewise.selection.profiles.targets import Chosen, Wanted, choose, content, describe, names
+from edgewise.selection.profiles.targets import (
+    Chosen,
+    Wanted,
+    choose,
+    content,
+    describe,
+    device_names,
+    names,
+)
 from edgewise.store import Store
 
 _LEVELS: tuple[float, ...] = tuple(LEVELS.tolist())
@@ -47,6 +55,45 @@ def read_store(url: str, wanted: Wanted = Wanted()) -> ProfileTable:  # noqa: B0
     if without:
         notes.append(f"left out, not evaluated: {', '.join(map(_file, without))}")
     return replace(table(PurePosixPath(url).name, profiles), notes=tuple(dict.fromkeys(notes)))
+
+
+def read_tables(url: str) -> list[ProfileTable]:
+    """What may choose among a store's models, one item at a time: a table of each data set that
+    two or more measured models were evaluated on, each on the device that has most of them.
+
+    Models without an evaluation, or of another batch, cost nothing: only the others are read.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    store = Store.open(url)
+    by_data: dict[str, list[AccuracyRow]] = {}
+    for row in store.read(AccuracyRow):
+        if row.accuracy is not None and row.sha256 is not None:
+            by_data.setdefault(row.data, []).append(row)
+    measured = store.read(
+        Measurement,
+        where="status = 'ok' and target.batch = 1 and latency_ms.mean is not null"
+        " and sha256 in (select sha256 from accuracies where accuracy is not null)",
+    )
+    name = device_names(measured)
+    tables = []
+    for data, rows in by_data.items():
+        judged = _judged(rows)
+        devices: dict[str, list[Measurement]] = {}
+        for one in measured:
+            if content(one) in judged:
+                devices.setdefault(name(one), []).append(one)
+        most = max(devices.values(), key=lambda runs: len(set(map(content, runs))), default=[])
+        if len(set(map(content, most))) > 1:
+            chosen = choose(url, most, Wanted())
+            device = name(most[0])
+            if device == "host":
+                device = most[0].context.cpu_model or device
+            told = f"{PurePosixPath(data).name} on {device}"
+            notes = tuple(dict.fromkeys(note for one in chosen for note in one.notes))
+            tables.append(replace(table(told, profiles_of(chosen, judged)), notes=notes))
+    return tables
 
 
 def read_times(url: str, wanted: Wanted = Wanted()) -> list[Profile]:  # noqa: B008 - frozen
