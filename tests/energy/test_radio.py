@@ -78,9 +78,7 @@ def test_beyond_its_range_no_row_goes_on(
         radio(name), payload_bytes=500_000, reply_bytes=250_000, uplink_mbps=up_mbps,
         downlink_mbps=down_mbps, busy_ms=0.0,
     )  # fmt: skip
-    assert found.transfer_j == pytest.approx(
-        4 / up_mbps * sending_w + 2 / down_mbps * receiving_w
-    )
+    assert found.transfer_j == pytest.approx(4 / up_mbps * sending_w + 2 / down_mbps * receiving_w)
 
 
 def test_every_row_says_how_far_it_reaches_and_why() -> None:

@@ -47,9 +47,7 @@ class Mark(NamedTuple):
 Stream = Sequence[Mark]
 
 
-def measured(
-    pings_ms: Sequence[float], ups: Sequence[Stream], downs: Sequence[Stream]
-) -> Measured:
+def measured(pings_ms: Sequence[float], ups: Sequence[Stream], downs: Sequence[Stream]) -> Measured:
     """The link that small requests and streams in both directions passed.
 
     Raises:

@@ -11,7 +11,6 @@ import httptools
 from edgewise.network.streams import Mark
 from edgewise.protocol.http.attempt import now_ms
 
-
 _OK = 200
 
 
