@@ -4,8 +4,8 @@ python benchmarks/bench_links.py [--runs N] [--only NAME,…]
 
 A service behind the shaper, measured as anybody would measure his own link. `stalls` is a link that
 loses packets as its users see it: a quarter of a second in which nothing passes, every two seconds
-or so; its truth is the mean rate. Service, shaper and client share this machine, so all of them take
-a real-time priority where that is allowed: what other work takes is no property of a link.
+or so; its truth is the mean rate. Service, shaper and client share this machine, so all of them
+take a real-time priority where that is allowed: what other work takes is no property of a link.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ The model of Huang et al. (MobiSys 2012), with the rows of `network/data/radio.c
 
 - a radio that slept is promoted: `promotion_ms` at `promotion_mw`;
 - while bytes pass it takes `slope · Mbps + base_mw`, over a whole transfer `slope · Mbit +
-  base_mw · duration`. The rows are lines that were fitted up to a few Mbps: beyond that range, which
-  `energy/data/radio_limits.toml` states, it takes no more than at its end or, where that is more,
-  than a maker states (unless that is wished otherwise);
+  base_mw · duration`. The rows are lines that were fitted up to some rate: beyond that range,
+  which `energy/data/radio_limits.toml` states, it takes no more than at its end or, where that is
+  more, than a maker states (unless that is wished otherwise);
 - the rest of a request (round trips, the server's work) it is awake without data, and after the
   last byte for `tail_ms` more: both at `tail_mw`.
 

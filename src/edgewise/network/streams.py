@@ -2,8 +2,8 @@
 
 While a stream passes, the link is its limit: the slope of time over bytes is the inverse of the
 rate, whatever the round trip and the ends' work for a single request. Each stream gives one slope
-(least squares over its marks, so that the delay of single pieces counts little), all together a mean
-with Student's t-interval: streams are apart in time, marks within one are not independent.
+(least squares over its marks, so that the delay of single pieces counts little), all together a
+mean with Student's t-interval: streams are apart in time, marks within one are not independent.
 
 The round trip is the mean of small requests without those that are late for another reason; what
 both ends do for a request is in it, which its interval allows for.

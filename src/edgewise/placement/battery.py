@@ -113,9 +113,9 @@ def _beyond(radio: Radio, link: LinkProfile, *, capped: bool) -> Iterator[str]:
         states = "a maker states at most" if is_stated else "at the end of that range it says"
         counted = "counted here" if capped else "not counted: --no-cap-radio"
         yield (
-            f"energy: at {mbps:g} Mbps {way} {radio.name} would take {by_row_mw / 1e3:.2g} W by its "
-            f"row, which was fitted up to {reach_mbps:g} Mbps; {states} {at_most_mw / 1e3:.2g} W, "
-            f"{counted}"
+            f"energy: at {mbps:g} Mbps {way} {radio.name} would take {by_row_mw / 1e3:.2g} W by "
+            f"its row, which was fitted up to {reach_mbps:g} Mbps; {states} "
+            f"{at_most_mw / 1e3:.2g} W, {counted}"
         )
 
 

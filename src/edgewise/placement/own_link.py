@@ -14,23 +14,23 @@ from pathlib import Path
 
 from edgewise.network.measured import Estimate, Measured
 from edgewise.network.streams import ENDS_MBPS, measured
-from edgewise.placement.probing import Effort, Prober
+from edgewise.placement.probing import USUAL, Effort, Prober
 from edgewise.protocol.http.target import parse
 from edgewise.records import LinkProfile
 
 
 @dataclass(frozen=True)
 class OwnLink:
-    """What was found. A rate is None where `notes` say why; the upper end of its interval is infinite
-    where it is known to be at least so fast."""
+    """What was found. A rate is None where `notes` say why; the upper end of its interval is
+    infinite where it is known to be at least so fast."""
 
     url: str
     measured: Measured
     notes: tuple[str, ...]
 
     def described(self, name: str) -> dict[str, object]:
-        """The fields of a `LinkProfile`, with 95 % intervals; None where not known, such as the upper
-        end of a rate that is at least so high."""
+        """The fields of a `LinkProfile`, with 95 % intervals; None where not known, such as the
+        upper end of a rate that is at least so high."""
         found = self.measured
         up, down = found.uplink_mbps, found.downlink_mbps
         return {
@@ -66,7 +66,7 @@ def measure_link(
     token: str | None = None,
     ca: Path | None = None,
     timeout_s: float = 30.0,
-    effort: Effort = Effort(),
+    effort: Effort = USUAL,
 ) -> OwnLink:
     """The link between here and a server; takes up to a quarter of a minute.
 

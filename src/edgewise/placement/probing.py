@@ -47,10 +47,13 @@ class Effort:
     the value or, of each direction, `seconds` are over; round trips a third of that."""
 
     stream_ms: float = 300.0
-    share: float = 0.02
+    share: float = 0.035
     seconds: float = 6.0
     streams: int = 6
     pings: int = 24
+
+
+USUAL = Effort()
 
 
 class Prober:
