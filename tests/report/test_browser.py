@@ -1,135 +1,123 @@
-"""The page in a real browser: it draws every chart and asks nobody for anything."""
+"""The page in a real browser: it draws every chart, its tables work, and it asks nobody for
+anything."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
+import csv
+import io
 import json
-import re
-import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 
+import chromium
+from edgewise.records import App, Model
 from edgewise.report import write
 from edgewise.store import Store
 
-_CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+pytestmark = pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium here")
 
-
-def browsed(page: Path, profile: Path, *options: str) -> str:
-    assert _CHROMIUM
-    done = subprocess.run(
-        [
-            _CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
-            "--no-first-run", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", f"--user-data-dir={profile}", "--virtual-time-budget=8000",
-            "--enable-logging=stderr", *options, page.as_uri(),
-        ],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    console = [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
-    # Vega-Lite says so of every chart whose height follows its rows, as is meant.
-    assert [line for line in console if 'Dropping "fit-y"' not in line] == []
-    return done.stdout
-
-
-def asked(log: Path) -> list[str]:
-    """The requests that a page made, by the browser's own log; its own errands are no origin's."""
-    lines = log.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if '"initiator":"' in line and "not an origin" not in line]
-
-
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium here")
-def test_every_chart_is_drawn_and_nothing_is_fetched(survey: Store, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
-    write(survey, page)
-    log = tmp_path / "net.json"
-    dom = browsed(page, tmp_path / "profile", "--dump-dom", f"--log-net-log={log}")
-    charts = page.read_text(encoding="utf-8").count('class="chart"')
-    assert charts > 5
-    assert dom.count('data-drawn="true"') == charts
-    assert dom.count("<svg") >= charts
-    assert dom.count('class="paper') == charts, "each has its light copy for paper"
-    assert asked(log) == []
-
-
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium here")
-def test_a_page_that_asks_is_seen_asking(tmp_path: Path) -> None:
-    page = tmp_path / "asks.html"
-    page.write_text('<img src="http://127.0.0.1:9/x.png">', encoding="utf-8")
-    log = tmp_path / "net.json"
-    browsed(page, tmp_path / "profile", "--dump-dom", f"--log-net-log={log}")
-    assert any("127.0.0.1:9" in line for line in asked(log))
-
-
-#: Waits until all is drawn, then does as a reader does; what came of it is left in the page.
+#: What a reader's clicks save is kept in `saved` instead; the functions are a reader's hands.
 _READER = """
-const seen = { saved: [], columns: {}, failed: [] };
-HTMLAnchorElement.prototype.click = function () { seen.saved.push([this.download, this.href]); };
-addEventListener("securitypolicyviolation", (event) => seen.failed.push(event.violatedDirective));
-const tables = [...document.querySelectorAll("table")];
-const table = tables.find((each) => each.caption.textContent === "Models");
-function column(title, clicks) {
-  const heading = [...table.tHead.rows[0].cells].find((cell) => cell.textContent === title);
-  for (let i = 0; i < clicks; i++) heading.querySelector("button").click();
-  const texts = [...table.tBodies[0].rows].map((row) => row.cells[heading.cellIndex].textContent);
-  seen.columns[title + " " + heading.getAttribute("aria-sort")] = texts;
-}
-async function read() {
-  if (!document.body.dataset.paper) return setTimeout(read, 50);
-  column("model", 1), column("MACs", 1), column("MACs", 1);
-  const buttons = [...document.querySelectorAll(".save button")];
-  for (const button of buttons) button.click();
-  while (seen.saved.length < buttons.length) await new Promise((r) => setTimeout(r, 50));
-  const told = document.createElement("pre");
-  told.id = "seen";
-  told.textContent = JSON.stringify(seen);
-  document.body.append(told);
-}
-read();
+window.saved = [];
+HTMLAnchorElement.prototype.click = function () { saved.push([this.download, this.href]); };
+window.blobs = [];
+URL.createObjectURL = (blob) => `blob:${blobs.push(blob) - 1}`;
+window.rows = (title) => document.querySelector(`[data-table][data-title="${title}"]`);
+window.headings = (title) => [...rows(title).querySelectorAll("th")];
+window.texts = (title, heading) => {
+  const place = headings(title).findIndex((each) => each.textContent === heading);
+  const lines = [...rows(title).querySelectorAll("tbody tr")];
+  return lines.map((line) => line.cells[place].textContent);
+};
+window.sort = (title, heading) =>
+  headings(title).find((each) => each.textContent === heading).querySelector("button").click();
+window.put = (field, value, event) => {
+  field.value = value;
+  field.dispatchEvent(new Event(event));
+};
+window.said = (title) => rows(title).querySelector(".said").textContent;
 """
 
 
-def played(page: Path, script: str, folder: Path) -> Any:
-    """What a reader's script leaves in an element `seen`; the page's policy lets it in, and no
-    more."""
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = page.read_text(encoding="utf-8").replace(
-        "; script-src ", f"; script-src 'sha256-{digest}' "
-    )
-    changed = folder / "read.html"
-    before, end, after = text.rpartition("</body>")
-    changed.write_text(f"{before}<script>{script}</script>{end}{after}", encoding="utf-8")
-    log = folder / "read.json"
-    dom = browsed(changed, folder / "reader", "--dump-dom", f"--log-net-log={log}")
-    assert asked(log) == []
-    found = re.search(r'<pre id="seen">(.*?)</pre>', dom, re.DOTALL)
-    assert found, "all was drawn and clicked"
-    return json.loads(html.unescape(found[1]))
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Tab]:
+    with chromium.tab() as tab:
+        tab.screen(1200)
+        yield tab
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium here")
-def test_tables_sort_and_charts_are_saved(survey: Store, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
+def opened(browser: chromium.Tab, page: Path) -> chromium.Tab:
+    browser.console.clear()
+    browser.requests.clear()
+    browser.open(page.as_uri())
+    browser.wait("document.body.dataset.complete")
+    browser.run(_READER)
+    return browser
+
+
+@pytest.fixture(scope="module")
+def report(survey: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    page = tmp_path_factory.mktemp("browser") / "report.html"
     write(survey, page)
-    seen = played(page, _READER, tmp_path)
-    assert seen["failed"] == [], "the policy had to forbid nothing"
-    columns = seen["columns"]
-    assert columns["model ascending"][0] == "digits_small.tflite"
-    assert columns["model ascending"][-1] == "text_encoder.onnx"
-    upwards, downwards = columns["MACs ascending"], columns["MACs descending"]
+    return page
+
+
+@pytest.fixture
+def page(browser: chromium.Tab, report: Path) -> Iterator[chromium.Tab]:
+    yield opened(browser, report)
+    assert browser.console == []
+    assert browser.asked == []
+
+
+def test_every_chart_is_drawn_and_nothing_is_fetched(page: chromium.Tab) -> None:
+    charts, drawn, svg, stills = page.run("""[
+      document.querySelectorAll(".chart").length,
+      document.querySelectorAll('.chart[data-drawn="true"]').length,
+      document.querySelectorAll(".chart svg").length,
+      [...document.querySelectorAll("img.still")].filter((each) => each.naturalWidth > 100).length,
+    ]""")
+    assert charts > 5
+    assert drawn == svg == stills == charts
+
+
+def test_a_page_that_asks_is_seen_asking(browser: chromium.Tab, tmp_path: Path) -> None:
+    page = tmp_path / "asks.html"
+    page.write_text('<img src="http://127.0.0.1:9/x.png">', encoding="utf-8")
+    browser.requests.clear()
+    browser.open(page.as_uri())
+    assert browser.asked == ["http://127.0.0.1:9/x.png"]
+    assert browser.console, "and its failure is seen"
+
+
+def test_tables_sort(page: chromium.Tab) -> None:
+    before = page.run("texts('Models', 'MACs')")
+    page.run("sort('Models', 'model')")
+    names = page.run("texts('Models', 'model')")
+    assert (names[0], names[-1]) == ("digits_small.tflite", "text_encoder.onnx")
+    page.run("sort('Models', 'MACs')")
+    upwards = page.run("texts('Models', 'MACs')")
+    page.run("sort('Models', 'MACs')")
+    downwards = page.run("texts('Models', 'MACs')")
     assert upwards[:2] == ["81.9 k", "31.1 M"], "by value, not by text"
     assert upwards[-1] == downwards[-1] == "–", "the unknown is last either way"
     assert downwards[:-1] == upwards[-2::-1]
-    saved = dict(seen["saved"])
-    charts = page.read_text(encoding="utf-8").count('class="chart"')
-    assert len(saved) == 2 * charts
-    for name, url in saved.items():
+    assert sorted(before) == sorted(upwards), "the script writes numbers as the page did before"
+
+
+def test_charts_are_saved(page: chromium.Tab) -> None:
+    buttons = page.run("""(() => {
+      const buttons = [...document.querySelectorAll("figure > .save button")];
+      for (const button of buttons) button.click();
+      return buttons.length;
+    })()""")
+    page.wait(f"saved.length === {buttons}")
+    assert buttons == 2 * page.run("document.querySelectorAll('.chart').length")
+    for name, url in page.run("saved"):
         head, _, content = url.partition(",")
         if name.endswith(".png"):
             assert head == "data:image/png;base64"
@@ -137,3 +125,98 @@ def test_tables_sort_and_charts_are_saved(survey: Store, tmp_path: Path) -> None
         else:
             assert head == "data:image/svg+xml;charset=utf-8"
             assert unquote(content).startswith("<svg")
+
+
+def saved(page: chromium.Tab, title: str, kind: str) -> tuple[str, str]:
+    """The name and the text of a table's download."""
+    page.run(f"""[...rows({json.dumps(title)}).querySelectorAll(".save button")]
+        .find((button) => button.textContent === {json.dumps(kind)}).click()""")
+    name, url = page.run("saved.at(-1)")
+    return name, page.run(f"blobs[{url.removeprefix('blob:')}].text()")
+
+
+def _app(number: int) -> App:
+    model = Model(path=f"{number}.apk!/m.tflite", format="tflite", sha256=f"{number % 7:064x}")
+    return App(
+        path=f"{number}.apk", sha256=f"{number:064x}", size_bytes=1000 * number,
+        package=f"org.app{number}", kind="ipa" if number % 10 == 0 else "apk",
+        label="=1+2" if number == 1199 else f"App <b>{number}</b>",
+        models=(model,) if number < 9 else (),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of 1200 apps, of names that a spreadsheet and a browser must not believe."""
+    folder = tmp_path_factory.mktemp("market")
+    store = Store.open(str(folder / "store"), create=True)
+    store.append((_app(number) for number in range(1200)), per_part=1200)
+    page = folder / "report.html"
+    write(store, page)
+    return page
+
+
+def test_a_large_table_turns_over_filters_and_downloads(
+    browser: chromium.Tab, market: Path
+) -> None:
+    page = opened(browser, market)
+    assert page.run("said('Apps')") == "1 to 25 of 1,200 rows"
+    assert page.run("texts('Apps', 'app').length") == 25
+    page.run("rows('Apps').querySelectorAll('.pager button')[1].click()")
+    assert page.run("said('Apps')") == "26 to 50 of 1,200 rows"
+    page.run("put(rows('Apps').querySelector('.pager select'), '500', 'change')")
+    assert page.run("texts('Apps', 'app').length") == 500
+    page.run("put(rows('Apps').querySelector('input[type=search]'), 'APP119', 'input')")
+    assert page.run("said('Apps')") == "11 rows, of 1,200"
+    page.run("put(rows('Apps').querySelector('.filters select'), '1', 'change')")
+    assert page.run("texts('Apps', 'kind')") == ["ipa"], "and of one kind"
+    page.run("put(rows('Apps').querySelector('.filters select'), '', 'change')")
+    page.run("sort('Apps', 'size')")
+    name, text = saved(page, "Apps", "CSV")
+    found = list(csv.DictReader(io.StringIO(text)))
+    assert name == "apps.csv"
+    assert [row["size_bytes"] for row in found] == [
+        "119000", *(str(1000 * n) for n in range(1190, 1200))
+    ], "the rows that are asked for, in their order, with raw numbers"  # fmt: skip
+    assert found[-1]["app"] == "'=1+2", "no formula"
+    assert found[1]["app"] == "App <b>1190</b>", "a name stays a text"
+    objects: list[dict[str, Any]] = json.loads(saved(page, "Apps", "JSON")[1])
+    assert objects[0]["size_bytes"] == 119000
+    page.run("put(rows('Apps').querySelector('input[type=search]'), 'no such', 'input')")
+    assert page.run("said('Apps')") == "0 rows, of 1,200"
+    assert page.console == []
+
+
+def test_on_paper_a_table_says_how_much_of_it_is_left_out(
+    browser: chromium.Tab, market: Path
+) -> None:
+    page = opened(browser, market)
+    page.run("dispatchEvent(new Event('beforeprint'))")
+    assert page.run("texts('Apps', 'app').length") == 200
+    assert page.run("said('Apps')") == (
+        "200 rows of 1,200 are printed; the other 1,000 are in the file, where this table "
+        "downloads as CSV."
+    )
+    assert page.run("[...document.querySelectorAll('details:not(.sql)')].every((e) => e.open)")
+    page.run("dispatchEvent(new Event('afterprint'))")
+    assert page.run("texts('Apps', 'app').length") == 25
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_a_phone(browser: chromium.Tab, market: Path, dark: bool) -> None:
+    browser.screen(390, 844, dark=dark)
+    try:
+        page = opened(browser, market)
+        assert page.run("document.documentElement.scrollWidth") <= 390
+    finally:
+        browser.screen(1200)
+
+
+def test_controls_have_names_and_tables_say_how_they_are_sorted(page: chromium.Tab) -> None:
+    unnamed = page.run("""[...document.querySelectorAll("button, input, select, a")]
+      .filter((each) => !(each.textContent.trim() || each.ariaLabel || each.labels?.length))
+      .map((each) => each.outerHTML)""")
+    assert unnamed == []
+    page.run("sort('Models', 'MACs')")
+    assert page.run("rows('Models').querySelectorAll('th[aria-sort=ascending]').length") == 1
+    assert page.run("rows('Models').querySelector('.said').getAttribute('role')") == "status"

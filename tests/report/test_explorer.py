@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_browser import _CHROMIUM, played
 
+import chromium
 from edgewise.records import AccuracyRow, Distribution, Measurement, Placement, Sample, Target
 from edgewise.report import write
 from edgewise.report.explorer import answers
@@ -119,14 +119,14 @@ def test_a_store_without_equal_data_has_no_table(tmp_path: Path) -> None:
 
 
 #: Moves the sliders as a keyboard does, and notes what stands there.
-_MOVES = """
+_MOVES = """(() => {
 const card = document.querySelector(".explorer");
 const control = (name) => document.getElementById(card.id + "-" + name);
 const seen = [];
-function note(what) {
+function note() {
   const mark = document.querySelector("#choice .chart").view?.signal("at_deadline");
   seen.push({
-    what, said: card.querySelector("output").textContent, mark,
+    said: card.querySelector("output").textContent, mark,
     spoken: [control("deadline"), control("network")].map((s) => s.getAttribute("aria-valuetext")),
     rows: [...card.querySelectorAll("[data-policy]")].map((r) => r.textContent),
     line: [...card.querySelectorAll(".line span")].map((s) => s.textContent),
@@ -136,30 +136,25 @@ function move(name, value) {
   control(name).value = value;
   control(name).dispatchEvent(new Event("input", { bubbles: true }));
 }
-async function read() {
-  if (document.querySelectorAll('#choice .chart[data-drawn="true"]').length < 2)
-    return setTimeout(read, 50);
-  await new Promise((r) => setTimeout(r, 100));
-  note("start");
-  move("network", 0), move("deadline", 0);
-  note("no network, no time");
-  move("deadline", control("deadline").max);
-  note("no network, all time");
-  move("policy", "fastest");
-  note("fastest");
-  const told = document.createElement("pre");
-  told.id = "seen";
-  told.textContent = JSON.stringify(seen);
-  document.body.append(told);
-}
-read();
-"""
+note();
+move("network", 0), move("deadline", 0);
+note();
+move("deadline", control("deadline").max);
+note();
+move("policy", "fastest");
+note();
+return seen;
+})()"""
 
 
-@pytest.mark.skipif(_CHROMIUM is None, reason="no chromium here")
-def test_sliders_change_the_choice(family: Store, page: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium here")
+def test_sliders_change_the_choice(family: Store, page: Path) -> None:
     picks = picks_of(read_tables(family.url)[0], 30_000, 400)
-    start, nothing, all_, fastest = played(page, _MOVES, tmp_path)
+    with chromium.tab() as browser:
+        browser.open(page.as_uri())
+        browser.wait("document.body.dataset.complete")
+        start, nothing, all_, fastest = browser.run(_MOVES)
+        assert (browser.console, browser.asked) == ([], [])
     text = page.read_text(encoding="utf-8")
     static = re.search(r"<output [^>]*>(.*?)</output>", text)
     assert static

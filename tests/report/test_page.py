@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import csv
 import hashlib
 import html
-import io
 import json
 import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 
 from edgewise.errors import InputError
 from edgewise.records import App, Evidence, Measurement, Model, Target
-from edgewise.report import parts, write
+from edgewise.report import write
 from edgewise.store import Store
 
 _NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028.tflite"
@@ -54,12 +53,32 @@ class Page(HTMLParser):
         assert isinstance(decoded, dict)
         return decoded
 
-    def downloads(self, ending: str) -> dict[str, bytes]:
-        return {
-            str(link["download"]): base64.b64decode(str(link["href"]).partition(",")[2])
-            for link in self.all("a")
-            if str(link.get("download", "")).endswith(ending)
+    def packs(self) -> dict[str, dict[str, Any]]:
+        """All tables by name, those that are compressed too."""
+        blocks = [attributes.get("data-pack") for attributes in self.all("script")]
+        return self.data()["tables"] | {
+            name: json.loads(zlib.decompress(base64.b64decode(text), -zlib.MAX_WBITS))
+            for name, text in zip(blocks, self.scripts, strict=True)
+            if name is not None
         }
+
+    def rows(self) -> dict[str, list[dict[str, Any]]]:
+        """The rows of every table as objects, by title."""
+        packs = self.packs()
+        return {
+            str(place["data-title"]): objects(packs[str(place["data-table"])])
+            for place in self.all("div")
+            if "data-table" in place
+        }
+
+
+def objects(table: dict[str, Any]) -> list[dict[str, Any]]:
+    columns = {
+        each["name"]: each["values"] if "values" in each
+        else [each["texts"][code] for code in each["codes"]]
+        for each in table["columns"]
+    }  # fmt: skip
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def made(store: Store, folder: Path) -> str:
@@ -112,44 +131,44 @@ def test_all_four_outcomes_are_counted(text: str) -> None:
 
 
 def test_every_picture_has_its_numbers_and_says_what_it_shows(page: Page) -> None:
-    charts = [d for d in page.all("div") if d.get("class") == "chart"]
-    assert len(charts) == len(page.data()["specs"]) == len(page.all("figure"))
-    assert all(chart.get("aria-label") and chart.get("role") == "img" for chart in charts)
+    drawn = [d for d in page.all("div") if d.get("class") == "chart"]
+    assert len(drawn) == len(page.data()["charts"]) == len(page.all("figure"))
+    assert all(chart.get("aria-label") and chart.get("role") == "img" for chart in drawn)
     tables, captions = page.all("table"), page.all("caption")
-    assert len(tables) == len(captions) > len(charts)
-    assert len(page.downloads(".csv")) == len(page.downloads(".json")) == len(tables)
+    assert len(tables) == len(captions) == len(page.packs()) > len(drawn)
 
 
-def test_the_numbers_are_those_of_the_picture(page: Page) -> None:
-    downloads = page.downloads(".json")
-    taken = [json.loads(content) for content in downloads.values()]
-    for spec in page.data()["specs"].values():
-        assert spec["data"]["values"] in taken
+def test_every_picture_is_there_without_scripts_and_on_paper(page: Page) -> None:
+    stills = [str(image["src"]) for image in page.all("img")]
+    assert len(stills) == len(page.all("figure"))
+    for still in stills:
+        kind, _, content = still.partition(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert base64.b64decode(content).startswith(b"<svg")
 
 
-def test_csv_holds_the_raw_numbers(page: Page) -> None:
-    rows = list(csv.DictReader(io.StringIO(page.downloads(".csv")["models.csv"].decode())))
-    mobilenet = next(row for row in rows if row["model"] == "mobilenet_v1_224_quant.tflite")
-    assert (mobilenet["macs"], mobilenet["places"]) == ("568740352", "2")
+def test_a_chart_draws_rows_of_its_table(page: Page) -> None:
+    for chart in page.data()["charts"].values():
+        assert 0 < chart["rows"] <= page.packs()[chart["table"]]["rows"]
+        assert chart["every"] == 1
 
 
 def test_unknown_work_is_not_zero(page: Page) -> None:
-    rows = json.loads(page.downloads(".json")["models.json"])
+    rows = page.rows()["Models"]
     assert next(row for row in rows if row["model"] == "text_encoder.onnx")["macs"] is None
 
 
 def test_the_query_that_it_shows_gives_its_numbers(text: str, page: Page, survey: Store) -> None:
     queries = re.findall(r"edgewise query</code></summary>\n<pre>(.*?)</pre>", text, re.DOTALL)
     assert len(queries) == len(page.all("table"))
-    taken = [json.loads(content) for content in page.downloads(".json").values()]
-    for query, expected in zip(queries, taken, strict=True):
+    for query, expected in zip(queries, page.rows().values(), strict=True):
         columns, rows = survey.query(html.unescape(query))
         got = [dict(zip(columns, row, strict=True)) for row in rows]
         assert json.loads(json.dumps(got)) == expected
 
 
 def test_work_of_a_batch_counts_every_item(page: Page) -> None:
-    rows = json.loads(page.downloads(".json")["work-against-time.json"])
+    rows = page.rows()["Work against time"]
     by_batch = {r["batch"]: r["macs"] for r in rows if r["model"] == "RFB-320.onnx"}
     assert by_batch == {1: 100_418_560, 4: 401_674_240}
 
@@ -174,18 +193,9 @@ def test_names_of_strangers_stay_text(tmp_path: Path) -> None:
         )
     )  # fmt: skip
     page = Page(made(store, tmp_path))
-    assert len(page.scripts) == 4  # the data, Vega, and the page's own two
+    assert len(page.scripts) == 5  # the data, Vega, and the page's own three
     assert not [a for tag, a in page.tags if "onerror" in a or (tag == "img" and a["src"] == "x")]
-    assert "weights-by-number-type.csv" in page.downloads(".csv")
-    values = [spec["data"]["values"] for spec in page.data()["specs"].values()]
-    assert any(row.get("dtype") == _NASTY for rows in values for row in rows)
-
-
-def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
-    store = Store.open(str(tmp_path / "store"), create=True)
-    store.append(App(path="a.apk", label='=HYPERLINK("http://x")'))
-    rows = Page(made(store, tmp_path)).downloads(".csv")["apps.csv"].decode()
-    assert "\n\"'=HYPERLINK" in rows.replace("\r", "")
+    assert {row["dtype"] for row in page.rows()["Weights by number type"]} == {_NASTY}
 
 
 def test_an_empty_store_says_so_kindly(tmp_path: Path) -> None:
@@ -211,15 +221,30 @@ def test_a_store_of_nothing_but_failures_still_tells(tmp_path: Path) -> None:
 def test_a_large_store_is_capped_and_says_by_how_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edgewise.report.models.TABLE_ROWS", 10)
+    monkeypatch.setattr("edgewise.report.models.TABLE_ROWS", 30)
+    monkeypatch.setattr("edgewise.report.page.DRAWN_ROWS", 20)
     store = Store.open(str(tmp_path / "store"), create=True)
     store.append(
         Model(path=f"m{n}.tflite", format="tflite", sha256=f"{n:064x}", macs=n + 1, parameters=9)
-        for n in range(parts.FIGURE_ROWS + 7)
+        for n in range(47)
     )
     text = made(store, tmp_path)
-    assert f"{parts.FIGURE_ROWS - 3:,} more rows are left out here" in text
-    assert "7 more rows are left out here" in text
+    page = Page(text)
+    assert "22 more rows: the page" in text, "25 are there without scripts"
+    counts = {(each["rows"], each["total"]) for each in page.packs().values()}
+    assert {(30, 47), (47, 47)} < counts, "the table of models, and the chart's"
+    assert "Drawn are 16 of 47 rows, evenly picked in the order of the rows." in text
+    (chart,) = [each for each in page.data()["charts"].values() if each["every"] > 1]
+    assert (chart["rows"], chart["every"]) == (16, 3)
+
+
+def test_large_tables_are_compressed(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "store"), create=True)
+    store.append(App(path=f"{n}.apk", label=f"App {n}", sha256=f"{n:064x}") for n in range(900))
+    page = Page(made(store, tmp_path))
+    assert page.data()["tables"].keys() < page.packs().keys()
+    rows = page.rows()["Apps"]
+    assert sorted(row["app"] for row in rows) == sorted(f"App {n}" for n in range(900))
 
 
 def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
@@ -228,7 +253,7 @@ def test_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
         Model(path=f"{folder}/model.tflite", format="tflite", sha256=folder * 32, size_bytes=1)
         for folder in ("ab", "cd")
     )
-    rows = json.loads(Page(made(store, tmp_path)).downloads(".json")["models.json"])
+    rows = Page(made(store, tmp_path)).rows()["Models"]
     assert {row["model"] for row in rows} == {"model.tflite · ababab", "model.tflite · cdcdcd"}
 
 

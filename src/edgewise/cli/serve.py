@@ -9,7 +9,6 @@ import typer
 
 from edgewise.cli import output
 from edgewise.errors import UsageError
-from edgewise.extras import check
 
 if TYPE_CHECKING:
     from edgewise.server.main import Listening
@@ -131,7 +130,6 @@ def _run(
             screen.print(f"gRPC on [bold]{at.grpc}[/bold]")
         screen.print(f"status page: {at.http}/   stop: Ctrl-C", style="dim")
 
-    check(["serve", *(["ray"] if ray else []), *(["store"] if settings.decisions else [])], "serve")
     if ray:
         from edgewise.server import cluster as on_ray
 

@@ -28,7 +28,7 @@ _WEIGHT = f"""
       coalesce(m.format, 'unknown') as format, sum(m.size_bytes) as model_bytes,
       count(*) as models, max(a.size_bytes) as package_bytes
     from models m join apps_named a on a.key = m.app_key
-    where m.status = 'parsed' and a.key in (
+    where m.status = 'parsed' and m.size_bytes > 0 and a.key in (
       select app_key from models where status = 'parsed' and app_key is not null
       group by app_key order by sum(size_bytes) desc limit 25)
     group by a.key, app, m.format order by sum(model_bytes) over (partition by app) desc, format

@@ -54,6 +54,22 @@ def config(ink: str, muted: str, line: str) -> Spec:
     }  # fmt: skip
 
 
+def fitted(config: Spec, spec: Spec, width: int) -> Spec:
+    """A look for a chart of so many pixels: labels beside it take a third, the legend as many
+    columns as its longest label allows. `page.js` does the same for the window that it finds."""
+    labels = max(90, round(width * 0.33))
+    layers = [spec, *spec.get("layer", [])[-1:]]
+    colours = [each["encoding"].get("color", {}) for each in layers if "encoding" in each]
+    field = next((colour["field"] for colour in colours if "field" in colour), None)
+    said = (len(str(row.get(field) or "")) for row in spec["data"]["values"])
+    column = max([12, *said]) * 6.6 + 36
+    return config | {
+        "axisY": config["axisY"] | {"labelLimit": labels},
+        "legend": config["legend"]
+        | {"columns": max(1, int((width - labels) / column)), "labelLimit": width - labels - 40},
+    }
+
+
 LIGHT = config(ink="#1c2430", muted="#5b6675", line="#e3e7ec")
 DARK = config(ink="#e8ebf0", muted="#9aa5b4", line="#323a46")
 

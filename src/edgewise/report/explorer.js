@@ -1,7 +1,7 @@
 // Sliders over what the policies chose beforehand: every state is looked up, none is computed here.
 "use strict";
 (() => {
-  const { explorers, specs } = JSON.parse(document.getElementById("data").textContent);
+  const { explorers, charts } = edgewise.data;
   const ms = (value) => `${value < 1000 ? Number(value.toPrecision(3)) : value.toFixed(0)} ms`;
   const percent = (share) => `${(100 * share).toFixed(1)} %`;
 
@@ -55,7 +55,7 @@
 
     // The marks on the section's maps: a map that is not drawn yet says when it is.
     function mark(place) {
-      if (!place.view || !specs[place.id].params?.some((each) => each.name === "at_deadline")) return;
+      if (!place.view || !charts[place.id].spec.params?.some((each) => each.name === "at_deadline")) return;
       place.view.signal("at_deadline", table.deadlines[deadline.value]);
       place.view.signal("at_network", table.networks[network.value].name).runAsync();
     }

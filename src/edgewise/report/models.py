@@ -72,4 +72,5 @@ def _work(ask: Ask) -> Figure | None:
         unit="multiply-accumulates over parameters",
         origin="computed from the files",
         n=many(numbers.total, "file"),
+        points=True,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -26,13 +26,20 @@ def heading(column: str) -> str:
     return column.replace("_", " ")
 
 
+def unit(column: str) -> str | None:
+    """What a column is measured in, as its name ends: `bytes`, `ms`, `share`, `mbps`, `j`."""
+    return next((each.removeprefix("_") for each in _UNITS if column.endswith(each)), None)
+
+
 def cell(column: str, value: Any) -> str:
     """A value as people read it, with its unit."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
         return ", ".join(str(each) for each in value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if not isinstance(value, int | float):
         return str(value)
     if column.endswith("_bytes"):
         return bytes_text(value)
@@ -47,10 +54,10 @@ def cell(column: str, value: Any) -> str:
     return count_text(value)
 
 
-def is_numeric(rows: Sequence[tuple[Any, ...]], position: int) -> bool:
+def is_numeric(values: Iterable[Any]) -> bool:
     """Whether a column holds numbers, which stand to the right."""
-    values = [row[position] for row in rows if row[position] is not None]
-    return bool(values) and all(type(value) in (int, float) for value in values)
+    known = [value for value in values if value is not None]
+    return bool(known) and all(type(value) in (int, float) for value in known)
 
 
 def count_text(value: float | None) -> str:

@@ -1,15 +1,23 @@
-// Draws the charts, in the colours of the reader's theme and the width of their window.
+// Draws the charts, in the colours of the reader's theme and the width of their window: those that
+// are seen first, the others while nothing else is to be done.
 "use strict";
 (() => {
-  const { themes, specs } = JSON.parse(document.getElementById("data").textContent);
+  const { themes, charts } = edgewise.data;
   const PAPER = 660;
   const dark = matchMedia("(prefers-color-scheme: dark)");
+
+  // A chart's specification with the rows that it draws; a figure's table has them all.
+  async function whole(id) {
+    const { spec, table, rows, every } = charts[id];
+    const { object } = await edgewise.table(table);
+    return { ...spec, data: { values: Array.from({ length: rows }, (_, row) => object(row * every)) } };
+  }
 
   // The longest label of a chart's colours, in characters; charts that compute theirs have short ones.
   function longestLabel(spec) {
     const encoding = spec.encoding?.color ? spec.encoding : spec.layer?.at(-1).encoding;
     const labels = spec.data.values.map((row) => String(row[encoding?.color?.field] ?? ""));
-    return Math.max(12, ...labels.map((label) => label.length));
+    return labels.reduce((longest, label) => Math.max(longest, label.length), 12);
   }
 
   function fitted(config, spec, width) {
@@ -28,12 +36,12 @@
 
   async function draw(id) {
     const place = document.getElementById(id);
+    const spec = await whole(id);
     const theme = dark.matches ? "dark" : "light";
-    const config = fitted(themes[theme], specs[id], place.clientWidth);
-    const { view } = await vegaEmbed(place, specs[id], {
+    const { view } = await vegaEmbed(place, spec, {
       actions: false,
       ast: true, // no `eval`: the page's policy forbids it
-      config,
+      config: fitted(themes[theme], spec, place.clientWidth),
       renderer: "svg",
       tooltip: { theme },
     });
@@ -42,74 +50,80 @@
     place.dispatchEvent(new Event("drawn"));
   }
 
-  // Paper is light and of one width: each chart has a copy for it, since printing does not wait.
-  async function drawForPaper(id) {
-    const shape = { width: PAPER, autosize: { type: "fit", contains: "padding" } };
-    const place = document.createElement("div");
-    const config = { ...fitted(themes.light, specs[id], PAPER), background: "#fff" };
+  // A chart as it is on paper, which is light and of one width.
+  async function paper(id) {
+    const spec = { ...(await whole(id)), width: PAPER, autosize: { type: "fit", contains: "padding" } };
+    const config = { ...fitted(themes.light, spec, PAPER), background: "#fff" };
     const options = { actions: false, ast: true, config, renderer: "svg", tooltip: false };
-    const { view } = await vegaEmbed(place, { ...specs[id], ...shape }, options);
-    place.className = "paper";
-    document.getElementById(id).after(place);
-    return view;
+    return (await vegaEmbed(document.createElement("div"), spec, options)).view;
   }
 
-  const papers = new Map();
-  function paper(id) {
-    if (!papers.has(id)) papers.set(id, drawForPaper(id));
-    return papers.get(id);
-  }
-
-  // A file of a chart as it is on paper, in a `data:` URL: nothing is fetched, nothing is sent.
   const SAVED = {
     PNG: (view) => view.toImageURL("png", 3),
     SVG: async (view) => "data:image/svg+xml;charset=utf-8," + encodeURIComponent(await view.toSVG()),
   };
 
   async function save(id, kind) {
-    const link = document.createElement("a");
     const title = document.getElementById(id).closest("figure").querySelector("h3").textContent;
-    const name = title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "");
-    link.download = `${name || id}.${kind.toLowerCase()}`;
-    link.href = await SAVED[kind](await paper(id));
-    link.click();
+    const name = `${edgewise.slug(title) || id}.${kind.toLowerCase()}`;
+    edgewise.save(name, await SAVED[kind](await paper(id)));
   }
 
   function offerToSave(id) {
-    const offer = document.createElement("p");
-    offer.className = "save";
-    offer.append("Save the chart: ");
+    const offer = edgewise.make("p", { className: "save" }, "Save the chart: ");
     for (const kind of Object.keys(SAVED)) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = kind;
+      const button = edgewise.make("button", { type: "button" }, kind);
       button.addEventListener("click", () => save(id, kind));
       offer.append(button, " ");
     }
     document.getElementById(id).after(offer);
   }
 
-  const drawAll = () => Promise.all(Object.keys(specs).map(draw));
+  // One at a time, the seen ones before the others.
+  const waiting = new Set();
+  let seen = new Set();
+  let drawing;
+  async function drawWaiting() {
+    while (waiting.size) {
+      const id = [...waiting].find((each) => seen.has(each)) ?? waiting.values().next().value;
+      waiting.delete(id);
+      if (!seen.has(id)) await edgewise.rested();
+      await draw(id);
+    }
+    drawing = undefined;
+  }
 
+  const inSight = new IntersectionObserver((entries) => {
+    for (const entry of entries) entry.isIntersecting ? seen.add(entry.target.id) : seen.delete(entry.target.id);
+  }, { rootMargin: "400px" });
+
+  function drawAgain(ids) {
+    for (const id of ids) waiting.add(id);
+    return (drawing ??= drawWaiting());
+  }
+
+  const ids = Object.keys(charts);
   let width = innerWidth;
-  let waiting;
+  let resized;
   addEventListener("resize", () => {
     if (innerWidth === width) return; // phones resize as their toolbars come and go
     width = innerWidth;
-    clearTimeout(waiting);
-    waiting = setTimeout(drawAll, 150);
+    clearTimeout(resized);
+    resized = setTimeout(() => drawAgain(ids), 150);
   });
-  dark.addEventListener("change", drawAll);
-  let opened = [];
-  addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open]):not(.sql)")];
-    for (const each of opened) each.open = true;
-  });
-  addEventListener("afterprint", () => {
-    for (const each of opened) each.open = false;
-  });
-  Object.keys(specs).forEach(offerToSave);
-  drawAll()
-    .then(() => Promise.all(Object.keys(specs).map(paper)))
-    .then(() => (document.body.dataset.paper = "true"));
+  dark.addEventListener("change", () => drawAgain(ids));
+
+  ids.forEach(offerToSave);
+  for (const id of ids) {
+    const { top, bottom } = document.getElementById(id).getBoundingClientRect();
+    if (bottom > 0 && top < innerHeight) seen.add(id);
+    inSight.observe(document.getElementById(id));
+  }
+  (async () => {
+    for (const id of seen) await draw(id);
+    edgewise.mark("ready");
+    await drawAgain(ids.filter((id) => !document.getElementById(id).dataset.drawn));
+    await edgewise.unpacked;
+    edgewise.mark("complete");
+  })();
 })();

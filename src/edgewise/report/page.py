@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import csv
+import functools
 import hashlib
-import html
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -21,18 +21,19 @@ import msgspec
 
 from edgewise import __version__
 from edgewise.errors import InputError
-from edgewise.report import charts, explorer
-from edgewise.report.numerals import cell, heading, is_numeric, many
+from edgewise.report import charts, explorer, tables
+from edgewise.report.numerals import many
+from edgewise.report.packs import Packs
 from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Point, Section, Spec, Table, Tile
 from edgewise.report.sections import SECTIONS
+from edgewise.report.tables import text as _text
 from edgewise.store import Store
 
-#: Width of the still pictures for readers without scripts, in pixels.
-_STILL_WIDTH = 720
-#: The class of a column of numbers.
-_NUMBER = ' class="n"'
-#: Texts from this many characters on may wrap in a table.
-_LONG_TEXT = 36
+#: Width of the still pictures, for paper and for readers without scripts, in pixels.
+_STILL_WIDTH = 660
+_WITHOUT_SCRIPTS = ".still { display: block; } .chart { display: none !important; }"
+#: Rows that a chart draws at most: more are slow to draw, and hide one another.
+DRAWN_ROWS = 2000
 
 
 def write(store: Store, out: Path, advance: Callable[[], object] = lambda: None) -> None:
@@ -81,18 +82,23 @@ class _Page:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._specs: dict[str, Spec] = {}
+        self._charts: dict[str, Spec] = {}
         self._explorers: dict[str, dict[str, Any]] = {}
+        self._packs = Packs()
+        self._tables = 0
 
     def render(self, sections: list[Section]) -> str:
         body = "".join(self._section(section) for section in sections)
         themes = {"light": charts.LIGHT, "dark": charts.DARK}
-        data = {"themes": themes, "specs": self._specs, "explorers": self._explorers}
-        scripts = [_bundle(), _asset("page.js")] if self._specs else []
+        data = {
+            "themes": themes, "charts": self._charts, "explorers": self._explorers,
+            "tables": self._packs.inline,
+        }  # fmt: skip
+        scripts = [_asset(name) for name in ("rows.js", "tables.js")] if self._tables else []
+        if self._charts:
+            scripts += [_bundle(), _asset("page.js")]
         if self._explorers:
             scripts.append(_asset("explorer.js"))
-        if "<table" in body:
-            scripts.append(_asset("tables.js"))
         return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -102,6 +108,7 @@ class _Page:
 <meta name="color-scheme" content="light dark">
 <title>{_text(self._name)} · Edgewise</title>
 <style>{_asset("page.css")}</style>
+<noscript><style>{_WITHOUT_SCRIPTS}</style></noscript>
 </head>
 <body>
 {self._header(sections)}
@@ -110,7 +117,7 @@ class _Page:
 <footer>Made by Edgewise {_text(__version__)}. Everything is in this file; nothing is fetched.
 </footer>
 <script type="application/json" id="data">{_inert_json(data)}</script>
-{"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
+{self._packs.html()}{"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
 </html>
 """
 
@@ -149,15 +156,20 @@ class _Page:
         return explorer.html(part, key)
 
     def _figure(self, figure: Figure) -> str:
-        key = f"chart-{len(self._specs) + 1}"
-        self._specs[key] = whole_spec(figure)
+        key = f"chart-{len(self._charts) + 1}"
+        rows, drawn = self._numbers(figure.numbers, figure.title), drawn_rows(figure)
+        self._charts[key] = {
+            "spec": shape_of(figure), "table": f"rows-{self._tables}", "rows": len(drawn),
+            "every": _step(figure),
+        }  # fmt: skip
         return f"""<figure class="card">
-<figcaption><h3>{_text(figure.title)}</h3><p>{_text(figure.caption)}</p></figcaption>
+<figcaption><h3>{_text(figure.title)}</h3><p>{_text(figure.caption + _drawn(figure))}</p>
+</figcaption>
 <div class="chart" id="{key}" role="img" aria-label="{_text(figure.alt)}"></div>
-<noscript>{_still(self._specs[key], figure.alt)}</noscript>
+{_still(figure)}
 {_facts(figure, f"{key}-rows")}
 <details><summary>The numbers <span>{many(figure.numbers.total, "row")}</span></summary>
-<div id="{key}-rows">{self._numbers(figure.numbers, figure.title)}</div></details>
+<div id="{key}-rows">{rows}</div></details>
 </figure>
 """
 
@@ -169,23 +181,20 @@ class _Page:
 """
 
     def _numbers(self, numbers: Numbers, title: str) -> str:
-        name = f"{title.lower().replace(' ', '-').replace(',', '')}"
-        left_out = numbers.total - len(numbers.rows)
-        more = f"<p>{left_out:,} more rows are left out here.</p>" if left_out else ""
-        return f"""{_html_table(numbers, title)}
-<div class="take">{more}
-{_download(f"{name}.csv", "text/csv", as_csv(numbers), "CSV")}
-{_download(f"{name}.json", "application/json", msgspec.json.encode(numbers.objects()), "JSON")}
-{_query(numbers.sql)}</div>
-"""
+        self._tables += 1
+        name = f"rows-{self._tables}"
+        packed = tables.packed(numbers, {})
+        self._packs.add(name, packed)
+        return tables.markup(numbers, packed, name, title) + _query(numbers.sql)
 
 
 def _query(sql: str) -> str:
     if not sql:
         return ""
     return (
-        '<details class="sql"><summary>The query, for <code>edgewise query</code></summary>\n'
-        f"<pre>{_text(sql)}</pre></details>"
+        '<div class="take"><details class="sql"><summary>The query, for '
+        "<code>edgewise query</code></summary>\n"
+        f"<pre>{_text(sql)}</pre></details></div>\n"
     )
 
 
@@ -217,58 +226,53 @@ def _facts(figure: Figure, rows: str) -> str:
     )
 
 
-def whole_spec(figure: Figure) -> Spec:
-    """A figure's specification with its data, as wide as what it stands in."""
+def shape_of(figure: Figure) -> Spec:
+    """A figure's specification without its data, as wide as what it stands in."""
     return {
         "$schema": charts.SCHEMA,
         "description": figure.alt,
         "width": "container",
-        "data": {"values": figure.numbers.objects()},
         **figure.spec,
     }
 
 
-def _still(spec: Spec, alt: str) -> str:
-    """The chart as a picture, for readers without scripts. As an image it cannot do anything."""
+def whole_spec(figure: Figure) -> Spec:
+    """A figure's specification with the data that are drawn."""
+    columns = figure.numbers.columns
+    values = [dict(zip(columns, row, strict=True)) for row in drawn_rows(figure)]
+    return shape_of(figure) | {"data": {"values": values}}
+
+
+def drawn_rows(figure: Figure) -> Sequence[tuple[Any, ...]]:
+    """Of a figure's rows those that its chart draws."""
+    return figure.numbers.rows[:: _step(figure)][:DRAWN_ROWS]
+
+
+def _step(figure: Figure) -> int:
+    """Of points every so many are drawn."""
+    return max(1, -(-len(figure.numbers.rows) // DRAWN_ROWS)) if figure.points else 1
+
+
+def _drawn(figure: Figure) -> str:
+    """What a chart leaves out of its rows, in words."""
+    total, drawn = figure.numbers.total, len(drawn_rows(figure))
+    if drawn == total:
+        return ""
+    how = "evenly picked in the order of the rows" if figure.points else "the first"
+    return f" Drawn are {drawn:,} of {total:,} rows, {how}."
+
+
+def _still(figure: Figure) -> str:
+    """The chart as a picture, for paper and for readers without scripts: as an image it cannot do
+    anything. Paper is light and of one width, and printing waits for no script."""
     import vl_convert
 
-    picture = vl_convert.vegalite_to_svg(spec | {"width": _STILL_WIDTH}, config=charts.LIGHT)
+    spec = whole_spec(figure)
+    config = charts.fitted(charts.LIGHT, spec, _STILL_WIDTH) | {"aria": False}
+    shape = {"width": _STILL_WIDTH, "autosize": {"type": "fit", "contains": "padding"}}
+    picture = vl_convert.vegalite_to_svg(spec | shape, config=config)
     source = f"data:image/svg+xml;base64,{_base64(picture.encode())}"
-    return f'<img class="still" alt="{_text(alt)}" src="{source}">'
-
-
-def _html_table(numbers: Numbers, title: str) -> str:
-    cells = [
-        [cell(column, value) for column, value in zip(numbers.columns, row, strict=True)]
-        for row in numbers.rows
-    ]
-    kinds = [_kind(numbers, cells, place) for place in range(len(numbers.columns))]
-    head = "".join(
-        f'<th scope="col"{kind}>{_text(heading(column))}</th>'
-        for column, kind in zip(numbers.columns, kinds, strict=True)
-    )
-    body = "\n".join(
-        "<tr>" + "".join(map(_cell, texts, kinds, row))
-        for texts, row in zip(cells, numbers.rows, strict=True)
-    )
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{_text(title)}: numbers">'
-        f"<table><caption>{_text(title)}</caption><thead><tr>{head}</thead>\n"
-        f"<tbody>{body}</table></div>"
-    )
-
-
-def _cell(text: str, kind: str, value: Any) -> str:
-    """A number's text is rounded and has a unit: its value is what the table sorts by."""
-    exact = f' data-v="{value!r}"' if kind == _NUMBER and value is not None else ""
-    return f"<td{kind}{exact}>{_text(text)}</td>"
-
-
-def _kind(numbers: Numbers, cells: list[list[str]], place: int) -> str:
-    """The class of a column: numbers stand to the right, long texts wrap."""
-    if is_numeric(numbers.rows, place):
-        return _NUMBER
-    return ' class="w"' if any(len(row[place]) > _LONG_TEXT for row in cells) else ""
+    return f'<img class="still" alt="{_text(figure.alt)}" src="{source}">'
 
 
 def as_csv(numbers: Numbers) -> bytes:
@@ -287,13 +291,7 @@ def _csv_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
-def _download(name: str, kind: str, content: bytes, label: str) -> str:
-    return (
-        f'<a download="{_text(name)}" href="data:{kind};base64,{_base64(content)}">'
-        f"{label}</a>"
-    )  # fmt: skip
-
-
+@functools.cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed, which the page's own script calls."""
     import vl_convert
@@ -309,10 +307,6 @@ def _policy(scripts: Iterable[str]) -> str:
     hashes = [_base64(hashlib.sha256(script.encode()).digest()) for script in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes) or "'none'"
     return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:"
-
-
-def _text(text: str) -> str:
-    return html.escape(text, quote=True)
 
 
 def _base64(content: bytes) -> str:

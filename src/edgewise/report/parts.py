@@ -12,8 +12,8 @@ from edgewise.report.picks import Picks
 from edgewise.store import Store, answer
 
 #: Rows that a report carries at most for one figure or table; the rest is counted.
-FIGURE_ROWS = 1000
-TABLE_ROWS = 200
+FIGURE_ROWS = 40_000
+TABLE_ROWS = 40_000
 
 #: The tables that sections ask for.
 _ASKED = (
@@ -59,7 +59,8 @@ class Figure:
     """A chart: a Vega-Lite specification without data, which are `numbers`.
 
     `alt` says in a sentence what a reader who cannot see it should know. `unit` is of what is
-    drawn, `origin` how it came about, `n` how much stands behind it (by default its rows).
+    drawn, `origin` how it came about, `n` how much stands behind it (by default its rows). Of
+    `points` a part is drawn where they are very many, evenly picked; else the first rows are.
     """
 
     title: str
@@ -70,6 +71,7 @@ class Figure:
     unit: str
     origin: str
     n: str = ""
+    points: bool = False
 
 
 @dataclass(frozen=True)

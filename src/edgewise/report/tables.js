@@ -1,37 +1,241 @@
-// Sorts a table by a click on its heading: first upwards, then downwards; what is unknown stays last.
+// Tables that sort, filter and turn over; the page shows the first rows before this script runs.
 "use strict";
 (() => {
+  const { make, text } = edgewise;
+  const SIZES = [25, 100, 500];
+  const PRINTED = 200;
+  // A table of fewer rows is seen whole: nothing to look for. More categories than these are no choice.
+  const FILTERED_FROM = 12;
+  const CATEGORIES = 30;
   const language = new Intl.Collator("en", { numeric: true });
+  const many = (count, what) => `${count.toLocaleString("en-US")} ${what}${count === 1 ? "" : "s"}`;
 
-  // A number cell carries its value beside the text with a unit; other cells are their text.
-  function key(row, place) {
-    const cell = row.cells[place];
-    if (cell.classList.contains("n")) return cell.dataset.v === undefined ? null : Number(cell.dataset.v);
-    return cell.textContent === "–" ? null : cell.textContent;
+  class View {
+    constructor(place, table) {
+      this.place = place;
+      this.table = table;
+      this.title = place.dataset.title;
+      this.body = place.querySelector("tbody");
+      this.headings = [...place.querySelectorAll("th")];
+      this.order = Array.from({ length: table.rows }, (_, row) => row);
+      this.sorted = this.order;
+      this.shown = this.order;
+      this.chosen = new Map();
+      this.asked = "";
+      this.start = 0;
+      this.size = SIZES[0];
+      this.build();
+      this.count();
+    }
+
+    build() {
+      this.headings.forEach((heading, column) => {
+        const button = make("button", { type: "button" }, ...heading.childNodes);
+        button.addEventListener("click", () => this.sort(heading, column));
+        heading.append(button);
+      });
+      this.said = make("p", { className: "said" });
+      this.said.setAttribute("role", "status");
+      const offer = make("p", { className: "save" });
+      for (const [kind, type] of [["CSV", "text/csv"], ["JSON", "application/json"]]) {
+        const button = make("button", { type: "button" }, kind);
+        button.setAttribute("aria-label", `Download ${this.title} as ${kind}: the rows that are asked for`);
+        button.addEventListener("click", () => this.download(kind.toLowerCase(), type));
+        offer.append(button, " ");
+      }
+      this.place.querySelector(".more")?.remove();
+      this.place.querySelector(".scroll").after(make("div", { className: "turn" }, this.said, this.pager(), offer));
+      if (this.table.rows >= FILTERED_FROM) this.place.querySelector(".scroll").before(this.filters());
+    }
+
+    pager() {
+      const turn = (label, by) => {
+        const button = make("button", { type: "button" }, label);
+        button.addEventListener("click", () => this.turn(by));
+        return button;
+      };
+      [this.before, this.after] = [turn("‹ Previous", -1), turn("Next ›", 1)];
+      const sizes = make("select", {}, ...SIZES.map((size) => make("option", { value: size }, String(size))));
+      sizes.addEventListener("change", () => {
+        this.size = Number(sizes.value);
+        this.start = 0;
+        this.show();
+      });
+      const pager = make("p", { className: "pager" }, this.before, " ", this.after, " ",
+        make("label", {}, "rows ", sizes));
+      pager.hidden = this.table.rows <= SIZES[0];
+      return pager;
+    }
+
+    filters() {
+      const search = make("input", { type: "search", placeholder: "Filter the rows" });
+      search.setAttribute("aria-label", `Filter the rows of ${this.title}`);
+      search.addEventListener("input", () => {
+        this.asked = search.value.trim().toLowerCase();
+        this.filter();
+      });
+      const filters = make("div", { className: "filters" }, search);
+      for (const column of this.table.columns) {
+        const values = categories(column);
+        if (!values) continue;
+        const choose = make("select", {}, make("option", { value: "" }, "all"),
+          ...values.map((value, place) => make("option", { value: place }, text(column, value))));
+        choose.addEventListener("change", () => {
+          if (choose.value === "") this.chosen.delete(column);
+          else this.chosen.set(column, values[Number(choose.value)]);
+          this.filter();
+        });
+        filters.append(make("label", {}, `${column.heading} `, choose));
+      }
+      return filters;
+    }
+
+    // What a row says, in small letters: made when a reader first looks for something.
+    words(row) {
+      this.said_by ??= new Array(this.table.rows);
+      return (this.said_by[row] ??= this.table.columns
+        .map((column) => text(column, column.at(row))).join("\n").toLowerCase());
+    }
+
+    filter() {
+      const chosen = [...this.chosen];
+      this.shown = this.asked || chosen.length
+        ? this.sorted.filter((row) =>
+            chosen.every(([column, value]) => column.at(row) === value) &&
+            (!this.asked || this.words(row).includes(this.asked)))
+        : this.sorted;
+      this.start = 0;
+      document.body.dataset.touched = "true";
+      this.show();
+    }
+
+    sort(heading, place) {
+      const column = this.table.columns[place];
+      const down = heading.getAttribute("aria-sort") === "ascending";
+      const key = keys(column);
+      const known = this.order.filter((row) => key(row) !== null);
+      const unknown = this.order.filter((row) => key(row) === null);
+      known.sort((a, b) => (down ? key(b) - key(a) : key(a) - key(b)) || a - b);
+      this.sorted = [...known, ...unknown];
+      for (const other of this.headings) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+      this.filter();
+    }
+
+    turn(by) {
+      this.start = Math.max(0, Math.min(this.start + by * this.size, this.shown.length - 1));
+      this.start -= this.start % this.size;
+      this.show();
+      this.place.querySelector(".scroll").scrollTop = 0;
+    }
+
+    show(first = this.start, rows = this.size) {
+      this.body.replaceChildren(...this.shown.slice(first, first + rows).map((row) => this.line(row)));
+      this.count();
+    }
+
+    line(row) {
+      return make("tr", {}, ...this.table.columns.map((column) => {
+        const value = column.at(row);
+        const cell = make("td", { className: column.number ? "n" : column.long ? "w" : "" });
+        const said = text(column, value);
+        const to = column.link && value !== null && !column.unlinked?.includes(value);
+        cell.append(to ? make("a", { href: `#${column.link}/${encodeURIComponent(value)}` }, said) : said);
+        return cell;
+      }));
+    }
+
+    count() {
+      const [from, shown, all] = [this.start, this.shown.length, this.table.rows];
+      const beyond = this.table.total - all;
+      const to = Math.min(from + this.size, shown);
+      const part = shown > this.size ? `${(from + 1).toLocaleString("en-US")} to ${to.toLocaleString("en-US")} of ` : "";
+      this.said.textContent = part + many(shown, "row") + (shown < all ? `, of ${all.toLocaleString("en-US")}` : "") +
+        (beyond ? `; ${many(beyond, "more row")} ${beyond === 1 ? "is" : "are"} left out here` : "");
+      this.before.disabled = from === 0;
+      this.after.disabled = to >= shown;
+    }
+
+    download(kind, type) {
+      edgewise.save(`${edgewise.slug(this.title)}.${kind}`, edgewise[kind](this.table, this.shown), type);
+    }
+
+    print() {
+      this.show(0, PRINTED);
+      const left = this.shown.length - PRINTED;
+      this.said.textContent = left > 0
+        ? `${many(PRINTED, "row")} of ${this.shown.length.toLocaleString("en-US")} are printed; ` +
+          `${left === 1 ? "one more is" : `the other ${left.toLocaleString("en-US")} are`} in the file, where this ` +
+          "table downloads as CSV."
+        : many(this.shown.length, "row");
+    }
   }
 
-  function order(a, b) {
-    return typeof a === "number" && typeof b === "number" ? a - b : language.compare(a, b);
+  // The values that a reader may choose among: texts that repeat, and not many of them.
+  function categories(column) {
+    if (column.number || !column.codes) return null;
+    const values = column.texts.filter((value) => value !== null);
+    if (values.length < 2 || values.length > CATEGORIES) return null;
+    return values.sort(language.compare);
   }
 
-  function sort(heading) {
-    const place = heading.cellIndex;
-    const down = heading.getAttribute("aria-sort") === "ascending";
-    const body = heading.closest("table").tBodies[0];
-    const keyed = [...body.rows].map((row) => [key(row, place), row]);
-    const known = keyed.filter(([value]) => value !== null);
-    known.sort(([a], [b]) => (down ? order(b, a) : order(a, b)));
-    const unknown = keyed.filter(([value]) => value === null);
-    body.append(...[...known, ...unknown].map(([, row]) => row));
-    for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
-    heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+  // A number for each row by which it sorts, null where its value is not known.
+  function keys(column) {
+    if (column.number) return column.at;
+    const said = (value) => (value === null ? null : text(column, value));
+    if (!column.codes) {
+      const texts = column.values.map(said);
+      const ranks = ranked(texts);
+      return (row) => ranks.get(texts[row]);
+    }
+    const ranks = ranked(column.texts.map(said));
+    const codes = column.texts.map((value) => ranks.get(said(value)));
+    return (row) => codes[column.codes[row]];
   }
 
-  for (const heading of document.querySelectorAll("table:not(.choices) th")) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...heading.childNodes);
-    button.addEventListener("click", () => sort(heading));
-    heading.append(button);
+  function ranked(texts) {
+    const known = [...new Set(texts)].filter((each) => each !== null).sort(language.compare);
+    return new Map([[null, null], ...known.map((each, rank) => [each, rank])]);
   }
+
+  const views = new Map();
+  function view(place) {
+    const table = edgewise.now(place.dataset.table);
+    if (table && !views.has(place)) views.set(place, new View(place, table));
+    return views.get(place);
+  }
+
+  async function follow(place) {
+    await edgewise.table(place.dataset.table);
+    view(place);
+  }
+
+  // Tables that are seen come first; those behind a summary when it is opened, or printed.
+  const places = [...document.querySelectorAll("[data-table]")];
+  const hidden = (place) => place.closest("details:not([open])");
+  for (const place of places) {
+    if (!hidden(place)) view(place);
+    place.closest("details")?.addEventListener("toggle", () => follow(place));
+  }
+  edgewise.mount = (place) => follow(place);
+  edgewise.unpacked = (async () => {
+    for (const place of places) {
+      await edgewise.rested();
+      if (hidden(place)) await edgewise.table(place.dataset.table);
+      else await follow(place);
+    }
+  })();
+
+  // On paper the numbers of every figure are open, and as many rows as paper is good for.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("details:not([open]):not(.sql)")];
+    for (const each of opened) each.open = true;
+    for (const place of document.querySelectorAll("[data-table]")) view(place)?.print();
+  });
+  addEventListener("afterprint", () => {
+    for (const each of opened) each.open = false;
+    for (const [place, each] of views) if (place.isConnected) each.show();
+  });
+  if (Object.keys(edgewise.data.charts).length === 0) edgewise.unpacked.then(() => edgewise.mark("complete"));
 })();

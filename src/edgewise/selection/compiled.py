@@ -19,13 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edgewise.errors import MissingExtra
-
-try:
-    import numba
-    from numba.core import config as _config
-except ModuleNotFoundError as missing:
-    raise MissingExtra("select", "choosing between variants") from missing
+import numba
+from numba.core import config as _config
 
 F = TypeVar("F", bound=Callable[..., Any])
 

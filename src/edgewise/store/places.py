@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgewise.errors import MissingExtra, StoreError
+from edgewise.errors import StoreError
 
 
 class Place(Protocol):
@@ -152,10 +152,8 @@ class Bucket:
     """A place behind fsspec. One put of a whole object: object stores make that atomic."""
 
     def __init__(self, url: str) -> None:
-        try:
-            import fsspec
-        except ModuleNotFoundError as error:
-            raise MissingExtra("store", "a store at a URL") from error
+        import fsspec
+
         self.url = url
         try:
             self.filesystem, root = fsspec.url_to_fs(url)

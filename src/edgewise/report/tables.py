@@ -1,0 +1,73 @@
+"""A table in the page: its first rows as HTML, all of them as values for the page's script."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from edgewise.report import packs
+from edgewise.report.numerals import cell, many
+from edgewise.report.parts import Numbers
+
+#: Rows that are there without any script; as many as a reader with scripts sees at first.
+_FIRST_ROWS = 25
+
+#: What columns of these names hold is the name of something that has a page of its own.
+Linked = Mapping[str, Collection[str]]
+
+
+def packed(numbers: Numbers, linked: Linked) -> dict[str, Any]:
+    """The rows by column, and which cells lead to a page."""
+    table = packs.table(numbers)
+    for column in table["columns"]:
+        if known := linked.get(column["name"]):
+            said = {each for each in column.get("texts", column.get("values")) if each is not None}
+            if said & set(known):
+                column |= {"link": column["name"], "unlinked": sorted(said - set(known))}
+    return table
+
+
+def markup(numbers: Numbers, table: Mapping[str, Any], name: str, title: str) -> str:
+    """The first rows, for readers without scripts and until scripts run. `table` is `packed`."""
+    columns = table["columns"]
+    head = "".join(
+        f'<th scope="col"{_class(column)}>{text(column["heading"])}</th>' for column in columns
+    )
+    body = "\n".join(
+        f"<tr>{''.join(map(_cell, columns, row))}" for row in numbers.rows[:_FIRST_ROWS]
+    )
+    return f"""<div class="rows" data-table="{text(name)}" data-title="{text(title)}">
+<div class="scroll" tabindex="0" role="region" aria-label="{text(title)}: numbers">
+<table><caption>{text(title)}</caption><thead><tr>{head}</thead>
+<tbody>{body}</table></div>
+{_more(numbers)}</div>
+"""
+
+
+def _more(numbers: Numbers) -> str:
+    more = numbers.total - _FIRST_ROWS
+    if more <= 0:
+        return ""
+    return (
+        f'<p class="more">{many(more, "more row")}: the page\'s script shows them, and the query '
+        "gives them.</p>\n"
+    )
+
+
+def _cell(column: Mapping[str, Any], value: Any) -> str:
+    said = text(cell(column["name"], value))
+    if "link" in column and value is not None and value not in column["unlinked"]:
+        said = f'<a href="#{column["link"]}/{quote(value, safe="")}">{said}</a>'
+    return f"<td{_class(column)}>{said}</td>"
+
+
+def _class(column: Mapping[str, Any]) -> str:
+    """Numbers stand to the right, long texts wrap."""
+    return ' class="n"' if "number" in column else ' class="w"' if "long" in column else ""
+
+
+def text(said: str) -> str:
+    """A text as HTML."""
+    return html.escape(said, quote=True)
