@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from edgewise.devices.emulated import device_name
 from edgewise.errors import UsageError
 from edgewise.family import load_family
 from edgewise.placement import photos, recipes
 from edgewise.placement.recipes import guo2018
-from edgewise.records import CloudPhases, DevicePhases, Placement
+from edgewise.records import CloudPhases, DevicePhases, Placement, PublishedFinding
 
 SQUEEZENET = "squeezenet-v1.1"
 
@@ -35,21 +36,49 @@ def test_findings_are_of_warm_rows_with_shares_of_the_first_answer() -> None:
     assert (found.first_energy_ratio, found.later_energy_ratio) == (None, 4.0)
 
 
-def test_findings_stand_beside_the_papers_own() -> None:
-    lines = recipes.beside_paper(recipes.findings([_row(), _row("nin", "lte")]))
-    time, energy, shares = lines
-    assert time[1] == energy[1] == guo2018.PAPER_RATIO
-    assert time[2] == "first answer 20 to 20, later answer 8 to 8"
-    assert energy[2] == "first answer not known, later answer 4 to 4"
-    assert shares[2] == ("alexnet: loading 60%, computing 30%; nin: loading 60%, computing 30%")
-    assert recipes.beside_paper([]) == ()
+def answers(*rows: Placement) -> dict[str, PublishedFinding]:
+    found = recipes.beside_paper(rows)
+    return {each.query: row for each, row in zip(recipes.PAPER.statement, found, strict=True)}
+
+
+def test_two_orders_of_magnitude_are_a_hundred_rounded_as_a_power_of_ten() -> None:
+    little = answers(_row(), _row("nin", "lte"), _row(connection="fresh"))
+    assert (little["time"].ours, little["time"].n, little["time"].agrees) == (20.0, 2, "no")
+    assert "later ones 8 to 8" in little["time"].why
+    assert "no phone at hand" in little["time"].why
+    large = answers(_row(), replace(_row(link="campus"), first_time_ratio=42.0))
+    assert (large["time"].ours, large["time"].agrees) == (42.0, "yes")
+    assert len(large["time"].details) == 2
+    assert (little["energy"].ours, little["energy"].agrees) == (None, "cannot tell")
+
+
+def test_bottlenecks_are_the_longest_phases_for_every_network() -> None:
+    found = answers(_row(), _row("nin"))
+    assert (found["loading"].ours, found["loading"].agrees) == ("60% to 60%", "yes")
+    assert (found["computing"].ours, found["computing"].agrees) == ("30% to 30%", "yes")
+    phases = DevicePhases(
+        load_ms=600.0, preprocess_ms=350.0, inference_ms=50.0, first_total_ms=1000.0
+    )
+    slow_photo = answers(_row(), replace(_row("nin"), on_device=phases))
+    assert (slow_photo["computing"].ours, slow_photo["computing"].agrees) == ("5% to 30%", "no")
+    assert "nin: loading 60%, preparing 35%, computing 5%" in slow_photo["computing"].why
 
 
 def test_a_row_without_numbers_is_a_finding_without_numbers() -> None:
     row = Placement(model="m", device="d", server="s", link="l", reason="nobody answers")
     (found,) = recipes.findings([row])
     assert found.load_share is found.first_time_ratio is None
-    assert recipes.beside_paper([found])[2][2] == "not known"
+    for each in (*answers(row).values(), *answers().values()):
+        assert (each.ours, each.n, each.agrees) == (None, 0, "cannot tell")
+
+
+def test_a_declared_phone_gives_power_and_slowness() -> None:
+    assert guo2018.Settings().device == device_name(0.167)
+    assert guo2018.Settings(phone="pixel-3").device == device_name(0.5)
+    assert guo2018.Settings(phone="pixel-3", share=0.25).device == device_name(0.25)
+    for phone in ("nobody", "server-haswell"):
+        with pytest.raises(UsageError):
+            guo2018.Settings(phone=phone)
 
 
 def test_a_made_up_photo_is_like_a_phones(tmp_path: Path) -> None:
@@ -90,15 +119,18 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
     image.write_bytes(photos.photo(photos.Size(320, 240), 0))
     status = run(
         ["place", SQUEEZENET, "--recipe", "guo2018", "--device", device_name(0.5), "--link",
-         "wifi", "--requests", "2", "--processes", "1", "--input", str(image), "--cache",
-         str(tmp_path / "cache"), "--json"]
+         "wifi", "--power", "pixel-3", "--requests", "2", "--processes", "1", "--input",
+         str(image), "--cache", str(tmp_path / "cache"), "--json"]
     )  # fmt: skip
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    every = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    rows = [row for row in every if "statement" not in row]
     assert status == 0
+    assert [row["paper"] for row in every[len(rows) :]] == ["guo2018"] * len(
+        recipes.PAPER.statement
+    )
     assert [row["connection"] for row in rows] == ["fresh", "warm"]
     assert rows[0]["finding"] is None
     assert rows[1]["finding"]["later_time_ratio"] == rows[1]["time_ratio"]
-    assert rows[1]["finding"]["paper"]["time_ratio"] == guo2018.PAPER_RATIO
     for row in rows:
         here, there = row["on_device"], row["cloud"]
         assert row["reason"] is None
@@ -111,5 +143,5 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert there["radio_j"] > 0
         assert there["base_j"] > 0
         notes = " ".join(row["notes"])
-        for word in ("emulated: one core", "as measured", "random", "nexus-5", "whole phone"):
+        for word in ("emulated: one core", "as measured", "random", "pixel-3", "whole phone"):
             assert word in notes

@@ -7,7 +7,8 @@ it could not have been seen (packed, damaged, not examined).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -230,19 +231,37 @@ def read_study(data: bytes, where: str) -> Study:
         raise InputError(f"{where}: is no study: {error}") from error
 
 
+Asking = Callable[[str], list[dict[str, Any]]]
+
+
 def tables(store: Store, study: Study | None = None) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Each table's name and rows. With a study only its apps count, and all must be there.
 
     Raises:
         StoreError: the store lacks apps of the study.
     """
-    which = _which(store, study)
-    head = _HEAD.format(which=which)
-    with store.connect() as connection:  # one for all: opening a store's parts takes longest
+    with asking(store, study) as ask:
         for name, select in TABLES.items():
+            yield name, ask(select)
+
+
+@contextmanager
+def asking(store: Store, study: Study | None = None) -> Iterator[Asking]:
+    """What answers a SELECT over the apps that count (`a`), their evidence (`e`) and models (`m`),
+    those in which something may be `hidden`, and all tables of the store.
+
+    Raises:
+        StoreError: the store lacks apps of the study.
+    """
+    head = _HEAD.format(which=_which(store, study))
+    with store.connect() as connection:  # one for all: opening a store's parts takes longest
+
+        def ask(select: str) -> list[dict[str, Any]]:
             answer = connection.execute(head + select)
             columns = [column[0] for column in answer.description or ()]
-            yield name, [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+            return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+
+        yield ask
 
 
 def _which(store: Store, study: Study | None) -> str:

@@ -20,7 +20,8 @@ EXAMPLES = {
     "energy": ("edgewise energy samples.csv --active 20:40 --inferences 500",),
     "scenarios": ("edgewise scenarios",),
     "simulate": ("edgewise simulate --network lte --sla 100,200 --policy deadline,fastest",
-                 "edgewise simulate --profiles mine --arrivals poisson:80 --network wifi"),
+                 "edgewise simulate --profiles mine --arrivals poisson:80 --network wifi",
+                 "edgewise simulate --recipe cnnselect"),
     "links": ("edgewise links", "edgewise links measure http://host:8080"),
     "recommend": ("edgewise recommend --profiles mine --network lte --sla 200",),
     "serve": ("edgewise serve family.toml", "edgewise serve model.onnx --port 8000"),
@@ -32,7 +33,7 @@ EXAMPLES = {
     "plot": ("edgewise plot mine", "edgewise plot size-against-work mine -o figure.pdf"),
     "ui": ("edgewise ui mine",),
     "query": ('edgewise query mine "select path, macs from models order by macs desc"',),
-    "study": ("edgewise study survey",),
+    "study": ("edgewise study survey", "edgewise study gaugenn survey"),
     "doctor": ("edgewise doctor",),
     "demo": ("edgewise demo",),
 }  # fmt: skip

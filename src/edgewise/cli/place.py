@@ -219,14 +219,15 @@ def place(
             raise UsageError("--recipe measures: leave out --profiles")
         return _measure(
             place_recipe.source(
-                recipe, models=models, device=device or "host", server=server,
+                recipe, models=models, device=device or "host", phone=power, server=server,
                 links=() if link == "direct" else parse_words(link), inputs=inputs,
                 requests=requests or (3 if quick else None),
                 processes=processes or (3 if quick else None), capped=cap_radio,
                 whole_phone=whole_phone, cache=cache,
             ),
             store, as_json=as_json, quiet=quiet, named=models,
-            after=place_recipe.show, shown=place_recipe.with_finding,
+            after=lambda rows: place_recipe.show(rows, store, as_json=as_json),
+            shown=place_recipe.with_finding,
         )  # fmt: skip
     if profiles is None:
         if mix is not None or price is not None:
@@ -363,8 +364,8 @@ def _measure(
     after: Callable[[Sequence[Placement]], None] = lambda _: None,
     shown: Callable[[Placement], Record | dict[str, object]] = lambda row: row,
 ) -> int:
-    """Measure; what is complete is printed and stored at once. `after` says more to people,
-    `shown` to programs."""
+    """Measure; what is complete is printed and stored at once. `after` says more at the end,
+    `shown` of each row to programs."""
     rows: list[Placement] = []
     with output.kept_in(store, at_once=True) as keep:
         try:
@@ -375,8 +376,9 @@ def _measure(
                     if as_json:
                         output.emit(shown(row))
         finally:
-            if not as_json and rows:
-                place_print.rows(rows)
+            if rows:
+                if not as_json:
+                    place_print.rows(rows)
                 after(rows)
     return 1 if any(_all_failed(path, rows) for path in named or {row.model for row in rows}) else 0
 

@@ -21,6 +21,7 @@ def source(
     *,
     models: Sequence[str],
     device: str,
+    phone: str | None,
     server: str,
     links: Sequence[str],
     inputs: Sequence[Path],
@@ -43,41 +44,37 @@ def source(
         raise UsageError(f"--recipe with --device {device}", hint=f"like {device_name(0.1)}")
     return lambda step: recipes.run(
         name, models=models, links=links, input=inputs, requests=requests, processes=processes,
-        share=share, server=server, capped=capped, whole_phone=whole_phone, cache=cache,
-        progress=step,
+        phone=phone, share=share, server=server, capped=capped, whole_phone=whole_phone,
+        cache=cache, progress=step,
     )  # fmt: skip
 
 
 def with_finding(row: Placement) -> dict[str, object]:
-    """A row's fields and `finding`: what it says of the paper's two findings, beside the paper's
-    own words; null for a fresh connection, of which the paper says nothing."""
+    """A row's fields and `finding`: what it says of the paper's questions; null for a fresh
+    connection, of which the paper says nothing."""
     import msgspec
 
     from edgewise.placement import recipes
 
     found = recipes.findings([row])
-    finding = {**msgspec.to_builtins(found[0]), "paper": recipes.PAPER} if found else None
+    finding = msgspec.to_builtins(found[0]) if found else None
     return {**msgspec.to_builtins(row), "finding": finding}
 
 
-def show(rows: Sequence[Placement]) -> None:
-    """What the paper found, beside what was found here."""
-    from rich.markup import escape
-    from rich.table import Table
-
+def show(rows: Sequence[Placement], store: str | None, *, as_json: bool) -> None:
+    """The paper's statements beside what was found here, after the rows."""
+    from edgewise.cli import papers
     from edgewise.placement import recipes
 
-    found = recipes.findings(rows)
+    found = recipes.beside_paper(rows)
+    if as_json:
+        for each in found:
+            output.emit(each)
+        return
     screen = output.console()
     screen.print()
-    screen.print(_per_row(found))
-    beside = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("finding", "the paper", "here"):
-        beside.add_column(name, overflow="fold")
-    for line in recipes.beside_paper(found):
-        beside.add_row(*map(escape, line))
-    screen.print()
-    screen.print(beside)
+    screen.print(_per_row(recipes.findings(rows)), "")
+    papers.show(recipes.PAPER, found, store)
 
 
 def _per_row(found: Sequence[Finding]) -> object:

@@ -108,6 +108,9 @@ def simulate(
         metavar="STORE",
         help="What the policies would have delivered on a service's decision log.",
     ),
+    recipe: str | None = typer.Option(
+        None, "--recipe", help="A paper's simulation and its findings beside ours: cnnselect."
+    ),
     plot: Path | None = typer.Option(None, "--plot", help="A picture: .png, .svg or .html."),
     jobs: int = typer.Option(1, "--jobs", min=1, help="Processes; the result is the same."),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
@@ -116,6 +119,13 @@ def simulate(
 ) -> None:
     """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
     which = wanted(server or device, runtime, delegate, threads, batch, target)
+    if recipe:
+        if profiles or arrivals or duplicate or compare or plot or decisions:
+            raise UsageError("--recipe goes with --requests, --seed, --jobs, --store and --json")
+        from edgewise.cli import selection_recipe
+
+        selection_recipe.run(recipe, requests, seed, jobs, store, as_json=as_json, quiet=quiet)
+        return
     if decisions:
         if arrivals or duplicate or compare or plot or store:
             raise UsageError("--decisions goes with --policy, --profiles, --target and --json")

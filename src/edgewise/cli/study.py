@@ -23,7 +23,10 @@ def register(app: typer.Typer) -> None:
 
 
 def study(
-    store: str = typer.Argument(help="A store of scans."),
+    what: list[str] = typer.Argument(
+        metavar="[PAPER] STORE",
+        help="A store of scans; before it a paper, gaugenn: its findings beside the store's.",
+    ),
     name: str | None = typer.Option(
         None, "--study", help="A file: made where none is, and then what the tables are made of."
     ),
@@ -40,6 +43,14 @@ def study(
     from edgewise.apps import study as studies
     from edgewise.errors import UsageError
     from edgewise.store import Store
+
+    if len(what) > 2:
+        raise UsageError(f"study {' '.join(what)}", hint="edgewise study gaugenn STORE")
+    if len(what) == 2:
+        if table or csv_to or figures:
+            raise UsageError("--table, --csv and --figures go without a paper")
+        return _beside(what[0], Store.open(what[1]), name, as_json=as_json)
+    store = what[0]
 
     if unknown := sorted(set(table) - studies.TABLES.keys()):
         known = ", ".join(studies.TABLES)
@@ -60,6 +71,24 @@ def study(
             _write_csv(csv_to / f"{title}.csv", rows)
         if figures is not None:
             _draw(figures, title, rows)
+    return 0
+
+
+def _beside(paper: str, store: Store, study: str | None, *, as_json: bool) -> int:
+    """A paper's statements beside what the store says."""
+    from edgewise.apps.recipes import RECIPES
+    from edgewise.cli import papers
+    from edgewise.errors import UsageError
+
+    if paper not in RECIPES:
+        raise UsageError(f"no paper '{paper}'", hint=f"there are {', '.join(RECIPES)}")
+    read, answer = RECIPES[paper]
+    found = answer(store, _study(store, study) if study else None)
+    if as_json:
+        for each in found:
+            output.emit(each)
+    else:
+        papers.show(read, found, store.url)
     return 0
 
 

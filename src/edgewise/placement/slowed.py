@@ -8,6 +8,7 @@ terminal from a program that is stopped.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 from collections.abc import Callable
@@ -38,7 +39,7 @@ _NOT_SLOWED = (
     "emulated: caches, memory bandwidth, storage and instruction set are this machine's, and so "
     "are the client's network stack and its reading of the answer"
 )
-_POWER_NOTE = f"energy: the declared power of one core of {POWER} stands for the emulated core's"
+_POWER_NOTE = "energy: the declared power of one core of {} stands for the emulated core's"
 
 
 def slow_device(on: Emulated) -> Device:
@@ -68,8 +69,14 @@ def slow_device(on: Emulated) -> Device:
         answer = sandbox.call(_BODIES, job, share, limits=limits)
         return sending._replace(made=_in_turn(msgspec.convert(answer.value, list[list[Made]])))
 
-    notes = (throttle.words(), _NOT_SLOWED, _POWER_NOTE)
+    notes = (throttle.words(), _NOT_SLOWED, _POWER_NOTE.format(POWER))
     return Device(on.name, run, power=POWER, notes=notes, client=client)
+
+
+def of_phone(device: Device, phone: str) -> Device:
+    """A slow device whose core takes the power that is declared for another phone's."""
+    notes = (*device.notes[:-1], _POWER_NOTE.format(phone))
+    return dataclasses.replace(device, power=phone, notes=notes)
 
 
 class Bodies(msgspec.Struct, frozen=True):

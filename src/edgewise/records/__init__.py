@@ -71,6 +71,7 @@ from edgewise.records.placing import (
     PlacementMix,
     Way,
 )
+from edgewise.records.published import Agreement, PublishedFinding
 from edgewise.records.related import Kinship, Lineage
 from edgewise.records.reported import Reported, ReportedLayer
 from edgewise.records.serving import LoadOutcome, LoadPhases, LoadRun, LoadSample, LoadStatus
@@ -79,6 +80,7 @@ __all__ = [
     "ANALYSIS_VERSION",
     "SCHEMA_VERSION",
     "AccuracyRow",
+    "Agreement",
     "App",
     "BreakEven",
     "Change",
@@ -125,6 +127,7 @@ __all__ = [
     "PolicyComparison",
     "Port",
     "Profile",
+    "PublishedFinding",
     "RailEnergy",
     "Reach",
     "Recommendation",

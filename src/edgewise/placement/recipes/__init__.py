@@ -24,6 +24,7 @@ def run(
     input: Sequence[Path] = (),
     requests: int | None = None,
     processes: int | None = None,
+    phone: str | None = None,
     share: float | None = None,
     server: str | None = None,
     capped: bool = True,
@@ -41,7 +42,8 @@ def run(
         raise UsageError(f"no recipe '{name}'", hint=f"known: {', '.join(NAMES)}")
     given = {
         "models": tuple(models), "links": tuple(links), "inputs": tuple(input),
-        "requests": requests, "processes": processes, "share": share, "server": server,
+        "requests": requests, "processes": processes, "phone": phone, "share": share,
+        "server": server,
         "capped": capped, "whole_phone": whole_phone, "cache": cache,
     }  # fmt: skip
     settings = Settings(**{key: value for key, value in given.items() if value not in (None, ())})  # type: ignore[arg-type]

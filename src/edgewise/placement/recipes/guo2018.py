@@ -3,36 +3,39 @@
 The paper timed AlexNet, Network-in-Network and SqueezeNet on phones and against a server in the
 cloud. This repeats the question, not the numbers: the same networks by their published structures,
 an emulated slow device, a server with all cores of this machine, links of the paper's kind.
-What the paper is compared with is its public abstract (arXiv 1707.04610): the two findings in
-`PAPER_RATIO` and `PAPER_BOTTLENECKS`; it has no figures per network.
+What the paper is compared with is its public abstract (arXiv 1707.04610), which has no figures per
+network: `guo2018.toml` has the statements; a query here answers each.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from msgspec.structs import replace
 
 from edgewise.devices.emulated import device_name
+from edgewise.energy.power import power
 from edgewise.errors import UsageError
+from edgewise.papers import Answer, Statement, beside, read_paper
 from edgewise.placement import compare, device, photos
 from edgewise.placement.comparison import Comparison
 from edgewise.placement.preprocess import costs
 from edgewise.placement.recipes.networks import alexnet, network_in_network, squeezenet
 from edgewise.placement.recipes.onnx_writer import Network, write
 from edgewise.placement.server import LOCAL, Wanted
-from edgewise.placement.slowed import POWER
-from edgewise.records import DevicePhases, Placement
+from edgewise.placement.slowed import POWER, of_phone
+from edgewise.records import Agreement, DevicePhases, Placement, PublishedFinding
 
-NAME = "guo2018"
+PAPER = read_paper(Path(__file__).with_suffix(".toml"))
+NAME = PAPER.name
 LINKS = ("campus", "wifi", "lte")
-#: A core of the phone whose power is counted, against a server's: an estimate that is data.
-SHARE = round(1 / costs(POWER).slowdown, 3)
 #: The paper's networks by name, in its order.
 NETWORKS: Mapping[str, Callable[[], Network]] = {
     "alexnet": alexnet,
@@ -40,12 +43,6 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
     "squeezenet-v1.1": squeezenet,
 }
 
-#: The abstract's findings; the first one of either: response time and energy.
-PAPER_RATIO = "up to two orders of magnitude"
-PAPER_BOTTLENECKS = "loading and computing, the two bottlenecks (no shares in the abstract)"
-PAPER: Mapping[str, str] = {
-    "time_ratio": PAPER_RATIO, "energy_ratio": PAPER_RATIO, "bottlenecks": PAPER_BOTTLENECKS
-}  # fmt: skip
 _NOTES = (
     "weights are random: times do not depend on them, answers mean nothing",
     "the runtime is ONNX Runtime, not the paper's of 2017",
@@ -59,13 +56,14 @@ class Settings:
     """How the experiment is run.
 
     `models` of the paper's. `inputs` are photos of one's own; empty: made up. `processes` load a
-    model, `requests` are answered in each way. `share` is the emulated device's of one core.
+    model, `requests` are answered in each way. `phone` names the one whose declared power is
+    counted; `share` is the emulated device's of one core, None: what is declared of that phone.
     `server` is a URL of a service that has the models, or `local`. `capped`: as in `Usage`.
     `whole_phone`: as in `Comparison`; the paper metered the phone. `cache` keeps models and photos
     (280 MB); None: a temporary folder.
 
     Raises:
-        UsageError: a model that is not the paper's.
+        UsageError: a model that is not the paper's, a phone of which nothing is declared.
     """
 
     models: tuple[str, ...] = tuple(NETWORKS)
@@ -73,7 +71,8 @@ class Settings:
     inputs: tuple[Path, ...] = ()
     requests: int = 10
     processes: int = 5
-    share: float = SHARE
+    phone: str = POWER
+    share: float | None = None
     server: str = LOCAL
     capped: bool = True
     whole_phone: bool = True
@@ -83,6 +82,15 @@ class Settings:
         for name in self.models:
             if name not in NETWORKS:
                 raise UsageError(f"{NAME} has no model '{name}'", hint=", ".join(NETWORKS))
+        power(self.phone)
+        if self.share is None:
+            costs(self.phone)
+
+    @property
+    def device(self) -> str:
+        """The emulated device: a core of the phone against a server's is an estimate, as data."""
+        share = self.share or round(1 / costs(self.phone).slowdown, 3)
+        return device_name(share)
 
 
 def run(settings: Settings, progress: Callable[[str], None]) -> Iterator[Placement]:
@@ -101,13 +109,13 @@ def run(settings: Settings, progress: Callable[[str], None]) -> Iterator[Placeme
 def _rows(settings: Settings, folder: Path, progress: Callable[[str], None]) -> Iterator[Placement]:
     family = build(folder, settings.models, progress)
     inputs = settings.inputs or tuple(photos.write_photos(folder / "photos", seed=_SEED))
-    progress(f"what {device_name(settings.share)} achieves")
+    progress(f"what {settings.device} achieves")
     comparison = Comparison(
         models=(str(family),),
         given=inputs,
         server=Wanted(settings.server, threads=os.cpu_count() or 1),
         links=settings.links,
-        on=device.device(device_name(settings.share)),
+        on=of_phone(device.device(settings.device), settings.phone),
         requests=settings.requests,
         processes=settings.processes,
         capped=settings.capped,
@@ -172,12 +180,12 @@ def _variant(network: Network, file: Path) -> str:
     return _VARIANT.format(name=network.name, file=file.name, side=network.input.shape[-1])
 
 
-# -- the two findings --------------------------------------------------------------------------
+# -- what comes out, beside the paper ----------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one row says about the paper's two findings.
+    """What one row says of the paper's questions.
 
     Ratios are the device's over the cloud's: of the first answer (the model is loaded, the
     connection opened) and of a later one. Shares are of the first answer on the device: loading,
@@ -217,34 +225,88 @@ def _share(part: float | None, whole: float | None) -> float | None:
     return part / whole if part is not None and whole else None
 
 
-def beside_paper(found: Sequence[Finding]) -> tuple[tuple[str, str, str], ...]:
-    """The two findings: what, the paper's, ours. Empty where nothing was found."""
-    if not found:
-        return ()
-    return (
-        ("response time, device over cloud", PAPER_RATIO, _range(found, "time_ratio")),
-        ("energy, device over cloud", PAPER_RATIO, _range(found, "energy_ratio")),
-        ("the first answer on the device", PAPER_BOTTLENECKS, _shares(found)),
-    )
+def beside_paper(rows: Iterable[Placement]) -> list[PublishedFinding]:
+    """The paper's statements beside what the rows say."""
+    return beside(PAPER, QUERIES, [row for row in rows if row.connection == "warm"])
 
 
-def _range(found: Sequence[Finding], what: str) -> str:
-    texts = []
-    for when in ("first", "later"):
-        known = [v for v in (getattr(one, f"{when}_{what}") for one in found) if v is not None]
-        span = f"{min(known):.2g} to {max(known):.2g}" if known else "not known"
-        texts.append(f"{when} answer {span}")
-    return ", ".join(texts)
+def _orders(what: str) -> Callable[[Statement, Sequence[Placement]], Answer]:
+    """A ratio of first answers: the largest, rounded to a power of ten, beside the paper's two
+    orders of magnitude."""
 
-
-def _shares(found: Sequence[Finding]) -> str:
-    texts = []
-    for model in dict.fromkeys(one.model for one in found):
-        mine = [one for one in found if one.model == model]
-        load, compute = (
-            [v for v in (getattr(one, name) for one in mine) if v is not None]
-            for name in ("load_share", "compute_share")
+    def query(_stated: Statement, rows: Sequence[Placement]) -> Answer:
+        found = findings(rows)
+        first, later = (
+            [value for one in found if (value := getattr(one, f"{when}_{what}")) is not None]
+            for when in ("first", "later")
         )
-        if load and compute:
-            texts.append(f"{model}: loading {fmean(load):.0%}, computing {fmean(compute):.0%}")
-    return "; ".join(texts) or "not known"
+        if not first:
+            return Answer(None, 0, "cannot tell", "no first answers of both ways are known")
+        agrees: Agreement = "yes" if round(math.log10(max(first))) == 2 else "no"
+        why = (
+            f"first answers {_span(first)} times, later ones {_span(later)}; device over cloud; "
+            "two orders: the largest rounds to 100 as a power of ten"
+        )
+        return Answer(max(first), len(first), agrees, why, tuple(map(_row, found)))
+
+    return query
+
+
+def _loading(_stated: Statement, rows: Sequence[Placement]) -> Answer:
+    return _bottleneck(rows, "load_ms", 1)
+
+
+def _computing(_stated: Statement, rows: Sequence[Placement]) -> Answer:
+    return _bottleneck(rows, "inference_ms", 2)
+
+
+def _bottleneck(rows: Sequence[Placement], phase: str, place: int) -> Answer:
+    """The share of a phase in first answers on the device; it agrees where the phase is among the
+    `place` longest for every network."""
+    shares: dict[str, dict[str, float]] = {}
+    for model in dict.fromkeys(row.model for row in rows):
+        known = [row.on_device for row in rows if row.model == model and row.on_device is not None]
+        parts = {name: [_share(getattr(one, name), one.first_total_ms) for one in known]
+                 for name in _PHASES}  # fmt: skip
+        means = {name: _mean(values) for name, values in parts.items()}
+        if means[phase] is not None:
+            shares[model] = {name: value for name, value in means.items() if value is not None}
+    if not shares:
+        return Answer(None, 0, "cannot tell", "the phases on the device are not known")
+    mine = [each[phase] for each in shares.values()]
+    among = all(phase in sorted(each, key=each.__getitem__)[-place:] for each in shares.values())
+    why = "; ".join(
+        f"{model}: " + ", ".join(f"{_PHASES[name]} {share:.0%}" for name, share in each.items())
+        for model, each in shares.items()
+    )
+    ours = f"{min(mine):.0%} to {max(mine):.0%}"
+    details = tuple({"model": model, **each} for model, each in shares.items())
+    return Answer(ours, len(shares), "yes" if among else "no", why, details)
+
+
+#: Phases of a first answer on the device.
+_PHASES = {
+    "load_ms": "loading", "preprocess_ms": "preparing", "inference_ms": "computing",
+    "postprocess_ms": "reading",
+}  # fmt: skip
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
+
+
+def _span(values: Sequence[float]) -> str:
+    return f"{min(values):.2g} to {max(values):.2g}" if values else "not known"
+
+
+def _row(one: Finding) -> dict[str, Any]:
+    return dict(vars(one))
+
+
+QUERIES: Mapping[str, Callable[[Statement, Sequence[Placement]], Answer]] = {
+    "time": _orders("time_ratio"),
+    "energy": _orders("energy_ratio"),
+    "loading": _loading,
+    "computing": _computing,
+}

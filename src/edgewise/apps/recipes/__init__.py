@@ -1,0 +1,17 @@
+"""Published studies of apps, to be asked again of any store: by the name that `edgewise study`
+takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgewise.apps.recipes import gaugenn
+from edgewise.apps.study import Study
+from edgewise.papers import Paper
+from edgewise.records import PublishedFinding
+from edgewise.store import Store
+
+#: By name: the paper, and what answers its statements from a store.
+RECIPES: dict[str, tuple[Paper, Callable[[Store, Study | None], list[PublishedFinding]]]] = {
+    gaugenn.PAPER.name: (gaugenn.PAPER, gaugenn.findings),
+}
