@@ -147,6 +147,14 @@ def test_errors_add_to_service_times_as_independent_sums() -> None:
     assert with_error(rows, None) is rows
 
 
+def test_the_sum_of_service_and_error_is_of_their_quantiles_as_numpy_gives_them() -> None:
+    error, rows = np.array([-3.0, 0.0, 0.5, 9.0]), np.array([[1.0, 2.0, 7.0], [4.0, 4.0, 4.0]])
+    coarse = (np.arange(64) + 0.5) / 64
+    sums = np.quantile(rows, coarse, axis=1).T[:, :, None] + np.quantile(error, coarse)
+    expected = np.quantile(sums.reshape(2, -1), (np.arange(3) + 0.5) / 3, axis=1).T
+    np.testing.assert_array_equal(with_error(rows, error), expected)
+
+
 @given(st.integers(1, 8), st.integers(0, 2**16))
 @settings(max_examples=100, deadline=None)
 def test_undominated_models_are_those_that_none_beats(models: int, seed: int) -> None:

@@ -106,10 +106,22 @@ def with_error(quantiles_ms: Floats, error_ms: Floats | None) -> Floats:
         return quantiles_ms
     levels = _midpoints(quantiles_ms.shape[1])
     coarse = _midpoints(64)
-    errors = np.quantile(error_ms, coarse)
-    services = np.quantile(quantiles_ms, coarse, axis=1).T
+    errors = _quantiles(error_ms, coarse)
+    services = _quantiles(quantiles_ms, coarse)
     sums = (services[:, :, None] + errors).reshape(len(quantiles_ms), -1)
-    return np.ascontiguousarray(np.quantile(sums, levels, axis=1).T)
+    return np.ascontiguousarray(_quantiles(sums, levels))
+
+
+def _quantiles(values: Floats, levels: Floats) -> Floats:
+    """`numpy.quantile` along the last axis, to the bit: it partitions by every level, which for
+    many of them takes ten times as long as to sort."""
+    ordered = np.sort(values, axis=-1)
+    position = (ordered.shape[-1] - 1) * levels
+    below = position.astype(np.intp)
+    above = np.minimum(below + 1, ordered.shape[-1] - 1)
+    share, low, high = position - below, ordered[..., below], ordered[..., above]
+    step = high - low
+    return np.asarray(np.where(share >= 0.5, high - step * (1 - share), low + step * share))
 
 
 def _midpoints(n: int) -> Floats:
