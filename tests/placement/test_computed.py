@@ -220,7 +220,9 @@ def test_a_store_knows_what_its_models_take(tmp_path: Path) -> None:
                         latency_ms=Distribution(n=10, mean=5.0))
         )  # fmt: skip
     here = machine(store.url)
-    assert here.input_sizes == {"net_v1_1": (96, 64), "other": (32, 48)}
+    assert [here.input_sizes.get(one.sha256 or "") for one in here.profiles] == [
+        (96, 64), (32, 48), None
+    ]  # fmt: skip
     assumed = replace(PHOTO, size_assumed=True)
     (of_store, said), (by_hand, _), (stated, _) = (
         (halves(row)[0], row.notes)

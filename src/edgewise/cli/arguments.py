@@ -9,6 +9,8 @@ import typer
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edgewise.selection.profiles.targets import Wanted
 
 OF_A_STORE = "Of a store"
@@ -50,6 +52,22 @@ def wanted(
         device=device, runtime=runtime, delegate=delegate, threads=threads, batch=batch,
         words=tuple((target or "").split()),
     )  # fmt: skip
+
+
+def check_wanted(which: Wanted, profiles: Sequence[str]) -> None:
+    """Refuse a target where nothing has any.
+
+    Raises:
+        UsageError: it was given, and none of the profiles is a store.
+    """
+    from edgewise.selection.profiles.sources import is_store
+
+    if which and not any(map(is_store, profiles)):
+        raise UsageError(
+            "--device, --server, --runtime, --delegate, --threads, --batch and --target go with a "
+            "store",
+            hint="--profiles STORE",
+        )
 
 
 def parse_shape(text: str) -> tuple[str, list[int]]:

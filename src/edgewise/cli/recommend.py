@@ -16,6 +16,7 @@ from edgewise.cli.arguments import (
     SERVER,
     TARGET,
     THREADS,
+    check_wanted,
     wanted,
 )
 from edgewise.cli.selection import check_picture
@@ -92,6 +93,7 @@ def recommend(
     objective = Objective(sla, attainment, accuracy)
     load = _load(arrivals, workers)
     which = wanted(server or device, runtime, delegate, threads, batch, target)
+    check_wanted(which, [profiles])
     setup = _setup(profiles, which, network, payload, reply, requests, seed)
     with output.kept_in(store) as keep:
         with output.progress("recommend", None, quiet=quiet):

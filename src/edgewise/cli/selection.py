@@ -19,6 +19,7 @@ from edgewise.cli.arguments import (
     SERVER,
     TARGET,
     THREADS,
+    check_wanted,
     wanted,
 )
 from edgewise.cli.links import links
@@ -134,6 +135,7 @@ def simulate(
         replay(decisions, policy.split(","), profiles or [], which, as_json=as_json)
         return
     profiles = profiles or ["p2"]
+    check_wanted(which, [*profiles, (duplicate or "").rpartition(":")[0]])
     check_picture(plot)
     deadlines = parse_deadlines(sla)
     names = list(_two(compare)) if compare else policy.split(",")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.arguments import DELEGATE, DEVICE, RUNTIME, SERVER, TARGET, check_wanted, wanted
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,14 +42,24 @@ def serve(
         False, "--insecure", help="Serve other machines without a token."
     ),
     workers: int = typer.Option(0, "--workers", help="Worker processes; 0: one per core."),
-    threads: int = typer.Option(1, "--threads", help="Threads of one inference."),
+    threads: int | None = typer.Option(
+        None, "--threads", min=1, help="Threads of one inference, and of a store's profiles.  [1]"
+    ),
     policy: str = typer.Option("deadline", "--policy", help="As in `simulate`."),
     sla: float | None = typer.Option(
         None, "--sla", help="Deadline in ms for requests that state none."
     ),
     profiles: str | None = typer.Option(
-        None, "--profiles", help="Times to start from: a store or a CSV; else measured at start."
+        None,
+        "--profiles",
+        help="Times to start from: a store, which has the accuracies too, or a CSV; else measured "
+        "at start.",
     ),
+    device: str | None = DEVICE,
+    server: str | None = SERVER,
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    target: str | None = TARGET,
     state: Path | None = typer.Option(
         None, "--state", help="Folder where learned profiles are kept between runs."
     ),
@@ -73,6 +84,7 @@ def serve(
     """Serve families: per request the most accurate variant that still meets its deadline."""
     from edgewise.server.settings import Limits, ServerSettings
 
+    check_wanted(wanted(server or device, runtime, delegate, target=target), [profiles or ""])
     settings = ServerSettings(
         host=host,
         port=port,
@@ -82,7 +94,7 @@ def serve(
         key=key,
         insecure=insecure,
         workers=workers,
-        threads=threads,
+        threads=threads or 1,
         policy=policy,
         sla_ms=sla,
         memory_bytes=None if memory is None else _bytes("--memory", memory),
@@ -90,6 +102,7 @@ def serve(
         state=state,
         decisions=decisions,
         profiles=profiles,
+        target=wanted(server or device, runtime, delegate, threads, target=target),
         drain_seconds=drain,
         seed=seed,
         log=_log(log),
@@ -129,6 +142,8 @@ def _run(
         if at.grpc:
             screen.print(f"gRPC on [bold]{at.grpc}[/bold]")
         screen.print(f"status page: {at.http}/   stop: Ctrl-C", style="dim")
+        for note in at.notes:
+            screen.print(f"note: {note}", style="dim", markup=False)
 
     if ray:
         from edgewise.server import cluster as on_ray

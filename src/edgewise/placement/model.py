@@ -156,7 +156,7 @@ def _case(
     utilisation: float,
 ) -> Case:
     here, there = method_of(local), method_of(remote)
-    sent = sent.to(device.input_sizes.get(local.model))
+    sent = sent.to(device.input_sizes.get(local.sha256 or ""))
     meter = metered(local.energy, local.mean_ms)
     computing = Computing(device.power, meter, device.whole_phone)
     on_device = _on_device(device, local, sent, computing)
@@ -165,7 +165,7 @@ def _case(
         "on_device.inference_ms": here,
         "cloud.inference_ms": there,
     }
-    notes = []
+    notes = [*device.said.get(local.model, ()), *server.said.get(remote.model, ())]
     if on_device.load_ms is not None:
         methods["on_device.load_ms"] = here
     else:
@@ -178,7 +178,7 @@ def _case(
         height, width = sent.input_size
         notes.append(
             f"preprocessing: for an input of {height} × {width}, see --input-size; a store "
-            "knows it once `edgewise inspect MODEL --store` looked at the file"
+            "knows it once `bench` ran the model or `inspect` looked at its file"
         )
     if sent.photo is not None and sent.photo_assumed:
         pixels = sent.photo.width * sent.photo.height / 1e6

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from functools import lru_cache
+from pathlib import PurePath
 from typing import NamedTuple
 
 from edgewise.devices import host
@@ -38,8 +39,9 @@ class Machine:
     """A device or a server: how long it takes for models, and what it takes from a battery.
 
     `threads` compute at a time. `power` is None where nobody declared one: its energy is not known
-    then. `costs` are those of its cores, for preprocessing. `input_sizes` maps a model to the
-    height and width of the images that it takes, where that is known. `whole_phone` as in
+    then. `costs` are those of its cores, for preprocessing. `input_sizes` maps the hash of
+    a model's file to the height and width of the images that it takes, where that is known, `said`
+    a model's name to what was chosen of a store for it and left out. `whole_phone` as in
     `energy.computing.Computing`.
     """
 
@@ -50,10 +52,39 @@ class Machine:
     threads: int = 1
     input_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     whole_phone: bool = False
+    said: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def by_key(self) -> dict[str, Profile]:
-        """Profiles by what their models' names have in common with other tables'."""
-        return {key(profile.model): profile for profile in self.profiles}
+    def find(self, model: str) -> Profile:
+        """The profile of a model: by its very name, else by what that has in common with it.
+
+        Raises:
+            UsageError: there is none, or there are several.
+        """
+        exact = [one for one in self.profiles if one.model == model]
+        found = exact or [one for one in self.profiles if key(one.model) == key(model)]
+        if len(found) == 1:
+            return found[0]
+        names = ", ".join(one.model for one in found or self.profiles)
+        if found:
+            raise UsageError(
+                f"{self.name} has {len(found)} profiles of '{model}'", hint=f"name one: {names}"
+            )
+        raise UsageError(f"{self.name} has no profile of '{model}'", hint=f"it has {names}")
+
+    def like(self, other: Profile, others: Sequence[Profile]) -> Profile | None:
+        """The profile of what another machine calls so: the same content, else the one with that
+        name whose content is none of the `others`; None: there is none, or several."""
+        if other.sha256 is not None:
+            for one in self.profiles:
+                if one.sha256 == other.sha256:
+                    return one
+        known = {each.sha256 for each in others} - {None}
+        found = [
+            one
+            for one in self.profiles
+            if key(one.model) == key(other.model) and one.sha256 not in known
+        ]
+        return found[0] if len(found) == 1 else None
 
 
 def machine(
@@ -82,7 +113,8 @@ def machine(
         InputError, UsageError: no such profiles, power model or machine.
     """
     phone = _PHONES.get(source)
-    profiles = _profiles(source, which)
+    found = _profiles(source, which)
+    profiles = [profile for profile, _ in found]
     is_stored = _is_store(source)
     described = power_model or (phone.power if phone else None)
     if described is None and is_stored:
@@ -98,6 +130,7 @@ def machine(
         threads=threads or known_threads,
         input_sizes=input_sizes(source) if is_stored else {},
         whole_phone=whole_phone,
+        said={profile.model: said for profile, said in found},
     )
 
 
@@ -116,13 +149,14 @@ def measured_devices(source: str) -> set[str]:
     return set(map(device_names(measured), measured)) | {one.target.device for one in measured}
 
 
-def _profiles(source: str, which: Wanted | None) -> Sequence[Profile]:
-    """Times are enough here: models of a store count even where nobody measured their accuracy."""
+def _profiles(source: str, which: Wanted | None) -> list[tuple[Profile, tuple[str, ...]]]:
+    """Times are enough here: models of a store count even where nobody measured their accuracy.
+    With what was chosen of a store, and left out, for each."""
     from edgewise.selection.profiles import sources, stored
 
     if _is_store(source):
-        return stored.read_times(source, which or Wanted())
-    return sources.load(source).table.profiles
+        return stored.times_with_notes(source, which or Wanted())
+    return [(profile, ()) for profile in sources.load(source).table.profiles]
 
 
 def _power_of(source: str, profiles: Sequence[Profile]) -> str | None:
@@ -134,7 +168,7 @@ def _power_of(source: str, profiles: Sequence[Profile]) -> str | None:
 def _is_store(source: str) -> bool:
     from edgewise.selection.profiles import sources
 
-    return source not in sources.published() and ("://" in source or Path(source).is_dir())
+    return sources.is_store(source)
 
 
 def _core(phone: _Phone | None, model: PowerModel | None) -> str:
@@ -154,9 +188,12 @@ def pairs(
         UsageError: a model that one of them does not know.
         InputError: they have no model in common.
     """
-    here, there = device.by_key(), server.by_key()
     if models is None:
-        common = [(there[name].model, here[name], there[name]) for name in here if name in there]
+        common = [
+            (there.model, here, there)
+            for here in device.profiles
+            if (there := server.like(here, device.profiles)) is not None
+        ]
         if not common:
             raise InputError(
                 f"the profiles of {device.name} and {server.name} have no model in common",
@@ -166,17 +203,15 @@ def pairs(
     found = []
     for model in models:
         local, _, remote = model.partition("=")
-        found.append((model, _find(device, here, local), _find(server, there, remote or local)))
+        here = device.find(local)
+        there = (None if remote else server.like(here, device.profiles)) or server.find(
+            remote or local
+        )
+        found.append((model, here, there))
     return found
 
 
-def _find(where: Machine, known: Mapping[str, Profile], model: str) -> Profile:
-    if key(model) in known:
-        return known[key(model)]
-    names = ", ".join(profile.model for profile in known.values())
-    raise UsageError(f"{where.name} has no profile of '{model}'", hint=f"it has {names}")
-
-
+@lru_cache(maxsize=4096)
 def key(model: str) -> str:
     """What a model's name is compared by: tables write `Mobilenet_V1_0.50_224`,
     `mobilenet_v1_0.5_224` and `mobilenet_0.50_224` for the same one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,10 +21,13 @@ _METERED = """
     order by stored_at, key
 """
 _PROCESSORS = "select distinct context.cpu_model from measurements where target.device = 'host'"
-_INPUTS = """
-    select distinct measurements.model, accuracies.model, models.inputs
-    from measurements join models using (sha256) left join accuracies using (sha256)
-    where models.status = 'parsed'
+_FED = """
+    select sha256, inputs from measurements
+    where status = 'ok' and sha256 is not null and len(inputs) > 0
+"""
+_PARSED = """
+    select sha256, inputs from models
+    where status = 'parsed' and sha256 in (select sha256 from measurements)
 """
 _CHANNELS = (1, 3)
 
@@ -70,18 +72,19 @@ def _rows(store: Store, sql: str) -> Iterable[tuple[Any, ...]]:
 
 
 def input_sizes(url: str) -> Mapping[str, tuple[int, int]]:
-    """Height and width of the images that a store's measured models take, by the names that the
-    models have in measurements and accuracies; of those whose files it has looked at.
+    """Height and width of the images that a store's measured models take, by the hash of the file:
+    of those that were looked at, else as whoever measured them fed them.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    found: dict[str, tuple[int, int]] = {}
-    for measured, named, inputs in _rows(Store.open(url), _INPUTS):
-        if (size := _image_size([each["shape"] for each in inputs or ()])) is not None:
-            names = [PurePosixPath(measured).stem, *([named] if named else [])]
-            found.update(dict.fromkeys(names, size))
-    return found
+    store = Store.open(url)
+    return {
+        sha256: size
+        for sql in (_FED, _PARSED)
+        for sha256, inputs in _rows(store, sql)
+        if (size := _image_size([each["shape"] for each in inputs or ()])) is not None
+    }
 
 
 def _image_size(shapes: Sequence[Sequence[int | None] | None]) -> tuple[int, int] | None:

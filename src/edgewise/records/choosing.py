@@ -18,7 +18,8 @@ class Profile(Record, frozen=True):
     run after a load, with the load. `quantiles_ms` maps a level in (0, 1) to ms, in rising
     order; empty where only the moments are known. `n` is None where the source does not say.
     `energy` is what a meter said of it, None where there was none. `accuracy_ci95` is the 95 %
-    interval of the accuracy, None where nothing says on how many inputs it rests.
+    interval of the accuracy, None where nothing says on how many inputs it rests. `sha256` is the
+    content that was measured, None where the source does not say.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Profile(Record, frozen=True):
     updated_at: str | None = None
     energy: Energy | None = None
     accuracy_ci95: tuple[float, float] | None = None
+    sha256: str | None = None
 
 
 class SimulationRow(Record, frozen=True):

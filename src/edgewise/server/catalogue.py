@@ -171,8 +171,11 @@ class Catalogue:
         return ModelMetadata(name, (VERSION,), "edgewise_family", inputs, family.outputs)
 
 
-def load(paths: Iterable[Path]) -> Catalogue:
+def load(paths: Iterable[Path], *, accuracies_follow: bool = False) -> Catalogue:
     """Read families; the variants' ports are still open (`described` fills them in).
+
+    Args:
+        accuracies_follow: from elsewhere, so that they are not missed here (`check_accuracies`).
 
     Raises:
         InputError: a family cannot be read, two have one name, a variant has no accuracy, or none
@@ -186,7 +189,25 @@ def load(paths: Iterable[Path]) -> Catalogue:
         raise InputError(f"two families are named '{twice}'")
     own = [variant.name for family in families for variant in family.variant]
     shared = {name for name in own if own.count(name) > 1} | set(names)
-    return Catalogue([_served(family, shared) for family in families])
+    served = [_served(family, shared) for family in families]
+    if not accuracies_follow:
+        check_accuracies(served)
+    return Catalogue(served)
+
+
+def check_accuracies(families: Iterable[ServedFamily]) -> None:
+    """Policies choose by accuracy wherever there is a choice.
+
+    Raises:
+        InputError: a variant beside others has none.
+    """
+    for family in families:
+        for served in family.variants.values() if len(family.variants) > 1 else ():
+            if served.variant.accuracy is None:
+                raise InputError(
+                    f"the variant '{served.variant.name}' of {family.family.path} has no accuracy",
+                    hint="measure it with: edgewise eval FAMILY --data …",
+                )
 
 
 Ports = tuple[tuple[Port, ...], tuple[Port, ...]]
@@ -231,11 +252,6 @@ def is_image(inputs: Sequence[Tensor]) -> bool:
 def _served(family: Family, shared: set[str]) -> ServedFamily:
     variants = {}
     for variant in family.variant:
-        if variant.accuracy is None and len(family.variant) > 1:
-            raise InputError(
-                f"the variant '{variant.name}' of {family.path} has no accuracy",
-                hint="measure it with: edgewise eval FAMILY --data …",
-            )
         variants[variant.name] = Served(
             key=f"{family.name}/{variant.name}",
             name=f"{family.name}.{variant.name}" if variant.name in shared else variant.name,

@@ -31,13 +31,15 @@ _SWITCH_SECONDS = 0.001
 
 @dataclass(frozen=True)
 class Listening:
-    """Where a service can be reached. `grpc` is host:port, None where it is off."""
+    """Where a service can be reached. `grpc` is host:port, None where it is off. `notes` say what
+    was chosen of a store for the profiles to start from, and left out."""
 
     http: str
     grpc: str | None
     families: tuple[str, ...]
     models: tuple[str, ...]
     workers: int
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -153,6 +155,7 @@ class _Server:
                 families=tuple(service.catalogue.families),
                 models=tuple(service.model_names()),
                 workers=settings.worker_count,
+                notes=self._deployment.notes,
             )
         )
         self._spawn(self._save_now_and_then())

@@ -2,42 +2,113 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from edgewise.errors import InputError
+from edgewise.errors import InputError, UsageError
 from edgewise.records import Profile
 from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
+from edgewise.selection.profiles.targets import Wanted
 from edgewise.server.catalogue import Served, ServedFamily
 
 #: Calls of each variant when it is measured at start, and the time that they may take together.
 CALIBRATION_CALLS, CALIBRATION_SECONDS = 64, 2.0
 
 
-def given(family: ServedFamily, where: str) -> ProfileTable:
-    """Profiles of a family's variants from a store or a file (`selection.sources`), by the
-    variant's name or its file's; the accuracies are the family's.
+class Given(NamedTuple):
+    """Profiles that were given to start from: by the content of the model's file where a store
+    says so, else by name."""
+
+    where: str
+    profiles: Sequence[Profile]
+    by_content: bool
+    notes: tuple[str, ...] = ()
+
+    def of(self, served: Served) -> Profile | None:
+        """A variant's, None: there is none."""
+        name, file = served.variant.name, Path(served.variant.file or "")
+        if self.by_content and served.variant.endpoint is None:
+            content = served.content or _content(file)
+            return next((one for one in self.profiles if one.sha256 == content), None)
+        known = {profile.model: profile for profile in self.profiles}
+        return known.get(name) or known.get(file.stem)
+
+    def with_accuracy(self, served: Served) -> Served:
+        """The variant with the accuracy that a store says of this very file."""
+        found = self.of(served) if self.by_content else None
+        if found is None or found.accuracy is None or served.variant.endpoint is not None:
+            return served
+        variant = msgspec.structs.replace(
+            served.variant, accuracy=found.accuracy, accuracy_source=found.accuracy_source
+        )
+        return replace(served, variant=variant)
+
+    def table(self, family: ServedFamily) -> ProfileTable:
+        """The profiles of a family's variants, with the accuracies that they have there.
+
+        Raises:
+            InputError: a variant is not among them.
+        """
+        profiles = []
+        for name, served in family.variants.items():
+            found = self.of(served)
+            if found is None:
+                is_file = self.by_content and served.variant.endpoint is None
+                what = f"measurement of the file of variant '{name}'" if is_file else f"'{name}'"
+                raise InputError(
+                    f"the profiles {self.where} have no {what}",
+                    hint="bench it into that store, or replace what was measured by it"
+                    if is_file
+                    else f"they have: {', '.join(profile.model for profile in self.profiles)}",
+                )
+            profiles.append(_of(served, found))
+        return table(family.family.name, profiles)
+
+
+def given(where: str, target: Wanted, threads: int) -> Given:
+    """Profiles from a store, a file or a published set (`selection.profiles.sources`). Of a store
+    those of single items and as many threads as an inference has here, unless the target says
+    otherwise; of other threads where there are none of these, with a note.
 
     Raises:
-        InputError: they cannot be read, or a variant is not among them.
+        InputError, UsageError, StoreError: they cannot be read.
     """
-    from edgewise.selection.profiles import sources
+    from edgewise.selection.profiles import sources, stored
 
-    known = {profile.model: profile for profile in sources.load(where).table.profiles}
-    profiles = []
-    for name, served in family.variants.items():
-        found = known.get(name) or known.get(Path(served.variant.file or "").stem)
-        if found is None:
-            raise InputError(
-                f"the profiles {where} have no variant '{name}'",
-                hint=f"they have: {', '.join(known)}",
-            )
-        profiles.append(_of(served, found))
-    return table(family.family.name, profiles)
+    if not sources.is_store(where):
+        return Given(where, sources.load(where).table.profiles, by_content=False)
+    any_threads = target if target.of_batches else replace(target, batch=1)
+    found = stored.times_with_notes(where, any_threads)
+    if not target.of_threads:
+        try:
+            alike = stored.times_with_notes(where, replace(any_threads, threads=threads))
+        except UsageError:
+            alike = []
+        known = {profile.sha256 for profile, _ in alike}
+        other = f"measured with other threads than the {threads} that an inference has here"
+        found = alike + [
+            (profile, (*said, f"{profile.model}: {other} ({profile.source})"))
+            for profile, said in found
+            if profile.sha256 not in known
+        ]
+    notes = dict.fromkeys(note for _, said in found for note in said)
+    return Given(where, [profile for profile, _ in found], by_content=True, notes=tuple(notes))
+
+
+def _content(file: Path) -> str | None:
+    """The hash of a file of which no copy was taken."""
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return None
 
 
 def measured(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from edgewise.errors import UsageError
+from edgewise.selection.profiles.targets import Wanted
 
 MB = 1024 * 1024
 _LAST_PORT = 65535
@@ -46,7 +47,8 @@ class ServerSettings:
     for TLS) or `insecure`. `sla_ms` is for requests that state no deadline, None: they have none.
     `threads` is what one inference may use, `memory_bytes` bounds what all workers together keep
     resident. `state` is the folder in which learned profiles are kept, `decisions` the store that
-    the decision log goes to.
+    the decision log goes to. `profiles` are times to start from; where that is a store, `target`
+    says which of its measurements.
     """
 
     host: str = "127.0.0.1"
@@ -65,6 +67,7 @@ class ServerSettings:
     state: Path | None = None
     decisions: str | None = None
     profiles: str | None = None
+    target: Wanted = Wanted()  # noqa: RUF009 - frozen
     drain_seconds: float = 30.0
     seed: int = 0
     log: RequestLog = "errors"

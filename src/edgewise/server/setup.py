@@ -38,6 +38,7 @@ class _Read:
 
     catalogue: Catalogue
     runnables: dict[str, Runnable] = field(default_factory=dict)
+    given: priors.Given | None = None
 
 
 class Deployment:
@@ -160,6 +161,11 @@ class Deployment:
         for worker, resident in self._resident.items():
             self._tell_residents(worker, frozenset(), resident)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was chosen of a store for the profiles to start from, and left out."""
+        return self._read.given.notes if self._read.given is not None else ()
+
     def profiles_at_start(self, family: str) -> ProfileTable:
         """What was believed when the service started, or read the family again."""
         return self._start_profiles[family]
@@ -169,16 +175,23 @@ class Deployment:
     def _reading(self) -> _Read:
         families = []
         runnables = {}
-        for family in catalogue.load(self._paths).families.values():
+        settings = self.settings
+        given = None
+        if settings.profiles is not None:
+            given = priors.given(settings.profiles, settings.target, settings.threads)
+        for family in catalogue.load(
+            self._paths, accuracies_follow=given is not None
+        ).families.values():
             variants = {}
             for name, served in family.variants.items():
                 if served.variant.endpoint is None:
                     runnable, served = self._identified(family, served)
                     runnables[served.key] = runnable
-                variants[name] = served
+                variants[name] = served if given is None else given.with_accuracy(served)
                 self._names[served.key] = served.family, name
             families.append(replace(family, variants=variants))
-        return _Read(Catalogue(families), runnables)
+        catalogue.check_accuracies(families)
+        return _Read(Catalogue(families), runnables, given)
 
     def _identified(self, family: ServedFamily, served: Served) -> tuple[Runnable, Served]:
         """A variant of this machine under a key that no other content, and no other way to run it,
@@ -259,8 +272,8 @@ class Deployment:
         for name, family in read.catalogue.families.items():
             if name in kept:
                 found[name] = kept[name]
-            elif self.settings.profiles is not None:
-                found[name] = priors.given(family, self.settings.profiles)
+            elif read.given is not None:
+                found[name] = read.given.table(family)
             else:
                 found[name] = await self._measured(family)
         return found

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edgewise.errors import UsageError
 from edgewise.records import AccuracyRow, Context, Distribution, Measurement, Sample, Target
@@ -125,6 +126,35 @@ def test_files_of_one_name_are_two_models(store: Store) -> None:
     store.append(rows)
     found = told(store)
     assert len(set(found.models)) == 2 and sorted(found.mean_ms.tolist()) == [5.0, 7.0]
+
+
+def test_a_request_is_one_item_where_that_was_measured(store: Store) -> None:
+    store.append([measured("a.tflite", "1", 5.0), measured("a.tflite", "1", 8.0, batch=8)])
+    store.append(measured("b.tflite", "2", 16.0, batch=8))
+    store.append([judged("a", "1", 70.0), judged("b", "2", 80.0)])
+    found = told(store)
+    assert means(found) == {"a": 5.0, "b": 16.0}
+    assert "b.tflite: times are of whole batches of 8" in found.notes
+    assert means(told(store, batch=8)) == means(told(store, words=("batch=8",)))
+    assert means(told(store, batch=8)) == {"a": 8.0, "b": 16.0}
+
+
+def test_evaluations_on_other_data_and_earlier_ones_are_told(store: Store) -> None:
+    store.append([measured("a.tflite", "1", 5.0), measured("b.tflite", "2", 7.0)])
+    store.append([judged("a", "1", 70.0), judged("a", "1", 72.0), judged("b", "2", 80.0)])
+    notes = told(store).notes
+    assert "a: stale, not used: an earlier evaluation of 200 inputs of held-out with 70 %" in notes
+    assert not any("different data" in note for note in notes)
+    store.append(structs.replace(judged("b", "2", 81.0, n=900), data="/d/other"))
+    assert "accuracies are of different data: held-out, other" in told(store).notes
+
+
+def test_an_evaluated_and_an_unknown_model_of_one_name_are_two(store: Store) -> None:
+    store.append([measured("a/m.onnx", "1", 5.0), measured("b/m.onnx", "2", 7.0)])
+    store.append(judged("m", "1", 70.0))
+    assert sorted(one.model for one in read_times(store.url)) == ["b/m", "m"]
+    store.append(judged("m", "2", 70.0))
+    assert sorted(one.model for one in read_times(store.url)) == ["a/m", "b/m"]
 
 
 def test_names_are_as_short_as_tells_them_apart() -> None:

@@ -72,6 +72,11 @@ def published() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _DATA.glob("*.csv")))
 
 
+def is_store(where: str) -> bool:
+    """Whether profiles are named that a store has."""
+    return where not in published() and ("://" in where or Path(where).is_dir())
+
+
 def load(where: str, *, target: Wanted | None = None) -> Source:
     """Profiles by name, from a file, or from a store.
 
@@ -89,7 +94,7 @@ def load(where: str, *, target: Wanted | None = None) -> Source:
     path = Path(where)
     if path.is_file():
         return _load_file(path)
-    if "://" in where or path.is_dir():
+    if is_store(where):
         from edgewise.selection.profiles.stored import read_store
 
         return Source(read_store(where, target or Wanted()))

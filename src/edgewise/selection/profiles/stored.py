@@ -52,6 +52,11 @@ def read_store(url: str, wanted: Wanted = Wanted()) -> ProfileTable:  # noqa: B0
     without = [one.measurement.model for one in chosen if content(one.measurement) not in judged]
     notes = [note for one in chosen if content(one.measurement) in judged for note in one.notes]
     notes += [note for _, said in judged.values() for note in said]
+    data = dict.fromkeys(
+        judged[key][0].data for one in chosen if (key := content(one.measurement)) in judged
+    )
+    if len(data) > 1:
+        notes.append(f"accuracies are of different data: {', '.join(map(_file, data))}")
     if without:
         notes.append(f"left out, not evaluated: {', '.join(map(_file, without))}")
     return replace(table(PurePosixPath(url).name, profiles), notes=tuple(dict.fromkeys(notes)))
@@ -103,16 +108,40 @@ def read_times(url: str, wanted: Wanted = Wanted()) -> list[Profile]:  # noqa: B
         StoreError, UsageError: as `read_store`.
         InputError: the store holds no measurement.
     """
+    return [profile for profile, _ in times_with_notes(url, wanted)]
+
+
+def times_with_notes(url: str, wanted: Wanted) -> list[tuple[Profile, tuple[str, ...]]]:
+    """As `read_times`, with what was chosen and left out for each."""
     store = Store.open(url)
     chosen = choose(store.url, _measured(store), wanted)
     judged = _judged(store.read(AccuracyRow))
-    named = names({content(one.measurement): one.measurement.model for one in chosen})
-    return [
-        profile_of(one.measurement, judged[key][0])
-        if (key := content(one.measurement)) in judged
-        else _without_accuracy(named[key], one.measurement)
-        for one in chosen
-    ]
+    called = _called(chosen, judged)
+    found = []
+    for one in chosen:
+        key = content(one.measurement)
+        row, said = judged.get(key, (None, []))
+        profile = (
+            _without_accuracy(called[key], one.measurement)
+            if row is None
+            else profile_of(one.measurement, structs.replace(row, model=called[key]))
+        )
+        found.append((profile, (*one.notes, *said)))
+    return found
+
+
+def _called(
+    chosen: Iterable[Chosen], judged: Mapping[str, tuple[AccuracyRow, list[str]]]
+) -> dict[str, str]:
+    """Each content's name: as the evaluation called it, else as its file is called; by its path
+    where two would be called the same."""
+    paths = {content(one.measurement): one.measurement.model for one in chosen}
+    by_path = names(paths)
+    called = {key: judged[key][0].model if key in judged else by_path[key] for key in paths}
+    taken = Counter(called.values())
+    apart = {key: by_path[key] if taken[name] > 1 else name for key, name in called.items()}
+    again = Counter(apart.values())
+    return {key: f"{name} · {key[:6]}" if again[name] > 1 else name for key, name in apart.items()}
 
 
 def _without_accuracy(name: str, measurement: Measurement) -> Profile:
@@ -148,36 +177,30 @@ def _judged(accuracies: Iterable[AccuracyRow]) -> dict[str, tuple[AccuracyRow, l
     judged = {}
     for sha256, rows in found.items():
         best = max(enumerate(rows), key=lambda pair: (pair[1].n, pair[0]))[1]
-        less = [row for row in rows if row is not best and row.n < best.n]
-        judged[sha256] = (
-            best,
-            [
-                f"{best.model}: the evaluation of {best.n} inputs counts, not that of {row.n}"
-                for row in less[-1:]
-            ],
-        )
+        said = [
+            f"{best.model}: the evaluation of {best.n} inputs counts, not that of {row.n}"
+            for row in [row for row in rows if row.n < best.n][-1:]
+        ]
+        said += [
+            f"{best.model}: stale, not used: an earlier evaluation of {row.n} inputs of "
+            f"{_file(row.data)} with {row.accuracy:.4g} %"
+            for row in rows
+            if row is not best and row.n == best.n and row.accuracy != best.accuracy
+        ][-1:]
+        judged[sha256] = (best, said)
     return judged
 
 
 def profiles_of(
     chosen: Iterable[Chosen], judged: Mapping[str, tuple[AccuracyRow, list[str]]]
 ) -> list[Profile]:
-    """Profiles of the measured models whose accuracy is known, each called as the evaluation
-    called it, and by its file where two were called the same."""
-    rows = [
-        (one.measurement, judged[content(one.measurement)][0])
-        for one in chosen
-        if content(one.measurement) in judged
-    ]
-    taken = Counter(row.model for _, row in rows)
-    paths = {content(one): row.path for one, row in rows if taken[row.model] > 1}
-    told_apart = names(paths)
+    """Profiles of the measured models whose accuracy is known."""
+    both = [one for one in chosen if content(one.measurement) in judged]
+    called = _called(both, judged)
     return [
-        profile_of(
-            one,
-            structs.replace(row, model=told_apart.get(content(one), row.model)),
-        )
-        for one, row in rows
+        profile_of(one.measurement, structs.replace(judged[key][0], model=called[key]))
+        for one in both
+        for key in (content(one.measurement),)
     ]
 
 
@@ -204,6 +227,7 @@ def profile_of(measurement: Measurement, accuracy: AccuracyRow) -> Profile:
         else (accuracy.ci95_low, accuracy.ci95_high),
         updated_at=measurement.context.started_at,
         energy=measurement.energy,
+        sha256=measurement.sha256,
     )
 
 

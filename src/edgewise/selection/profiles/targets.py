@@ -34,6 +34,16 @@ class Wanted:
     def __bool__(self) -> bool:
         return self != Wanted()
 
+    @property
+    def of_batches(self) -> bool:
+        """Whether batches of a size were asked for."""
+        return self.batch is not None or any(word.startswith("batch=") for word in self.words)
+
+    @property
+    def of_threads(self) -> bool:
+        """Whether a number of threads was asked for."""
+        return self.threads is not None or any(word.startswith("threads=") for word in self.words)
+
     def fits(self, target: Target) -> bool:
         """Whether a target is one of those, its device aside."""
         known = describe(target).split()
@@ -90,7 +100,8 @@ def _machine(one: Measurement) -> str:
 
 def choose(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Chosen]:
     """For every model one measurement: of the targets that fit, the one with the least mean
-    latency per item; of several runs on it the last that was stored. What this leaves out is said.
+    latency per item, batches only where none was measured one item at a time (a request is one);
+    of several runs on it the last that was stored. What this leaves out is said.
 
     Args:
         url: the store, for messages.
@@ -117,20 +128,26 @@ def choose(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Ch
     models: dict[str, list[Measurement]] = {}
     for one in fitting:
         models.setdefault(content(one), []).append(one)
-    return [_best(runs, name) for runs in models.values()]
+    return [_best(runs, name, wanted) for runs in models.values()]
 
 
-def _best(runs: Sequence[Measurement], name: Callable[[Measurement], str]) -> Chosen:
+def _best(
+    runs: Sequence[Measurement], name: Callable[[Measurement], str], wanted: Wanted
+) -> Chosen:
     by_target: dict[str, list[Measurement]] = {}
     for one in runs:
         by_target.setdefault(f"{name(one)} {describe(one.target)}", []).append(one)
     latest = [group[-1] for group in by_target.values()]
-    best = min(latest, key=_ms_per_item)
+    single = [] if wanted.of_batches else [one for one in latest if one.target.batch == 1]
+    best = min(single or latest, key=_ms_per_item)
     others = len(latest) - 1
     notes = []
     model = PurePosixPath(best.model).name
     if others:
-        notes.append(f"{model}: {describe(best.target)} is the fastest of {others + 1} targets")
+        of = describe(best.target).replace(best.target.device, name(best), 1)
+        notes.append(f"{model}: {of} is the fastest of {others + 1} targets")
+    if best.target.batch > 1:
+        notes.append(f"{model}: times are of whole batches of {best.target.batch}")
     stale = [one for one in by_target[f"{name(best)} {describe(best.target)}"] if one is not best]
     if stale:
         when = ", ".join(one.context.started_at or "no date" for one in stale[-_NAMED:])
