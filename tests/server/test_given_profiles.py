@@ -66,7 +66,7 @@ def store(tmp_path: Path) -> Store:
             ci95_low=None,
             ci95_high=None,
             sha256=content("b"),
-        )  # fmt: skip
+        )
     )
     return made
 
@@ -93,7 +93,7 @@ def test_the_store_has_the_accuracies_and_others_stay(family: ServedFamily, stor
     served = {name: given.with_accuracy(one).variant for name, one in family.variants.items()}
     assert (served["small"].accuracy, served["small"].accuracy_source) == (50.0, "stated")
     assert (served["large"].accuracy, served["large"].accuracy_source) == (90.0, "360 of d")
-    with pytest.raises(InputError, match="'large' of .* has no accuracy"):
+    with pytest.raises(InputError, match=r"'large' of .* has no accuracy"):
         catalogue.check_accuracies([family])
 
 
