@@ -178,7 +178,7 @@ def _inspect() -> tuple[Model, ...]:
 
     suffixes = (".tflite", ".onnx")
     paths = [path for path in FAMILY.iterdir() if path.suffix in suffixes]
-    models = [summarise(DiskFile(path), layers=True) for path in paths]
+    models = [summarise(DiskFile(path), layers=True, weights=True) for path in paths]
     return tuple(sorted(models, key=lambda model: (model.macs or 0, model.path)))
 
 
@@ -324,7 +324,7 @@ def commands(folder: Path) -> dict[type, str]:
     links = ",".join(NETWORKS)
     return {
         Scanned: f"{command} scan {data}/demo.apk {store}",
-        Inspected: f"{command} inspect {data}/digits --layers {store}",
+        Inspected: f"{command} inspect {data}/digits --layers --weights {store}",
         Measured: f"{command} bench --quick {inside} {data}/digits {store}",
         Evaluated: f"{command} eval {data}/digits/family.toml --data {data}/digits/heldout.npz "
         f"{store}",

@@ -103,15 +103,55 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks[first : last + 1]
 
 
+def dot_names(name: str, x: Spec, y: Spec, most: int = 16) -> Spec:
+    """A layer with the names of dots: each name once, at its lowest dot, towards the middle of the
+    axis `x` (`by_log`); of many those furthest to the right. Narrow pictures have none."""
+    low, high = x["scale"]["domain"][0], x["scale"]["domain"][-1]
+    right = f"datum.{x['field']} > {(low * high) ** 0.5!r}"
+    return {
+        "transform": [
+            {
+                "window": [{"op": "row_number", "as": "of_name"}], "groupby": [name],
+                "sort": [{"field": y["field"]}],
+            },
+            {"filter": "datum.of_name == 1"},
+            {
+                "window": [{"op": "row_number", "as": "turn"}],
+                "sort": [{"field": x["field"], "order": "descending"}],
+            },
+            {"filter": f"datum.turn <= {most}"},
+            {"calculate": shortened(f"datum.{name}"), "as": "shown_name"},
+        ],
+        "mark": {
+            "type": "text", "fontSize": 11.5,
+            "baseline": "middle",
+            "align": {"expr": f"{right} ? 'right' : 'left'"},
+            "dx": {"expr": f"{right} ? -8 : 8"},
+            "dy": {"expr": "datum.turn % 2 ? 7 : -7"},
+            "opacity": {"expr": "width > 420 ? 0.85 : 0"},
+        },
+        "encoding": {"x": x, "y": y, "text": {"field": "shown_name"}},
+    }  # fmt: skip
+
+
 def category(field: str, title: str, domain: Sequence[str] | None = None) -> Spec:
     """Colour by a category; a `domain` fixes its order."""
     spec: Spec = {"field": field, "type": "nominal", "title": title}
     return spec | ({"scale": {"domain": list(domain)}, "sort": list(domain)} if domain else {})
 
 
-def rows_by(field: str, sort: Any = None) -> Spec:
+def rows_by(field: str, sort: Any = None, *, grid: bool = False) -> Spec:
     """One row per value, in the order of the data."""
-    return {"field": field, "type": "nominal", "title": None, "sort": sort}
+    axis = {"grid": grid, "labelExpr": shortened("datum.label")}
+    return {"field": field, "type": "nominal", "title": None, "sort": sort, "axis": axis}
+
+
+def shortened(text: str) -> str:
+    """An expression that leaves out the middle of what is long before a text's first ` · `: names
+    of files differ at their ends."""
+    first = f"split({text}, ' · ')[0]"
+    begin, end = f"substring({text}, 0, 14)", f"substring({text}, length({first}) - 22)"
+    return f"length({first}) > 40 ? {begin} + '…' + {end} : {text}"
 
 
 def tooltip(*columns: tuple[str, str] | tuple[str, str, str]) -> list[Spec]:

@@ -1,12 +1,12 @@
-"""What the models cost on a device: work against time, time by target, the first answer, what
-delegates took, energy."""
+"""What the models cost on a device: work against time, time by target, the first answer, threads
+and batches, what quantisation bought, what delegates took, energy and battery."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from edgewise.report import delegates, metered
-from edgewise.report.charts import PALETTE, by_log, category, rows_by, tooltip
+from edgewise.report import battery, delegates, metered, quantised, scaling
+from edgewise.report.charts import PALETTE, by_log, category, dot_names, rows_by, tooltip
 from edgewise.report.names import DEVICE, MEASURED
 from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
@@ -58,13 +58,16 @@ def section(ask: Ask) -> Section | None:
     figures = [_work(latency), _targets(latency), _start(ask.numbers(_START))]
     return Section(
         "cost",
-        "Cost on a device",
+        "What it costs",
         _lead(ask),
         [
             *(figure for figure in figures if figure),
+            *scaling.parts(ask),
             Table("Measurements", _NOTE, table),
+            *quantised.parts(ask),
             *delegates.parts(ask),
             *metered.parts(ask),
+            *battery.parts(ask),
         ],
     )
 
@@ -151,14 +154,15 @@ def _work(numbers: Numbers) -> Figure | None:
             "tooltip": _TIP,
         },
     }  # fmt: skip
+    x = by_log("macs", "multiply-accumulates per run", (row["macs"] for row in known))
     spec = {
         "height": 380,
         "transform": [{"filter": "datum.macs > 0"}],
         "encoding": {
-            "x": by_log("macs", "multiply-accumulates per run", (row["macs"] for row in known)),
+            "x": x,
             "color": _by_device(numbers) or category("runtime", "runtime"),
         },
-        "layer": [_interval("y"), point],
+        "layer": [_interval("y"), point, dot_names("model", x, _by_time(known))],
     }  # fmt: skip
     left_out = len(numbers.rows) - len(known)
     return Figure(
@@ -185,7 +189,7 @@ def _targets(numbers: Numbers) -> Figure | None:
         category("target", "target") if few
         else _by_device(numbers) or category("runtime", "runtime")
     )  # fmt: skip
-    row = rows_by("model", {"field": "p50_ms", "op": "min", "order": "ascending"})
+    row = rows_by("model", {"field": "p50_ms", "op": "min", "order": "ascending"}, grid=True)
     dot = {
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.9},
         "encoding": {
@@ -195,7 +199,7 @@ def _targets(numbers: Numbers) -> Figure | None:
     }  # fmt: skip
     spec = {
         "height": {"step": 26},
-        "encoding": {"y": row | {"axis": {"grid": True}}, "color": colour},
+        "encoding": {"y": row, "color": colour},
         "layer": [_interval("x"), dot],
     }
     first = numbers.objects()[0]
@@ -219,7 +223,7 @@ def _start(numbers: Numbers) -> Figure | None:
     x = by_log("spent_ms", "ms", (row["spent_ms"] for row in numbers.objects()), "~g")
     spec = {
         "height": {"step": 26},
-        "encoding": {"y": rows_by("run") | {"axis": {"grid": True}}},
+        "encoding": {"y": rows_by("run", grid=True)},
         "layer": [
             {
                 "mark": {"type": "rule", "opacity": 0.35, "strokeWidth": 2},

@@ -49,7 +49,7 @@ def _figure(numbers: Numbers) -> Figure:
         ],
         "mark": {"type": "point", "filled": True, "size": 90, "opacity": 1},
         "encoding": {
-            "y": rows_by("run") | {"axis": {"grid": True}},
+            "y": rows_by("run", grid=True),
             "x": {
                 "field": "taken_share", "type": "quantitative",
                 "scale": {"domain": [0, 1]},

@@ -65,7 +65,7 @@ def _figure(numbers: Numbers) -> Figure:
             {"filter": f"datum.place <= {_ROWS}"},
         ],
         "encoding": {
-            "y": rows_by("run") | {"axis": {"grid": True}},
+            "y": rows_by("run", grid=True),
             "color": category("method", "metered by"),
         },
         "layer": [

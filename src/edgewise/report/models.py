@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewise.report.charts import by_log, category, tooltip
+from edgewise.report.charts import by_log, category, dot_names, tooltip
 from edgewise.report.names import NAMED
 from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Section, Table
@@ -45,15 +45,11 @@ def _work(ask: Ask) -> Figure | None:
     if not numbers.rows:
         return None
     points = numbers.objects()
-    spec = {
-        "height": 340,
+    x = by_log("parameters", "parameters", (row["parameters"] for row in points))
+    y = by_log("macs", "multiply-accumulates per inference", (row["macs"] for row in points))
+    dots = {
         "mark": {"type": "point", "filled": True, "opacity": 0.8, "size": 90},
         "encoding": {
-            "x": by_log("parameters", "parameters", (row["parameters"] for row in points)),
-            "y": by_log(
-                "macs", "multiply-accumulates per inference", (row["macs"] for row in points)
-            ),
-            "color": category("format", "format"),
             "tooltip": tooltip(
                 ("model", "model"), ("format", "format"), ("parameters", "parameters", ".3~s"),
                 ("macs", "MACs", ".3~s"), ("size_bytes", "bytes", ".3~s"),
@@ -61,6 +57,11 @@ def _work(ask: Ask) -> Figure | None:
             ),
         },
     }  # fmt: skip
+    spec = {
+        "height": 340,
+        "encoding": {"x": x, "y": y, "color": category("format", "format")},
+        "layer": [dots, dot_names("model", x, y)],
+    }
     largest = points[0]
     return Figure(
         "Size against work",

@@ -60,7 +60,8 @@ MEASURED = f"""
         {TARGET} || case when target.device = 'host' and (select count(distinct {DEVICE})
             from measurements where target.device = 'host') > 1 then ', ' || {DEVICE}
           else '' end as target,
-        target.runtime as runtime, target.threads as threads, target.batch as batch,
+        target.runtime as runtime, target.delegate as delegate, target.threads as threads,
+        target.batch as batch,
         {DEVICE} as device, macs * target.batch as macs, m.* exclude (model, target)
       from measurements m left join named using (sha256))
 """

@@ -139,7 +139,7 @@ class _Page:
         parts = "".join(self._part(part) for part in section.parts)
         return f"""<section id="{section.name}" aria-labelledby="{section.name}-title">
 <h2 id="{section.name}-title">{_text(section.title)}</h2>
-<p class="lead">{_text(section.lead)}</p>
+<p class="lead">{_said(section.lead)}</p>
 {f'<ul class="points">{points}</ul>' if points else ""}
 {f'<dl class="tiles">{tiles}</dl>' if tiles else ""}
 {parts}</section>
@@ -163,7 +163,7 @@ class _Page:
             "every": _step(figure),
         }  # fmt: skip
         return f"""<figure class="card">
-<figcaption><h3>{_text(figure.title)}</h3><p>{_text(figure.caption + _drawn(figure))}</p>
+<figcaption><h3>{_text(figure.title)}</h3><p>{_said(figure.caption + _drawn(figure))}</p>
 </figcaption>
 <div class="chart" id="{key}" role="img" aria-label="{_text(figure.alt)}"></div>
 {_still(figure)}
@@ -174,7 +174,7 @@ class _Page:
 """
 
     def _table(self, table: Table) -> str:
-        note = f"<p>{_text(table.caption)}</p>" if table.caption else ""
+        note = f"<p>{_said(table.caption)}</p>" if table.caption else ""
         return f"""<div class="card">
 <h3>{_text(table.title)}</h3>{note}
 {self._numbers(table.numbers, table.title)}</div>
@@ -199,13 +199,18 @@ def _query(sql: str) -> str:
 
 
 def _point(point: Point) -> str:
-    """A sentence with its origin; every second part between backquotes is code."""
-    parts = [
-        f"<code>{_text(part)}</code>" if place % 2 else _text(part)
-        for place, part in enumerate(point.text.split("`"))
-    ]
+    """A sentence with its origin, and the way to its numbers."""
     see = f' · <a href="#{point.see}">its numbers</a>' if point.see else ""
-    return f"<li>{''.join(parts)} <small>{_text(point.origin)}{see}</small></li>"
+    return f"<li>{_said(point.text)} <small>{_text(point.origin)}{see}</small></li>"
+
+
+def _said(text: str) -> str:
+    """A sentence: every second part between backquotes is code."""
+    parts = (
+        f"<code>{_text(part)}</code>" if place % 2 else _text(part)
+        for place, part in enumerate(text.split("`"))
+    )
+    return "".join(parts)
 
 
 def _tile(tile: Tile) -> str:

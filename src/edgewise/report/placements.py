@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from edgewise.report.charts import by_log, category, rows_by, tooltip
+from edgewise.report.charts import by_log, category, dot_names, rows_by, tooltip
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 #: Cases (a model on a device against a server) whose phases are drawn at most, one of each model:
@@ -262,7 +262,7 @@ def _stacked(answers: list[str]) -> Spec:
         "transform": [{"calculate": place, "as": "place"}],
         "mark": {"type": "bar", "cornerRadiusEnd": 0},
         "encoding": {
-            "y": y | {"axis": {"labelLimit": 330}},
+            "y": y,
             "x": {
                 "field": "spent_ms", "type": "quantitative", "stack": "zero",
                 "axis": {"title": "ms", "tickCount": 8},
@@ -351,6 +351,21 @@ def _energy(numbers: Numbers, origin: dict[str, Any]) -> Figure | None:
     if len(places) > 8:
         colour["scale"]["scheme"] = "category20"
     least = min(rows, key=lambda row: row["energy_j"])
+    x = by_log("answer_ms", "an answer, ms", [row["answer_ms"] for row in rows], "~g")
+    y = by_log("energy_j", "energy, J", [row["energy_j"] for row in rows], "~g")
+    dots = {
+        "mark": {"type": "point", "filled": True, "size": 80, "opacity": 0.9},
+        "encoding": {
+            "shape": {
+                "field": "way", "type": "nominal", "title": "",
+                "scale": {"domain": list(_WAYS), "range": ["square", "circle"]},
+            },
+            "tooltip": tooltip(
+                ("model", "model"), ("place", "where"), ("answer_ms", "an answer, ms", ".3~g"),
+                ("energy_j", "energy, J", ".3~g"),
+            ),
+        },
+    }  # fmt: skip
     return Figure(
         "Latency against energy",
         "Below and to the left is better. The device's energy per answer: compute on the device, "
@@ -361,20 +376,8 @@ def _energy(numbers: Numbers, origin: dict[str, Any]) -> Figure | None:
         f"{least['energy_j']:.2g} J, {least['model']} {least['place']}.",
         {
             "height": 380,
-            "mark": {"type": "point", "filled": True, "size": 80, "opacity": 0.9},
-            "encoding": {
-                "x": by_log("answer_ms", "an answer, ms", [row["answer_ms"] for row in rows], "~g"),
-                "y": by_log("energy_j", "energy, J", [row["energy_j"] for row in rows], "~g"),
-                "color": colour,
-                "shape": {
-                    "field": "way", "type": "nominal", "title": "",
-                    "scale": {"domain": list(_WAYS), "range": ["square", "circle"]},
-                },
-                "tooltip": tooltip(
-                    ("model", "model"), ("place", "where"), ("answer_ms", "an answer, ms", ".3~g"),
-                    ("energy_j", "energy, J", ".3~g"),
-                ),
-            },
+            "encoding": {"x": x, "y": y, "color": colour},
+            "layer": [dots, dot_names("model", x, y)],
         },
         numbers,
         unit="joules over ms",

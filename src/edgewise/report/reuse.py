@@ -1,14 +1,16 @@
-"""Who reuses what: the same content in several apps."""
+"""Who reuses what: the same content in several apps, and models that come from one another."""
 
 from __future__ import annotations
 
-from edgewise.report.charts import category, rows_by, size_axis, tooltip
+from edgewise.report import related
+from edgewise.report.charts import category, rows_by, shortened, size_axis, tooltip
 from edgewise.report.names import APPS_NAMED
 from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 _ROWS = 25
 _APPS_SHOWN = 8
+_APPS_DRAWN = 25
 
 #: `shared`: contents in more than one app; versions of one package are one app.
 _SHARED = f"""
@@ -46,20 +48,40 @@ _TABLE = f"""
 """
 
 
+#: Pairs of apps, of those that share the most contents, and how many each pair has in common.
+_APPS = f"""
+    with {_SHARED},
+    holders as (
+      select distinct held.sha256, content, held.called from held join shared using (sha256)),
+    most as (
+      select called from holders group by called order by count(*) desc, called
+      limit {_APPS_DRAWN})
+    select a.called as app, b.called as other, count(*) as contents,
+      array_to_string(list_sort(list(a.content))[:{_APPS_SHOWN}], ', ') as such_as
+    from (from holders semi join most using (called)) a
+      join (from holders semi join most using (called)) b using (sha256)
+    where a.called < b.called group by all order by contents desc, app, other
+"""
+
+
 def section(ask: Ask) -> Section | None:
-    """None where no content is in more than one app."""
+    """None where no content is in more than one app, and none comes from another."""
     numbers = ask.numbers(_TABLE, TABLE_ROWS)
-    if not numbers.rows:
+    lineage = related.parts(ask)
+    parts: list[Figure | Table] = []
+    if numbers.rows:
+        note = "The same bytes, whatever the file is called. Versions of one package are one app."
+        parts += [_figure(numbers), Table("Contents in several apps", note, numbers)]
+        parts.append(_between(ask.numbers(_APPS)))
+    parts += lineage
+    if not parts:
         return None
-    table = Table(
-        "Contents in several apps",
-        "The same bytes, whatever the file is called. Versions of one package count as one app.",
-        numbers,
-    )
-    return Section("reuse", "Who reuses what", _lead(ask, numbers), [_figure(numbers), table])
+    return Section("reuse", "Who reuses what", _lead(ask, numbers, bool(lineage)), parts)
 
 
-def _lead(ask: Ask, numbers: Numbers) -> str:
+def _lead(ask: Ask, numbers: Numbers, related: bool) -> str:
+    if not numbers.rows:
+        return "No content is in more than one app; models that come from one another there are."
     counts = ask.one(f"""
         with {_SHARED}
         select (select count(*) from contents) as contents,
@@ -69,8 +91,50 @@ def _lead(ask: Ask, numbers: Numbers) -> str:
     """)
     return (
         f"{numbers.total:,} of {counts['contents']:,} different contents are in more than one app: "
-        f"{counts['copies']:,} of {counts['files']:,} files found in apps. Equal bytes only: "
-        "what was retrained or converted is not seen here."
+        f"{counts['copies']:,} of {counts['files']:,} files found in apps."
+        + ("" if related else " What was retrained or converted of these is not known: no weights "
+           "were kept.")
+    )  # fmt: skip
+
+
+def _between(numbers: Numbers) -> Figure:
+    rows = numbers.objects()
+    count = {row["app"] for row in rows} | {row["other"] for row in rows}
+    most = max(row["contents"] for row in rows)
+    spec: Spec = {
+        "height": {"step": 24},
+        "mark": {"type": "rect"},
+        "encoding": {
+            "y": rows_by("app"),
+            "x": {
+                "field": "other", "type": "nominal", "title": None, "sort": None,
+                "axis": {
+                    "labelAngle": -60, "labelLimit": 130, "grid": True,
+                    "labelExpr": shortened("datum.label"),
+                },
+            },
+            "color": {
+                "field": "contents", "type": "quantitative", "title": "contents in common",
+                "scale": {"scheme": "blues", "domain": [0, most]},
+                "legend": {"values": [0, most], "format": "d"},
+            },
+            "tooltip": tooltip(
+                ("app", "app"), ("other", "and"), ("contents", "contents in common", ",d"),
+                ("such_as", "such as"),
+            ),
+        },
+    }  # fmt: skip
+    first = rows[0]
+    return Figure(
+        "Which apps share models",
+        f"The {len(count)} apps with the most shared contents, each pair once.",
+        f"A matrix of apps by contents that both ship; most in common have {first['app']} and "
+        f"{first['other']}, {first['contents']}.",
+        spec,
+        numbers,
+        unit="contents in common",
+        origin="read from the packages: equal bytes",
+        n=many(numbers.total, "pair") + " of apps",
     )
 
 

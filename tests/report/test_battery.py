@@ -1,0 +1,53 @@
+"""Battery by scenario: the energy room's figures, of metered models whose task fits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgewise.energy.scenarios import Battery
+from edgewise.records import Context, Distribution, Energy, Measurement, Model, Target
+from edgewise.report import battery
+from edgewise.report.parts import Ask, Figure
+from edgewise.store import Store
+
+
+def measured(name: str, ms: float, joules: float | None) -> Measurement:
+    energy = Energy(inference_j=joules, mean_w=2.0, idle_w=None, method="battery",
+                    net_inference_j=joules)  # fmt: skip
+    return Measurement(
+        model=f"{name}.tflite", sha256=name, target=Target(device="phone"),
+        latency_ms=Distribution(n=100, mean=ms, p50=ms), context=Context(cpu_model="SoC"),
+        energy=energy if joules else None,
+    )  # fmt: skip
+
+
+def model(name: str, task: str | None) -> Model:
+    return Model(path=f"{name}.tflite", format="tflite", sha256=name, size_bytes=9, task=task)
+
+
+def test_scenarios_of_the_task_and_why_one_cannot_be(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    store.append([model("cut", "image-segmentation"), model("slow", "segmentation")])
+    store.append([model("eyes", "image classification"), model("dark", None)])
+    store.append([
+        measured("cut", 20.0, 0.05), measured("slow", 200.0, 0.5), measured("eyes", 9.0, None),
+        measured("dark", 5.0, 0.01),
+    ])  # fmt: skip
+    with Ask(store) as ask:
+        figure, table = battery.parts(ask)
+    assert isinstance(figure, Figure)
+    call, slow = table.numbers.objects()
+    assert call["scenario"].startswith("an hour of video call")
+    assert call["energy_j"] == pytest.approx(54_000 * 0.05)
+    assert call["of_battery_share"] == pytest.approx(54_000 * 0.05 / Battery().joules)
+    assert slow["energy_j"] is None
+    assert "too slow" in slow["why_not"]
+
+
+def test_without_a_meter_there_is_nothing(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    store.append([model("cut", "image-segmentation"), measured("cut", 20.0, None)])
+    with Ask(store) as ask:
+        assert battery.parts(ask) == []
