@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[litert,onnx,images,serve]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[litert,onnx,serve,report]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

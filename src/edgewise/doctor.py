@@ -32,6 +32,9 @@ class Finding(Record, frozen=True):
 
 #: What each extra is wanted for.
 EXTRAS: Mapping[str, str] = {
+    "store": "--store, query, study, URLs of object storage: a store",
+    "select": "simulate, recommend, serve: which variant per request",
+    "report": "report, plot, ui, simulate --plot: pictures",
     "litert": "bench, eval, place, serve: TFLite models",
     "onnx": "bench, eval, place, serve: ONNX models",
     "openvino": "bench, eval, serve: OpenVINO models, and others through it",
@@ -189,9 +192,15 @@ def _folders() -> Iterator[Finding]:
 
 
 def _compiled() -> Finding:
+    needed_for = "simulate, recommend, serve: a quick start"
+    if extras.missing(["select"]):
+        return Finding(
+            what="compiled code", status="missing", needed_for=needed_for,
+            detail="what compiles it is not installed",
+            mend=MissingExtra("select", needed_for).hint,
+        )  # fmt: skip
     from edgewise.selection import compiled
 
-    needed_for = "simulate, recommend, serve: a quick start"
     folder = compiled.folder()
     if folder is None:
         return Finding(

@@ -9,6 +9,9 @@ from edgewise.errors import MissingExtra
 
 #: Modules by the extra of `pyproject.toml` that brings them.
 MODULES = {
+    "store": ("pyarrow", "duckdb", "pytz", "fsspec"),
+    "select": ("numba",),
+    "report": ("vl_convert", "pyarrow", "duckdb", "pytz", "fsspec"),
     "litert": ("ai_edge_litert",),
     "onnx": ("onnxruntime",),
     "openvino": ("openvino",),
@@ -19,7 +22,7 @@ MODULES = {
     "images": ("PIL",),
     "client": ("httpx", "PIL"),
     "serve": ("uvicorn", "starlette", "httptools", "grpc", "google.protobuf", "prometheus_client",
-              "httpx", "PIL"),
+              "httpx", "PIL", "numba"),
     "fetch": ("cryptography", "asn1crypto"),
     "bom": ("cyclonedx",),
     "adb": ("adbutils",),

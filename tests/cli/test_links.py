@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import signal
 import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from edgewise.cli.main import run
+from edgewise.network import catalogue
+from edgewise.network.measured import Estimate, Measured
+from edgewise.placement import own_link
+from edgewise.placement.own_link import OwnLink
 
 PATIENCE = 20.0
 
@@ -62,3 +69,42 @@ def test_wrong_usage_is_told(
 ) -> None:
     assert run(["links", *arguments]) == 2
     assert told in capsys.readouterr().err
+
+
+def measured_by(url: str, **_: object) -> OwnLink:
+    rate = Estimate(10.0, 9.0, math.inf)
+    return OwnLink(url, Measured(Estimate(20.0, 18.0, 21.0), 1.0, rate, rate, 30), ())
+
+
+@pytest.mark.parametrize(("said", "radio"), [("lte-2012\n", "lte-2012"), ("\n", None)])
+def test_at_a_terminal_it_asks_for_the_kind_of_network(
+    said: str,
+    radio: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(own_link, "measure_link", measured_by)
+    answers = io.StringIO(said)
+    for stream in (answers, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdin", answers)
+    file = tmp_path / "mine.toml"
+    assert run(["links", "measure", "http://x", "--write", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert "at least 9 Mbps (10 seen)" in out
+    assert "Which kind of network is it" in err
+    assert ("without --radio" in err) is (radio is None)
+    assert catalogue.link(str(file)).radio == radio
+
+
+def test_nobody_is_asked_who_is_not_at_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(own_link, "measure_link", measured_by)
+    file = tmp_path / "mine.toml"
+    assert run(["links", "measure", "http://x", "--write", str(file), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["uplink_ci95_mbps"] == [9.0, None]
+    assert "no verdict about the battery" in err
+    assert catalogue.link(str(file)).radio is None

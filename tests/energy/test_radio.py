@@ -57,11 +57,43 @@ def test_energies_follow_the_row_unless_capped(uplink_mbps: float) -> None:
             downlink_mbps=150.0, busy_ms=0.0, capped=capped,
         )  # fmt: skip
         assert found.transfer_j == pytest.approx(4.0 / uplink_mbps * power_w)
-    assert radio("lte-2012").transfer_max_mw is None
 
 
-def test_limits_are_of_radios_that_there_are() -> None:
-    assert set(limits()) <= set(radios())
+@pytest.mark.parametrize(
+    ("name", "up_mbps", "sending_w", "down_mbps", "receiving_w"),
+    [
+        # Within its range the row itself, beyond it what it says at the end of that.
+        ("lte-2012", 6.0, 0.43839 * 6 + 1.288, 13.0, 0.05197 * 13 + 1.288),
+        ("lte-2012", 50.0, 0.43839 * 6 + 1.288, 100.0, 0.05197 * 13 + 1.288),
+        ("3g-2012", 0.7, 0.86898 * 0.7 + 0.818, 1.5, 0.12212 * 1.5 + 0.818),
+        ("3g-2012", 20.0, 0.86898 * 2 + 0.818, 40.0, 0.12212 * 4 + 0.818),
+        # What a maker states, where that is more.
+        ("wifi-2012", 900.0, 1.295, 900.0, 1.295),
+    ],
+)
+def test_beyond_its_range_no_row_goes_on(
+    name: str, up_mbps: float, sending_w: float, down_mbps: float, receiving_w: float
+) -> None:
+    found = transfer_energy(
+        radio(name), payload_bytes=500_000, reply_bytes=250_000, uplink_mbps=up_mbps,
+        downlink_mbps=down_mbps, busy_ms=0.0,
+    )  # fmt: skip
+    assert found.transfer_j == pytest.approx(4 / up_mbps * sending_w + 2 / down_mbps * receiving_w)
+
+
+def test_every_row_says_how_far_it_reaches_and_why() -> None:
+    assert set(limits()) == set(radios())
+    assert all(each.source and each.fitted_up_mbps > 0 for each in limits().values())
+
+
+def test_links_are_within_the_range_of_their_row_but_for_wifi() -> None:
+    for link in links().values():
+        of = radio_of(link)
+        if of is None or of.name == "wifi-2012":
+            continue
+        assert of.sending_mw(link.uplink_mbps) == of.sending_mw(link.uplink_mbps, capped=False)
+        down = link.downlink_mbps
+        assert of.receiving_mw(down) == of.receiving_mw(down, capped=False)
 
 
 def test_requests_in_a_row_share_promotion_and_tail() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 @dataclass
 class Fake:
     """`says` are the answer's parameters, `takes` its model's inputs. With a `page` it has that,
-    and reads bodies that it ignores. Answers from number
+    and reads bodies that it ignores, of `most_bytes` at most; then it closes. Answers from number
     `hangs_from` on never come, those from `fails_from` on are errors."""
 
     name: str = "fake"
@@ -28,6 +28,7 @@ class Fake:
     content: bytes | None = None
     refusal: int = 404
     page: bytes | None = None
+    most_bytes: int | None = None
     url: str = ""
     asked: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
@@ -71,6 +72,9 @@ def running(fake: Fake, tls: ssl.SSLContext | None = None) -> Iterator[Fake]:
             body = self.rfile.read(int(self.headers["content-length"]))
             if self.path.endswith("/infer"):
                 self._send(*fake.answer(body))
+            elif fake.most_bytes is not None and len(body) > fake.most_bytes:
+                self._reply(413, {"error": "too large"})
+                self.close_connection = True
             elif fake.page is not None:
                 self._send(200, b"")
             else:

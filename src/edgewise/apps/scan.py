@@ -31,8 +31,8 @@ from edgewise.archive import (
     opens_as_bundle,
     walk_files,
 )
-from edgewise.archive.remote import is_url
-from edgewise.errors import EdgewiseError, InputError, MalformedArchive
+from edgewise.archive.remote import is_url, storage
+from edgewise.errors import EdgewiseError, InputError, MalformedArchive, MissingExtra
 from edgewise.formats import registry
 from edgewise.formats.candidates import is_candidate
 from edgewise.records import App, Model, PackageKind
@@ -79,11 +79,11 @@ def targets(path: str, limits: Limits | None = None) -> list[Target]:
 
 def _targets_at(url: str) -> list[Target]:
     """The packages below a place of object storage."""
-    import fsspec
-
     try:
-        system, place = fsspec.core.url_to_fs(url)
+        system, place = storage().core.url_to_fs(url)
         found = sorted(system.find(place))
+    except MissingExtra as error:
+        return [Target(url, error=str(error))]
     except ImportError as error:
         hint = "install the package that fsspec needs for this kind of URL"
         return [Target(url, error=f"{url}: {error} ({hint})")]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from edgewise.archive.held import Held
 from edgewise.archive.limits import Limits
 from edgewise.archive.region import Region
-from edgewise.errors import InputError, LimitExceeded
+from edgewise.errors import InputError, LimitExceeded, MissingExtra
 
 _STEP = 1 << 20
 _SILENCE_S = 60
@@ -83,9 +83,21 @@ def _opened_web(url: str) -> BinaryIO:
         raise InputError(f"{url}: cannot be fetched: {error}") from error
 
 
-def _opened_elsewhere(url: str) -> BinaryIO:
-    import fsspec
+def storage() -> Any:
+    """The library for URLs that are not of the web.
 
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import fsspec
+    except ModuleNotFoundError as error:
+        raise MissingExtra("store", "a URL that is not http or https") from error
+    return fsspec
+
+
+def _opened_elsewhere(url: str) -> BinaryIO:
+    fsspec = storage()
     try:
         return cast(BinaryIO, fsspec.open(url, "rb").open())
     except ImportError as error:

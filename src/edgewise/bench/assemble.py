@@ -55,6 +55,7 @@ def measurement(
         stability_reason=why,
         processes=len(timed),
         warmup_runs=sum(len(report.warmup_ns) for report in timed),
+        inputs=next((report.inputs for report in reports if report.inputs), ()),
         context=context,
         layer_times=next((r.layer_times for r in reports if r.layer_times is not None), None),
         coverage=next((r.coverage for r in reversed(reports) if r.coverage is not None), None),

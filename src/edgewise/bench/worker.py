@@ -17,6 +17,7 @@ from edgewise import sandbox
 from edgewise.bench import denormals, inputs, memory, readback, sustained, timing
 from edgewise.devices.job import Job, Report
 from edgewise.errors import RuntimeRefused
+from edgewise.records import FedInput
 from edgewise.runtimes import registry, runner
 from edgewise.runtimes.refusal import refusals
 from edgewise.runtimes.values import random_values
@@ -92,7 +93,7 @@ def _measure(job: Job, folder: Path) -> dict[str, Any]:
     """All phases. What was measured, by name of `Report`'s fields."""
     baseline = memory.start_over()
     with refusals():
-        session, load_ns, notes = _load(job, folder)
+        session, load_ns, shapes, notes = _load(job, folder)
         first_ns = timing.once(session.invoke)
         repeated = _repeat(job, session)
     peak, anonymous = memory.above(baseline)
@@ -101,6 +102,7 @@ def _measure(job: Job, folder: Path) -> dict[str, Any]:
         "first_ns": first_ns,
         **repeated,
         "coverage": session.coverage(),
+        "inputs": [FedInput(p.name, shapes[p.name], p.dtype) for p in session.inputs],
         "used": session.used() | repeated.get("used", {}),
         "peak_memory_bytes": peak,
         "anonymous_memory_bytes": anonymous,
@@ -108,8 +110,9 @@ def _measure(job: Job, folder: Path) -> dict[str, Any]:
     }
 
 
-def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
-    """From the file to a session with its inputs set; how long until it was ready for inputs."""
+def _load(job: Job, folder: Path) -> tuple[Session, int, dict[str, tuple[int, ...]], list[str]]:
+    """From the file to a session with its inputs set; how long until it was ready for inputs, and
+    their shapes."""
     target = job.target
     model = runner.load(
         target.runtime,
@@ -129,7 +132,7 @@ def _load(job: Job, folder: Path) -> tuple[Session, int, list[str]]:
     shapes = inputs.wanted_shapes(session.inputs, target.batch, given)
     load_ns = model.load_ns + timing.once(lambda: model.resize(shapes))
     session.feed(values or random_values(session.inputs, session.outputs, shapes, job.seed))
-    return session, load_ns, inputs.notes(session.inputs, shapes, given)
+    return session, load_ns, shapes, inputs.notes(session.inputs, shapes, given)
 
 
 def _options(job: Job) -> dict[str, str]:

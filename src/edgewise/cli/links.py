@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +18,7 @@ from edgewise.cli import output
 from edgewise.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from edgewise.network.measured import Estimate
     from edgewise.network.shaping.meter import Counters
     from edgewise.network.shaping.pacing import Shape
     from edgewise.placement.own_link import OwnLink
@@ -46,7 +49,7 @@ def links(
         "--radio",
         metavar="NAME",
         help="With measure: the network's kind, for energies: a row of the radio table such as "
-        "wifi-2012 or lte-2012, or none for a wired one.",
+        "wifi-2012 or lte-2012, or none for a wired one.  [with --write at a terminal: asked]",
     ),
     token: str | None = typer.Option(
         None, "--token", envvar="EDGEWISE_TOKEN", help="With measure: Bearer."
@@ -151,6 +154,10 @@ def _measure(
 
     if radio not in (None, *kinds_of_radio()):
         raise UsageError(f"--radio {radio}", hint=f"known: {', '.join(kinds_of_radio())}")
+    if write is not None:
+        output.check_writable(write, "--write", (".toml",))
+        if radio is None:
+            radio = _asked_radio(kinds_of_radio())
     found = measure_link(url, token=token, ca=ca, timeout_s=timeout_s)
     if as_json:
         output.emit({**found.described(name), "radio": radio})
@@ -162,12 +169,31 @@ def _measure(
         write.write_text(as_toml([found.profile(name, radio)]), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{write} cannot be written: {error}") from error
-    if radio is None and not as_json:
-        output.console().print(
-            f"note: {write} does not say what kind of network it is, so energies over it will be "
-            "unknown: --radio wifi-2012, lte-2012 … or none for a wired one",
-            style="dim", markup=False, soft_wrap=True,
-        )  # fmt: skip
+    if radio is None:
+        typer.echo(
+            f"edgewise: {write} does not say what kind of network it is: no energy of the cloud's "
+            "way and no verdict about the battery will be given over it without --radio "
+            f"({', '.join(kinds_of_radio())})",
+            err=True,
+        )
+
+
+def _asked_radio(known: Sequence[str]) -> str | None:
+    """What kind of network it is, by the person at the terminal; None where there is none, or they
+    don't know."""
+    import click
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    answer: str = typer.prompt(
+        f"Which kind of network is it ({', '.join(known)}; empty: not known)",
+        default="",
+        show_default=False,
+        show_choices=False,
+        type=click.Choice([*known, ""]),
+        err=True,
+    )
+    return answer or None
 
 
 def _show_measured(found: OwnLink) -> None:
@@ -179,10 +205,17 @@ def _show_measured(found: OwnLink) -> None:
         markup=False,
     )
     for what, rate in (("uplink", seen.uplink_mbps), ("downlink", seen.downlink_mbps)):
-        text = f"{rate.value:.3g} Mbps [{rate.low:.3g}, {rate.high:.3g}]" if rate else "not known"
-        screen.print(f"{what:<11} {text}", markup=False)
+        screen.print(f"{what:<11} {_rate(rate)}", markup=False)
     for note in found.notes:
         screen.print(f"note: {note}", style="dim", markup=False)
+
+
+def _rate(found: Estimate | None) -> str:
+    if found is None:
+        return "not known"
+    if math.isinf(found.high):
+        return f"at least {found.low:.3g} Mbps ({found.value:.3g} seen)"
+    return f"{found.value:.3g} Mbps [{found.low:.3g}, {found.high:.3g}]"
 
 
 def _target(text: str) -> tuple[str, int]:

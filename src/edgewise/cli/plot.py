@@ -32,9 +32,11 @@ def plot(
     as_json: bool = typer.Option(False, "--json", help=f"Of a list: {output.JSON_HELP}"),
 ) -> None:
     """One figure of the report for a paper; without a name, which figures a store gives."""
+    from edgewise.extras import check
     from edgewise.report import plots
     from edgewise.store import Store
 
+    check(["report"], "plot")
     if len(what) > 2:
         raise UsageError(f"plot {' '.join(what)}", hint="edgewise plot NAME STORE -o figure.pdf")
     name = what[0] if len(what) == 2 else None

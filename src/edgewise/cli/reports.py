@@ -28,9 +28,11 @@ def report(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """The pictures: one HTML file, readable anywhere, with the numbers behind each."""
+    from edgewise.extras import check
     from edgewise.report import SECTIONS, write
     from edgewise.store import Store
 
+    check(["report"], "report")
     opened = Store.open(store)
     output.check_writable(out, "-o", (".html", ".htm"))
     with output.progress("report", len(SECTIONS), quiet=quiet) as advance:

@@ -24,6 +24,7 @@ from edgewise.cli.arguments import (
 )
 from edgewise.cli.links import links
 from edgewise.errors import InputError, UsageError
+from edgewise.extras import check
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -169,6 +170,7 @@ def check_picture(path: Path | None) -> None:
     Raises:
         UsageError: its name does not say what it should be.
         InputError: there is no such folder.
+        MissingExtra: what draws it is not installed.
     """
     if path is None:
         return
@@ -176,6 +178,7 @@ def check_picture(path: Path | None) -> None:
         raise UsageError(f"a picture named {path}", hint="name it .png, .svg or .html")
     if not path.parent.is_dir():
         raise InputError(f"{path} cannot be written: there is no folder {path.parent}")
+    check(["report"], "--plot")
 
 
 def parse_deadlines(text: str) -> list[float]:

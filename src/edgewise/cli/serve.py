@@ -10,6 +10,7 @@ import typer
 from edgewise.cli import output
 from edgewise.cli.arguments import DELEGATE, DEVICE, RUNTIME, SERVER, TARGET, check_wanted, wanted
 from edgewise.errors import UsageError
+from edgewise.extras import check
 
 if TYPE_CHECKING:
     from edgewise.server.main import Listening
@@ -145,6 +146,7 @@ def _run(
         for note in at.notes:
             screen.print(f"note: {note}", style="dim", markup=False)
 
+    check(["serve", *(["ray"] if ray else []), *(["store"] if settings.decisions else [])], "serve")
     if ray:
         from edgewise.server import cluster as on_ray
 

@@ -42,6 +42,7 @@ def study(
     """
     from edgewise.apps import study as studies
     from edgewise.errors import UsageError
+    from edgewise.extras import check
     from edgewise.store import Store
 
     if len(what) > 2:
@@ -55,6 +56,8 @@ def study(
     if unknown := sorted(set(table) - studies.TABLES.keys()):
         known = ", ".join(studies.TABLES)
         raise UsageError(f"no table {', '.join(unknown)}", hint=f"there are {known}")
+    if figures is not None:
+        check(["report"], "--figures")
     opened = Store.open(store)
     chosen = _study(opened, name) if name else None
     for folder in filter(None, (csv_to, figures)):

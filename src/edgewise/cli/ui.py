@@ -23,9 +23,11 @@ def ui(
     ),
 ) -> None:
     """The report's page over a live store, made anew when the store changed. Ctrl-C ends it."""
+    from edgewise.extras import check
     from edgewise.report.live import Server
     from edgewise.store import Store
 
+    check(["report"], "ui")
     with Server(Store.open(store), host, port, token) as server:
         console = output.console()
         console.print(f"{store} on {server.url}", soft_wrap=True, markup=False, emoji=False)

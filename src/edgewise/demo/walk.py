@@ -131,7 +131,7 @@ def walk(folder: Path, advance: Callable[[str], None] = lambda _: None) -> Itera
         StoreError: the folder cannot be written.
         UsageError: it holds a store that no demo made.
     """
-    check(("litert", "onnx", "images", "serve"), "the demo")
+    check(("litert", "onnx", "serve", "report"), "the demo")
     store = _fresh(folder)
     advance("scan")
     app = _scan()

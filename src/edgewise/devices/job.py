@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from edgewise.records import Delegation, LayerTime, Reported, SustainedWindow, Target
+from edgewise.records import Delegation, FedInput, LayerTime, Reported, SustainedWindow, Target
 
 Purpose = Literal["timed", "load", "profile", "energy", "sustained"]
 
@@ -44,7 +44,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     call was timed, since there are too many to keep. `cpu_wait_share` is the part of the timed
     phase that the main thread was ready to run and had no CPU. Memory is above the baseline taken
     after the runtime's import. `used` are settings as the runtime and the system say that they
-    were, read back. `reported`: of a tool that gives no samples, only its summary.
+    were, read back. `inputs` are those it ran with. `reported`: of a tool that gives no samples,
+    only its summary.
     `moments_s`, of purpose "energy": when idling, inferring, idling again began and when that
     ended, on the system's monotonic clock; with so many `inferences` in between.
     `stood_still_ms`: how long the process neither ran nor waited for a CPU while it timed runs.
@@ -65,6 +66,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     layer_times: tuple[LayerTime, ...] | None = None
     coverage: Delegation | None = None
     used: dict[str, str] = {}
+    inputs: tuple[FedInput, ...] = ()
     reported: Reported | None = None
     moments_s: list[float] = []
     inferences: int = 0

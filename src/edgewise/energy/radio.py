@@ -4,8 +4,9 @@ The model of Huang et al. (MobiSys 2012), with the rows of `network/data/radio.c
 
 - a radio that slept is promoted: `promotion_ms` at `promotion_mw`;
 - while bytes pass it takes `slope · Mbps + base_mw`, over a whole transfer `slope · Mbit +
-  base_mw · duration`, unless that is wished otherwise no more than `energy/data/radio_limits.toml`
-  states of the radio, since the rows are lines that were fitted at a few Mbps;
+  base_mw · duration`. The rows are lines that were fitted up to some rate: beyond that range,
+  which `energy/data/radio_limits.toml` states, it takes no more than at its end or, where that is
+  more, than a maker states (unless that is wished otherwise);
 - the rest of a request (round trips, the server's work) it is awake without data, and after the
   last byte for `tail_ms` more: both at `tail_mw`.
 
@@ -32,10 +33,21 @@ RadioState = Literal["active", "idle"]
 _LIMITS = Path(__file__).parent / "data" / "radio_limits.toml"
 
 
+class Limit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far a row reaches: the highest rates that it was fitted at, and the most that a maker
+    states of such a radio in mW (None: not known)."""
+
+    radio: str
+    fitted_up_mbps: float
+    fitted_down_mbps: float
+    source: str
+    transfer_max_mw: float | None = None
+
+
 @dataclass(frozen=True)
 class Radio:
-    """A row of the radio table; None where nobody published a value. Powers in mW.
-    `transfer_max_mw` is the most that a radio of its kind takes, None: not known."""
+    """A row of the radio table; None where nobody published a value. Powers in mW. `limit` says how
+    far it reaches."""
 
     name: str
     uplink_mw_per_mbps: float
@@ -45,23 +57,30 @@ class Radio:
     promotion_mw: float | None = None
     tail_ms: float | None = None
     tail_mw: float | None = None
-    transfer_max_mw: float | None = None
+    limit: Limit | None = None
 
     @classmethod
     def of(cls, name: str, row: Mapping[str, float | None]) -> Self:
         """From a row of the table."""
-        return msgspec.convert({**row, "name": name, "transfer_max_mw": limits().get(name)}, cls)
+        return msgspec.convert({**row, "name": name, "limit": limits().get(name)}, cls)
 
-    def by_row_w(self, uplink_mbps: float) -> float:
-        """Power while it sends at a rate, by the row alone."""
-        return (self.uplink_mw_per_mbps * uplink_mbps + self.base_mw) / 1e3
+    def sending_mw(self, mbps: float, *, capped: bool = True) -> float:
+        """Power while it sends at a rate."""
+        reach = self.limit.fitted_up_mbps if self.limit and capped else None
+        return self._power_mw(self.uplink_mw_per_mbps, mbps, reach)
 
-    def transfer_j(self, mbit: float, mbps: float, mw_per_mbps: float, capped: bool) -> float:
-        """Energy of so many Mbit at a rate, by a direction's slope; `capped`: and by the limit."""
-        power_mw = mw_per_mbps * mbps + self.base_mw
-        if capped and self.transfer_max_mw is not None:
-            power_mw = min(power_mw, self.transfer_max_mw)
-        return power_mw * mbit / mbps / 1e3
+    def receiving_mw(self, mbps: float, *, capped: bool = True) -> float:
+        """Power while it receives at a rate."""
+        reach = self.limit.fitted_down_mbps if self.limit and capped else None
+        return self._power_mw(self.downlink_mw_per_mbps, mbps, reach)
+
+    def _power_mw(self, mw_per_mbps: float, mbps: float, reach_mbps: float | None) -> float:
+        """By the row; beyond its reach what it says there, or a maker where that is more."""
+        by_row_mw = mw_per_mbps * mbps + self.base_mw
+        if reach_mbps is None or self.limit is None:
+            return by_row_mw
+        at_end_mw = mw_per_mbps * reach_mbps + self.base_mw
+        return min(by_row_mw, max(at_end_mw, self.limit.transfer_max_mw or 0.0))
 
     def missing(self) -> tuple[str, ...]:
         """Values without which a request's energy is not known."""
@@ -90,10 +109,10 @@ NO_RADIO = RadioEnergy(0.0, 0.0, 0.0, 0.0)
 
 
 @cache
-def limits() -> dict[str, float]:
-    """The most that radios take while they transfer, in mW, by the name of their row."""
+def limits() -> dict[str, Limit]:
+    """How far the rows of the radio table reach, by their name."""
     found = tomllib.loads(_LIMITS.read_text(encoding="utf-8"))["limit"]
-    return {str(each["radio"]): float(each["transfer_max_mw"]) for each in found}
+    return {each.radio: each for each in msgspec.convert(found, list[Limit])}
 
 
 def radio(name: str) -> Radio:
@@ -139,7 +158,7 @@ def transfer_energy(
         state: how the run's first request finds the radio.
         requests: how many follow each other, and
         gap_ms: the silence between one's last byte and the next one's first.
-        capped: while bytes pass, no more power than the radio's maker states.
+        capped: while bytes pass, no more power than within the range of the radio's row.
 
     Raises:
         UsageError: a run without a request, a gap below zero, or a rate that is not positive.
@@ -151,8 +170,8 @@ def transfer_energy(
         )
     up_mbit, down_mbit = payload_bytes * 8e-6, reply_bytes * 8e-6
     sending_ms = 1000 * (up_mbit / uplink_mbps + down_mbit / downlink_mbps)
-    sending_j = of.transfer_j(up_mbit, uplink_mbps, of.uplink_mw_per_mbps, capped)
-    receiving_j = of.transfer_j(down_mbit, downlink_mbps, of.downlink_mw_per_mbps, capped)
+    sending_j = of.sending_mw(uplink_mbps, capped=capped) * up_mbit / uplink_mbps / 1e3
+    receiving_j = of.receiving_mw(downlink_mbps, capped=capped) * down_mbit / downlink_mbps / 1e3
     return RadioEnergy(
         _promotion_j(of, state, requests, gap_ms),
         sending_j + receiving_j,

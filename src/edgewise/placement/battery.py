@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from edgewise.energy.computing import Computing
-from edgewise.energy.radio import NO_RADIO, RadioState, radio_of, transfer_energy
+from edgewise.energy.radio import NO_RADIO, Radio, RadioState, radio_of, transfer_energy
 from edgewise.placement.wire import Usage
 from edgewise.records import CloudPhases, DevicePhases, LinkProfile
 
@@ -91,16 +92,31 @@ def notes(
         said.append(f"energy: {link.name} has no radio; a wired interface's power is left out")
     elif missing := radio.missing():
         said.append(f"energy: the radio table's row {radio.name} lacks {', '.join(missing)}")
-    elif (limit_mw := radio.transfer_max_mw) is not None:
-        by_row_w = radio.by_row_w(link.uplink_mbps)
-        if by_row_w > limit_mw / 1e3:
-            counted = "counted here" if capped else "not counted: --no-cap-radio"
-            said.append(
-                f"energy: at {link.uplink_mbps:g} Mbps {radio.name} would take {by_row_w:.0f} W by "
-                "its row, which was fitted at lower rates; a maker states at most "
-                f"{limit_mw / 1e3:.2g} W, {counted}"
-            )
+    else:
+        said += _beyond(radio, link, capped=capped)
     return tuple(said)
+
+
+def _beyond(radio: Radio, link: LinkProfile, *, capped: bool) -> Iterator[str]:
+    """What is said of a link that is faster than its radio's row reaches."""
+    limit = radio.limit
+    if limit is None:
+        return
+    for mbps, reach_mbps, power_mw, way in (
+        (link.uplink_mbps, limit.fitted_up_mbps, radio.sending_mw, "up"),
+        (link.downlink_mbps, limit.fitted_down_mbps, radio.receiving_mw, "down"),
+    ):
+        by_row_mw, at_most_mw = power_mw(mbps, capped=False), power_mw(mbps, capped=True)
+        if by_row_mw <= at_most_mw:
+            continue
+        is_stated = at_most_mw == limit.transfer_max_mw
+        states = "a maker states at most" if is_stated else "at the end of that range it says"
+        counted = "counted here" if capped else "not counted: --no-cap-radio"
+        yield (
+            f"energy: at {mbps:g} Mbps {way} {radio.name} would take {by_row_mw / 1e3:.2g} W by "
+            f"its row, which was fitted up to {reach_mbps:g} Mbps; {states} "
+            f"{at_most_mw / 1e3:.2g} W, {counted}"
+        )
 
 
 def _radio_j(link: LinkProfile, work: Work, busy_ms: float, usage: Usage) -> float | None:

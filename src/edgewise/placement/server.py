@@ -13,7 +13,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from edgewise.errors import InputError, MissingExtra
+from edgewise import extras
+from edgewise.errors import InputError
 from edgewise.placement.client import Address, Client, NoAnswer, caller_of
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Subject, wire_port
@@ -141,10 +142,7 @@ def _takes_images(there: Reached, subject: Subject) -> bool:
 
 @contextmanager
 def _started(family: Path, threads: int) -> Iterator[str]:
-    try:
-        import uvicorn  # noqa: F401  what a service of one's own needs most
-    except ImportError as error:
-        raise MissingExtra("serve", "a service of one's own (--server local)") from error
+    extras.check(["serve"], "a service of one's own (--server local)")
     options = ["--workers", "1", "--threads", str(threads), "--log", "off"]
     with spawned([family], options) as service:
         yield service.http

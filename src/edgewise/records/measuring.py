@@ -227,6 +227,14 @@ class Sample(Record, frozen=True):
     ms: float
 
 
+class FedInput(Record, frozen=True):
+    """An input as a model was fed it: its shape with the batch, its type."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
 class Measurement(Record, frozen=True):
     """All samples of one model on one target, with the context they were taken in.
 
@@ -234,6 +242,7 @@ class Measurement(Record, frozen=True):
     `load_evicted_ms` and `first_evicted_ms` with it evicted. `peak_memory_bytes` is the worker's
     high-water mark above what the runtime's import had taken. `origin`: measured by this package,
     or imported from another tool's output, of which `reported` has every figure as it stood there.
+    `inputs` are what the model was fed; none where whoever measured did not say.
     """
 
     model: str
@@ -255,6 +264,7 @@ class Measurement(Record, frozen=True):
     processes: int | None = None
     warmup_runs: int | None = None
     rate_hz: float | None = None
+    inputs: tuple[FedInput, ...] = ()
     context: Context = Context()
     state_before: DeviceState | None = None
     state_after: DeviceState | None = None

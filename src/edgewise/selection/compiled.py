@@ -19,8 +19,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numba
-from numba.core import config as _config
+from edgewise.errors import MissingExtra
+
+try:
+    import numba
+    from numba.core import config as _config
+except ModuleNotFoundError as missing:
+    raise MissingExtra("select", "choosing between variants") from missing
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from edgewise.errors import StoreError
+from edgewise.errors import MissingExtra, StoreError
 
 
 class Place(Protocol):
@@ -152,8 +152,10 @@ class Bucket:
     """A place behind fsspec. One put of a whole object: object stores make that atomic."""
 
     def __init__(self, url: str) -> None:
-        import fsspec
-
+        try:
+            import fsspec
+        except ModuleNotFoundError as error:
+            raise MissingExtra("store", "a store at a URL") from error
         self.url = url
         try:
             self.filesystem, root = fsspec.url_to_fs(url)

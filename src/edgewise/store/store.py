@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterable, Iterator
+from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from edgewise.errors import StoreError
+from edgewise.errors import MissingExtra, StoreError
 from edgewise.records import SCHEMA_VERSION, App, Measurement, Model, Record
 from edgewise.store import parts, views
 from edgewise.store.columns import R
@@ -45,9 +46,12 @@ class Store:
         where nothing is, and whether it can be written is found out now.
 
         Raises:
+            MissingExtra: the libraries that read and write it are not installed.
             NewerStore: written by a newer schema than this version knows.
             StoreError: no store is there, or it cannot be read or made.
         """
+        if not all(map(find_spec, ("pyarrow", "duckdb"))):
+            raise MissingExtra("store", "a store")
         where = place(url)
         names = where.names()
         if parts.MARKER in names:

@@ -15,7 +15,7 @@ from edgewise.protocol.http.prepared import JSON_LENGTH
 try:
     import httptools
 except ImportError as error:
-    raise MissingExtra("serve", "driving a load") from error
+    raise MissingExtra("serve", "asking a service over HTTP") from error
 
 _JSON_LENGTH = JSON_LENGTH.lower().encode()
 _TIMING = b"server-timing"

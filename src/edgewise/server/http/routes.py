@@ -47,6 +47,7 @@ class Pages:
         self._page = page
         self._snapshot = snapshot
         self._document = document
+        self._described: Response | None = None
 
     def routes(self) -> list[Route]:
         """Their paths."""
@@ -72,8 +73,10 @@ class Pages:
         return Response(content, headers={"content-type": media_type})
 
     async def openapi(self, _: Request) -> Response:
-        """The description of all this."""
-        return _json(self._document())
+        """The description of all this; it never changes, and links are measured by it."""
+        if self._described is None:
+            self._described = _json(self._document())
+        return self._described
 
 
 class Protocol:
