@@ -120,7 +120,7 @@ def test_weights_that_were_read_tell_training_and_pruning(tmp_path: Path) -> Non
     assert found["gap"].ours == "quantised 33.3 %, pruned 50.0 %, clustered 0.0 %"
     assert found["gap"].agrees == "no"
     assert found["fine_tuned"].n == 2
-    assert "1 more were not read" in found["fine_tuned"].why
+    assert "those of 1 more cannot be read" in found["fine_tuned"].why
 
 
 def test_devices_and_meters(tmp_path: Path) -> None:

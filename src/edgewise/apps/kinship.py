@@ -64,11 +64,11 @@ class Relations:
     def _with_weights(self, model: Model) -> Model | None:
         key = (model.path, model.sha256)
         if key not in self._weighed:
-            self._weighed[key] = _weighed(model)
+            self._weighed[key] = weighed(model)
         return self._weighed[key]
 
 
-def _weighed(model: Model) -> Model | None:
+def weighed(model: Model) -> Model | None:
     """The model read again with its weights; None where its file is not there as it was, or has
     nothing that can be compared."""
     from edgewise.analysis.summary import summarise

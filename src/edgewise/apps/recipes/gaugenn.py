@@ -7,10 +7,14 @@ What was found in 16,000 apps of 2021, asked of the apps, models and measurement
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
+from msgspec.structs import asdict
+
+from edgewise.apps.kinship import weighed
 from edgewise.apps.study import Asking, Study, asking
 from edgewise.papers import Answer, Statement, beside, of_share, read_paper
 from edgewise.records import Agreement, Model, PublishedFinding
@@ -19,15 +23,36 @@ from edgewise.store import Store
 PAPER = read_paper(Path(__file__).with_suffix(".toml"))
 #: What "small", "gap" and "heterogeneous" are taken for, where the paper's words have no number.
 _SMALL, _RARE, _APART = 0.25, 0.5, 2.0
+_PRUNED = 0.5
 #: Models whose relation says that training went on from a common origin.
 _TRAINED_ON = ("fine_tuned", "shares_layers")
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """A store and what answers SQL of the apps that count."""
 
     store: Store
     ask: Asking
+
+    @cached_property
+    def weighed(self) -> tuple[list[Model], int]:
+        """One model of each content of the apps with its weights, as stored or else read again
+        where it still lies; of how many they could not be read."""
+        rows = self.ask(
+            "select distinct sha256 from m where status = 'parsed' and sha256 is not null"
+        )
+        wanted = {row["sha256"] for row in rows}
+        found: dict[str, Model] = {}
+        others: dict[str, Model] = {}
+        for model in self.store.read(Model, without=("layers",)) if wanted else ():
+            if model.sha256 in wanted:
+                told = any(row.sketch for row in model.tensors or ())
+                (found if told else others).setdefault(str(model.sha256), model)
+        for sha256 in others.keys() - found.keys():
+            if (model := weighed(others[sha256])) is not None:
+                found[sha256] = model
+        return [found[sha256] for sha256 in sorted(found)], len(wanted) - len(found)
 
 
 def findings(store: Store, study: Study | None = None) -> list[PublishedFinding]:
@@ -96,38 +121,18 @@ def _reused(stated: Statement, of: Asked) -> Answer:
 def _fine_tuned(_stated: Statement, of: Asked) -> Answer:
     from edgewise.analysis.lineage import lineage
 
-    models = _weighed(of)
-    (counted,) = of.ask("select count(distinct sha256) as n from m where status = 'parsed'")
+    models, missing = of.weighed
     if not models:
-        why = f"the weights of {counted['n']:,} models were not read (inspect --weights --store)"
-        return Answer(None, 0, "cannot tell", why)
-    trained = {
-        path
-        for pair in lineage(models)
-        if pair.relation in _TRAINED_ON
-        for path in (pair.a, pair.b)
-    }
+        return Answer(None, 0, "cannot tell", f"the weights of {missing:,} models cannot be read")
+    pairs = [pair for pair in lineage(models) if pair.relation in _TRAINED_ON]
+    trained = {path for pair in pairs for path in (pair.a, pair.b)}
     share = len(trained) / len(models)
-    why = f"{len(trained):,} of {len(models):,} contents share part of their weights with another"
     agrees: Agreement = "yes" if share < _SMALL else "no"
-    if len(models) < counted["n"]:
-        why += f"; the weights of {counted['n'] - len(models):,} more were not read"
-    return Answer(100 * share, len(models), agrees, f"{why}; small: below {_SMALL:.0%}")
-
-
-def _weighed(of: Asked) -> list[Model]:
-    """One model of each content of the apps whose weights' sketches the store has."""
-    rows = of.ask("""
-        select distinct sha256 from models where sha256 in (select sha256 from m)
-          and key in (select model_key from tensors where sketch is not null)""")
-    wanted = {row["sha256"] for row in rows}
-    if not wanted:
-        return []
-    found: dict[str, Model] = {}
-    for model in of.store.models():
-        if model.sha256 in wanted and any(row.sketch for row in model.tensors or ()):
-            found.setdefault(str(model.sha256), model)
-    return list(found.values())
+    why = (
+        f"{len(trained):,} of {len(models):,} contents share part of their weights with another; "
+        f"those of {missing:,} more cannot be read; small: below {_SMALL:.0%}"
+    )
+    return Answer(100 * share, len(models), agrees, why, tuple(map(asdict, pairs)))
 
 
 def _vision(_stated: Statement, of: Asked) -> Answer:
@@ -147,31 +152,29 @@ def _vision(_stated: Statement, of: Asked) -> Answer:
 
 def _gap(_stated: Statement, of: Asked) -> Answer:
     (row,) = of.ask("""
-        select count(*) as parsed, count(*) filter (where quantization <> 'none') as quantised,
-          (select count(distinct sha256) from models where zero_fraction is not null
-             and sha256 in (select sha256 from m)) as weighed,
-          (select count(distinct sha256) from models where zero_fraction >= 0.5
-             and sha256 in (select sha256 from m)) as pruned,
-          (select count(distinct sha256) from models where clustered_tensors > 0
-             and sha256 in (select sha256 from m)) as clustered
-        from (select sha256, any_value(quantization) as quantization from m
+        select count(*) as parsed, count(*) filter (where quantization <> 'none') as quantised
+        from (select any_value(quantization) as quantization from m
               where status = 'parsed' group by sha256)""")
     if not row["parsed"]:
         return Answer(None, 0, "cannot tell", "there are no parsed models here")
-    ours = f"quantised {100 * row['quantised'] / row['parsed']:.1f} %"
-    if not row["weighed"]:
-        why = "whether weights were pruned or clustered is not known (inspect --weights --store)"
-        return Answer(ours, row["parsed"], "cannot tell", why, (row,))
-    shares = [row["quantised"] / row["parsed"]]
-    for what in ("pruned", "clustered"):
-        shares.append(row[what] / row["weighed"])
-        ours += f", {what} {100 * shares[-1]:.1f} %"
-    agrees: Agreement = "yes" if max(shares) < _RARE else "no"
+    shares = {"quantised": row["quantised"] / row["parsed"]}
+    models, _ = of.weighed
+    for what, holds in _TECHNIQUES.items() if models else ():
+        shares[what] = sum(map(holds, models)) / len(models)
+    ours = ", ".join(f"{what} {100 * share:.1f} %" for what, share in shares.items())
     why = (
-        f"contents; weights read of {row['weighed']:,}; pruned: half of the weights are zero; "
-        f"agrees where each is below {_RARE:.0%}"
+        f"pruned (half of the weights are zero) and clustered of the {len(models):,} whose weights "
+        f"can be read; agrees where each is below {_RARE:.0%}"
     )
-    return Answer(ours, row["parsed"], agrees, why, (row,))
+    agrees: Agreement = "yes" if max(shares.values()) < _RARE else "no"
+    return Answer(ours, row["parsed"], agrees if models else "cannot tell", why, (row,))
+
+
+#: Whether a model's weights show a technique of compression.
+_TECHNIQUES: Mapping[str, Callable[[Model], bool]] = {
+    "pruned": lambda model: (model.zero_fraction or 0.0) >= _PRUNED,
+    "clustered": lambda model: bool(model.clustered_tensors),
+}
 
 
 def _tiers(_stated: Statement, of: Asked) -> Answer:
