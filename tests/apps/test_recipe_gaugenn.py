@@ -15,15 +15,18 @@ from edgewise.apps.study import frozen
 from edgewise.cli.main import run
 from edgewise.records import (
     App,
+    Context,
     Distribution,
     Energy,
     Evidence,
+    LayerRow,
     Measurement,
     Model,
     PublishedFinding,
     Target,
     TensorRow,
 )
+from edgewise.report.plots import figures
 from edgewise.store import Store
 
 
@@ -48,7 +51,14 @@ def measured(sha256: str, device: str, p50_ms: float, joules: float | None) -> M
     )  # fmt: skip
 
 
-SHARED = model("m1", modality="image", quantization="full")
+LAYER = LayerRow(
+    index=0, name="c", op="CONV_2D", kind="conv", input_shapes=(), output_shapes=(), dtype=None,
+    macs=1000, macs_formula=None, flops=2000, parameters=100, weight_bytes=400, output_bytes=None,
+)  # fmt: skip
+SHARED = model(
+    "m1", modality="image", quantization="full", weight_dtypes={"int8": 400}, macs=1000,
+    parameters=100, weight_bytes=400, size_bytes=500, layer_table=(LAYER,),
+)  # fmt: skip
 APPS = [
     app("one", SHARED),
     app("two", SHARED, model("m2", "onnx", modality="image", quantization="none")),
@@ -127,9 +137,12 @@ def test_devices_and_meters(tmp_path: Path) -> None:
     found = by_query(gaugenn.findings(stored(
         tmp_path, measured("m1", "old", 30.0, 0.5), measured("m1", "new", 10.0, None),
         measured("m2", "new", 5.0, 0.02),
+        replace(measured("m1", "host:emulated=0.2", 90.0, None), context=Context(emulated="pacer")),
     )))  # fmt: skip
     assert (found["tiers"].ours, found["tiers"].n, found["tiers"].agrees) == (3.0, 1, "yes")
     assert (found["energy"].ours, found["energy"].n) == ("0.02 to 0.5 J", 2)
+    drawn = set(figures(Store.open(str(tmp_path / "store"))))
+    assert set(gaugenn.PAPER.figures) - drawn == set()
 
 
 def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

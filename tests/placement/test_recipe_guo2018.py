@@ -114,13 +114,16 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for peer in ("onnxruntime", "PIL", "uvicorn"):
         pytest.importorskip(peer)
     from edgewise.cli.main import run
+    from edgewise.report.plots import figures
+    from edgewise.store import Store
 
     image = tmp_path / "photo.jpg"
     image.write_bytes(photos.photo(photos.Size(320, 240), 0))
     status = run(
         ["place", SQUEEZENET, "--recipe", "guo2018", "--device", device_name(0.5), "--link",
          "wifi", "--power", "pixel-3", "--requests", "2", "--processes", "1", "--input",
-         str(image), "--cache", str(tmp_path / "cache"), "--json"]
+         str(image), "--cache", str(tmp_path / "cache"), "--store", str(tmp_path / "store"),
+         "--json"]
     )  # fmt: skip
     every = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     rows = [row for row in every if "statement" not in row]
@@ -129,6 +132,7 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
         recipes.PAPER.statement
     )
     assert [row["connection"] for row in rows] == ["fresh", "warm"]
+    assert set(recipes.PAPER.figures) <= set(figures(Store.open(str(tmp_path / "store"))))
     assert rows[0]["finding"] is None
     assert rows[1]["finding"]["later_time_ratio"] == rows[1]["time_ratio"]
     for row in rows:

@@ -35,12 +35,21 @@ def show(paper: Paper, found: Sequence[PublishedFinding], plotted: str | None) -
             lines.add_row("  why", escape(output.plain(each.why)))
         screen.print(lines)
     screen.print(f"\nRead: {paper.read}.", markup=False, soft_wrap=True)
-    if paper.figures:
-        screen.print(
-            f"Figures: edgewise plot NAME {plotted or '(with --store DIR) DIR'}; NAME: "
-            f"{', '.join(paper.figures)}",
-            markup=False, soft_wrap=True,
-        )  # fmt: skip
+    screen.print(_figures(paper, plotted), markup=False, soft_wrap=True)
+
+
+def _figures(paper: Paper, store: str | None) -> str:
+    """How to draw the paper's kinds of figures: those that a store has the numbers for."""
+    if store is None:
+        names = ", ".join(f"{name}…" if name.endswith("-") else name for name in paper.figures)
+        return f"Figures: keep the rows with --store DIR; edgewise plot NAME DIR; NAME: {names}"
+    from edgewise.report.plots import figures
+    from edgewise.store import Store
+
+    found = [name for name in figures(Store.open(store)) if name.startswith(paper.figures)]
+    if not found:
+        return f"Figures: {store} has the numbers for none of the paper's kinds"
+    return f"Figures: edgewise plot NAME {store}; NAME: {', '.join(found)}"
 
 
 def _theirs(each: PublishedFinding) -> str:

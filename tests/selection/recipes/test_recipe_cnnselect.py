@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -84,16 +85,21 @@ def test_a_gain_where_greedy_is_never_in_time_has_no_percent() -> None:
 
 
 def test_the_verb(
-    rows: list[SimulationRow], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rows: list[SimulationRow],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cnnselect, "sweep", lambda setups, *_: _canned(setups, rows))
     assert run(["simulate", "--recipe", "cnnselect", "--json", "--quiet"]) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["theirs"] for each in found[:2]] == [88.5, 88.5]
-    assert run(["simulate", "--recipe", "cnnselect", "--quiet"]) == 0
+    kept = str(tmp_path / "store")
+    assert run(["simulate", "--recipe", "cnnselect", "--quiet", "--store", kept]) == 0
     shown = capsys.readouterr().out
     assert "cnnselect less greedy, 0 to 500 ms" in shown
     assert "Reconstructed" in shown
+    assert "-over-perfect" in shown.partition(f"plot NAME {kept}; NAME: ")[2]
     assert run(["simulate", "--recipe", "nobody"]) == 2
     assert run(["simulate", "--recipe", "cnnselect", "--profiles", "p2"]) == 2
 

@@ -50,8 +50,8 @@ class Asked:
                 told = any(row.sketch for row in model.tensors or ())
                 (found if told else others).setdefault(str(model.sha256), model)
         for sha256 in others.keys() - found.keys():
-            if (model := weighed(others[sha256])) is not None:
-                found[sha256] = model
+            if (read := weighed(others[sha256])) is not None:
+                found[sha256] = read
         return [found[sha256] for sha256 in sorted(found)], len(wanted) - len(found)
 
 
@@ -182,16 +182,22 @@ def _tiers(_stated: Statement, of: Asked) -> Answer:
         select any_value(regexp_extract(model, '[^/]+$')) as model, target.runtime as runtime,
           min(latency_ms.p50) as fastest_ms, max(latency_ms.p50) as slowest_ms,
           count(distinct target.device) as devices
-        from measurements where status = 'ok' and latency_ms.p50 > 0
+        from measurements
+        where status = 'ok' and latency_ms.p50 > 0 and context.emulated is null
         group by sha256, target.runtime, target.delegate, target.threads, target.batch
         having count(distinct target.device) > 1 order by all""")
     if not rows:
-        (seen,) = of.ask("select count(distinct target.device) as n from measurements")
-        why = f"no model was measured alike on two devices; devices here: {seen['n']}"
+        (seen,) = of.ask("""
+            select count(distinct target.device) as n from measurements
+            where context.emulated is null""")
+        why = f"no model was measured alike on two devices; real devices here: {seen['n']}"
         return Answer(None, 0, "cannot tell", why)
     times = median(row["slowest_ms"] / row["fastest_ms"] for row in rows)
     agrees: Agreement = "yes" if times >= _APART else "no"
-    why = f"median over models and settings; heterogeneous: {_APART:g} times or more"
+    why = (
+        "median over models and settings, emulated devices left out; heterogeneous: "
+        f"{_APART:g} times or more"
+    )
     return Answer(times, len(rows), agrees, why, tuple(rows))
 
 
