@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test fuzz lint bench smoke peers clean
+.PHONY: demo test fuzz lint docs bench smoke peers clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
@@ -36,6 +36,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BUILD_DOCS) --quiet
+
+# The documentation as a site in site/, and again while it is written: `make docs SERVE=1`. A link that leads
+# nowhere fails. Nothing is fetched.
+BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+docs: $(VENV)/.dev
+	$(if $(SERVE),NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve,$(BUILD_DOCS))
 
 bench: $(VENV)/.dev
 	for f in benchmarks/bench_*.py; do $(BIN)/python $$f || exit 1; done
@@ -52,7 +59,7 @@ peers:
 	$(PYTHON) -m venv .venv-kserve && .venv-kserve/bin/python -m pip --disable-pip-version-check install --quiet kserve
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache edgewise-demo
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache edgewise-demo
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Exact versions of everything in .venv, for `pip install --constraint`.

@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import typer
 
+from doc_blocks import DATA, PAGES, ROOT, VARY, blocks, commands, differs, words
+from doc_blocks import name as page_name
 from edgewise.cli.main import VERBS, command_line
 
-ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
-DATA = ROOT / "src" / "edgewise" / "demo" / "data"
 _FILES = {".apk", ".tflite", ".onnx", ".npz", ".toml", ".csv", ".png"}
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
-#: What stands for something of a user's own.
-_PLACEHOLDER = re.compile(r"…|\.\.\.|<\w+>")
 
 
-def commands(page: Path) -> Iterator[str]:
-    """Command lines of `edgewise` in the blocks of a page, continued lines joined."""
-    for kind, block in _BLOCK.findall(page.read_text(encoding="utf-8")):
-        if kind not in ("", "console", "sh", "bash", "shell"):
-            continue
-        joined = block.replace("\\\n", " ")
-        for line in joined.splitlines():
-            text = line.removeprefix("$ ").strip()
-            if text.startswith("edgewise ") and not _PLACEHOLDER.search(text):
-                yield text
-
-
-def words(line: str) -> list[str]:
-    return shlex.split(line.partition(" >")[0].removesuffix("&"), comments=True)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_command_line_is_one(page: Path) -> None:
-    for line in commands(page):
+    for line in (each.line for each in commands(page)):
         _, verb, *rest = words(line)
         assert verb in VERBS or verb.startswith("-"), line
         if verb in VERBS:
@@ -56,10 +34,10 @@ def test_every_command_line_is_one(page: Path) -> None:
             except typer.Exit:
                 pass  # --help
             except Exception as error:
-                raise AssertionError(f"{page.name}: {line}: {error}") from error
+                raise AssertionError(f"{page_name(page)}: {line}: {error}") from error
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_page_that_is_linked_is_there(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
@@ -67,15 +45,16 @@ def test_every_page_that_is_linked_is_there(page: Path) -> None:
 
 
 #: Files of commands in the docs that only a user can have, or that a command before has made.
-_OWN = {"samples.csv", "answers.csv"}
+_OWN = {"samples.csv", "answers.csv", "mine.toml"}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_every_file_that_a_command_names_ships(page: Path) -> None:
-    for line in commands(page):
+    own = _OWN | {block.file for block in blocks(page)}
+    for line in (each.line for each in commands(page)):
         for word in words(line)[2:]:
             name = word.partition("!/")[0]
-            if Path(name).suffix in _FILES and name not in _OWN:
+            if Path(name).suffix in _FILES and name not in own:
                 assert (DATA / name).exists(), line
 
 
@@ -88,14 +67,13 @@ def test_the_floors_are_those_of_the_contract() -> None:
     assert [sorted(re.findall(r"`(\w+)`", row)) for row in rows] == contract
 
 
-def test_diffs_of_contributing_are_in_the_code() -> None:
+def test_diffs_are_in_the_code() -> None:
     """What they show as it is now; `…` stands for what is left out."""
-    blocks = [text for kind, text in _BLOCK.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8"))
-              if kind == "diff"]  # fmt: skip
-    assert len(blocks) >= 8
-    for block in blocks:
+    shown = [block for page in PAGES for block in blocks(page) if block.kind == "diff"]
+    assert len(shown) >= 8
+    for block in shown:
         there: set[str] = set()
-        for line in block.splitlines():
+        for line in block.text.splitlines():
             if line.startswith("+++ b/"):
                 code = (ROOT / line.removeprefix("+++ b/")).read_text(encoding="utf-8")
                 there = {each.strip() for each in code.splitlines()} | {"", "…"}
@@ -113,7 +91,8 @@ def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     served = None
     try:
-        for line in commands(ROOT / "README.md"):
+        for each in commands(ROOT / "README.md"):
+            line = each.line
             given = [word.replace(":8080", f":{port}") for word in words(line)[1:]]
             if "URL" in given or "STORE" in given:
                 continue
@@ -126,9 +105,14 @@ def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
                 given[given.index("--seconds") + 1] = "1"
                 given[given.index("--wait") + 1] = "300"  # a first start compiles
                 command = [sys.executable, "-m", "edgewise", *given]
-            done = subprocess.run(command, cwd=data, capture_output=True, text=True, timeout=400)
+            done = subprocess.run(
+                command, cwd=data, capture_output=True, text=True, timeout=400,
+                env=os.environ | {"COLUMNS": "80"},
+            )  # fmt: skip
             assert done.returncode == 0, f"{line}: {done.stderr}"
             assert done.stdout or done.stderr
+            if each.shown and each.title != VARY:
+                assert differs(each.shown, done.stdout) is None, line
         assert served is not None and served.poll() is None
     finally:
         if served is not None:

@@ -1,0 +1,48 @@
+"""The Python interface as pages for mkdocstrings: what `edgewise` offers, and what plug-ins fulfil."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgewise import _OFFERED
+from edgewise.plugins import GROUPS
+from site_pages.written import page
+
+FOLDER = "reference/python"
+_TITLES = {
+    "api": ("verbs", "Verbs as functions"), "client": ("client", "Client"),
+    "family": ("family", "Families"), "store": ("store", "Store"),
+}  # fmt: skip
+#: The contracts that a package outside can fulfil, by the group of their entry points.
+CONTRACTS = {
+    "formats": "edgewise.formats.contract", "runtimes": "edgewise.runtimes.contract",
+    "devices": "edgewise.devices.contract", "meters": "edgewise.energy.meters.contract",
+    "sources": "edgewise.apps.sources.contract", "extractors": "edgewise.apps.evidence.contract",
+    "policies": "edgewise.selection.policies.protocol",
+}  # fmt: skip
+
+
+def made() -> Iterator[tuple[str, str]]:
+    """A page per module that `import edgewise` offers names of, one for the contracts, one for errors."""
+    for module, (name, title) in _TITLES.items():
+        names = [each for each, of in _OFFERED.items() if of == module]
+        if module == "api":
+            names.append("bench")
+        yield f"{FOLDER}/{name}.md", page(title, *(_entry(f"edgewise.{module}.{n}") for n in names))
+    assert {*CONTRACTS} == {*GROUPS}
+    yield f"{FOLDER}/contracts.md", page(
+        "Contracts for plug-ins",
+        "What a module of another package has to offer. [Extending](../../extending/index.md) shows "
+        "each with an implementer.",
+        *(f"## {group}\n\n{_entry(module, 'show_root_heading: false')}"
+          for group, module in CONTRACTS.items()),
+    )  # fmt: skip
+    yield (
+        f"{FOLDER}/errors.md",
+        page("Errors", _entry("edgewise.errors", "show_root_heading: false")),
+    )
+
+
+def _entry(name: str, *options: str) -> str:
+    lines = "".join(f"\n      {each}" for each in options)
+    return f"::: {name}" + (f"\n    options:{lines}" if options else "")
