@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test fuzz lint docs bench smoke peers clean
+.PHONY: demo test fuzz lint style types imports pages docs bench smoke peers clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
@@ -31,11 +31,19 @@ fuzz: $(VENV)/.dev
 	  $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m hypothesis --hypothesis-profile fuzz --hypothesis-seed $$seed || exit 1; \
 	done
 
-lint: $(VENV)/.dev
+lint: style types imports pages
+
+style: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
 	$(BIN)/mypy
+
+imports: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+pages: $(VENV)/.dev
 	$(BUILD_DOCS) --quiet
 
 # The documentation as a site in site/, and again while it is written: `make docs SERVE=1`. A link that leads

@@ -10,16 +10,16 @@ from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 TESTS = Path(__file__).resolve().parent
-#: Rooms whose tests run servers, pace bytes or stop processes: one after the other, since beside
-#: one another they would disturb each other's clocks. Side by side with them run the others.
-ON_THE_CLOCK = ("server", "client", "load", "network", "placement", "devices")
+#: Rooms whose tests measure or pace: one after the other, since beside one another they would
+#: disturb each other's clocks. Side by side with them run the others, which wait for what has to
+#: come, however long it takes.
+ON_THE_CLOCK = ("client", "load", "network", "placement", "devices")
 #: Their files that do none of that.
 OFF_THE_CLOCK = frozenset(
     f"test_{name}.py"
     for name in (
-        "bench_serving", "budget", "client_rules", "decisions", "load_parts", "logs", "metrics",
-        "mlserver", "ports", "residency", "rest_openapi", "served_names", "status_page",
-        "uvicorn_seam", "warming",
+        "breakeven", "capped", "catalogue", "client_rules", "computed", "link", "load_parts",
+        "made_up", "measured", "mix", "outputs", "pacing", "recipe_networks", "traces", "verdict",
     )
 )  # fmt: skip
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
 
-from edgewise.cli.main import VERBS, run
+from edgewise.bench import plan
+from edgewise.cli.main import VERBS, command_line, run
+from edgewise.demo import walk
 from edgewise.errors import UsageError
 from edgewise.records import AccuracyRow, Placement, SimulationRow
 from edgewise.store import Store
@@ -17,6 +21,17 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("PIL")
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo with less of everything: the same steps on the same files."""
+    less = replace(plan.QUICK, processes=2, load_processes=2, runs=10, min_time_s=0.05)
+    monkeypatch.setattr(plan, "QUICK", less)
+    monkeypatch.setattr(walk, "DEADLINES_MS", (100.0, 200.0))
+    monkeypatch.setattr(walk, "SERVED_SECONDS", 1.0)
+    monkeypatch.setattr(walk, "PLACED_PROCESSES", 1)
+
+
+@pytest.mark.usefixtures("short")
 def test_the_demo_walks_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["demo", "--output", str(tmp_path), "--quiet"]) == 0
     text = capsys.readouterr().out
@@ -63,8 +78,6 @@ def test_the_demo_walks_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFi
 def test_every_sentence_at_the_end_has_its_origin_and_a_second_demo_starts_afresh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgewise.demo import walk
-
     (tmp_path / "store").mkdir()
     with pytest.raises(UsageError, match="not of a demo"):
         walk._fresh(tmp_path)
@@ -77,12 +90,7 @@ def test_every_sentence_at_the_end_has_its_origin_and_a_second_demo_starts_afres
 
 def test_the_commands_that_are_shown_are_command_lines(tmp_path: Path) -> None:
     """Each line parses as what its verb takes, and names files that are there."""
-    import shlex
-
-    from edgewise.cli.main import command_line
-    from edgewise.demo.walk import commands
-
-    for line in "\n".join(commands(tmp_path).values()).splitlines():
+    for line in "\n".join(walk.commands(tmp_path).values()).splitlines():
         words = shlex.split(line.removesuffix(" &"))
         verb = next(place for place, word in enumerate(words) if word in VERBS)
         group = typer.main.get_group(command_line([words[verb]]))

@@ -52,6 +52,10 @@ def lines(tmp_path: Path) -> Callable[[str], str]:
     return lambda name: f"{file}:{name}"
 
 
+#: A few requests, which other work on this machine may disturb, are made again.
+ATTEMPTS = 5
+
+
 def device_sum(row: Placement) -> float:
     here = row.on_device
     assert here is not None
@@ -65,7 +69,13 @@ def cloud_sum(row: Placement) -> float:
 
 def test_both_ways_end_to_end(digits: Path, lines: Callable[[str], str]) -> None:
     of = wanted(digits, links=(lines("far"), "direct"), power="pixel-3")
-    rows = list(measured(of))
+    for _ in range(ATTEMPTS):
+        rows = list(measured(of))
+        # The handshakes of the link, which nothing can undercut, are in the difference of means.
+        if rows[1].cloud is not None and (rows[1].cloud.connect_ms or 0) > 2 * 40 - 5:
+            break
+    else:
+        pytest.fail("two round trips of 40 ms are in no connecting")
     assert [(row.link, row.connection) for row in rows] == [
         ("far", "fresh"), ("far", "warm"), ("direct", "fresh"), ("direct", "warm")
     ]  # fmt: skip
@@ -91,9 +101,8 @@ def test_both_ways_end_to_end(digits: Path, lines: Callable[[str], str]) -> None
     far, direct = rows[1], rows[3]
     assert far.cloud is not None
     assert direct.cloud is not None
-    # The handshakes and the round trip of the link, which nothing can undercut.
+    # The round trip of the link, which nothing can undercut.
     assert (far.cloud.total_ms or 0) > 40
-    assert (far.cloud.connect_ms or 0) > 2 * 40 - 5
     assert far.cloud.energy_j is not None
     assert far.methods["break_even"] == "model"
     assert direct.cloud.energy_j is None
@@ -105,7 +114,7 @@ def test_a_radio_that_slept_is_woken_first(digits: Path, lines: Callable[[str], 
         "links": (lines("far"),), "requests": 1, "processes": 1, "connections": ("fresh",),
         "prepared_by": "cloud",
     }  # fmt: skip
-    for _ in range(3):  # one request each: other work on this machine may disturb either
+    for _ in range(ATTEMPTS):
         (awake,) = measured(wanted(digits, **common))
         (slept,) = measured(wanted(digits, radio="idle", **common))
         assert awake.reason is slept.reason is None
@@ -182,12 +191,17 @@ def test_tls_is_spoken_through_the_link(
     server = Fake()
     with fake_server.running(server, tls):
         common: dict[str, Any] = {"links": (lines("far"),), "processes": 1, "prepared_by": "cloud"}
-        fresh, warm = measured(wanted(digits, server=Wanted(server.url, "m", ca=trusted), **common))
+        for _ in range(ATTEMPTS):
+            known = wanted(digits, server=Wanted(server.url, "m", ca=trusted), **common)
+            fresh, warm = measured(known)
+            assert fresh.reason is warm.reason is None
+            assert warm.cloud is not None and warm.cloud.connect_ms is not None
+            # TCP's and TLS 1.3's handshakes are a round trip each, of 40 ms.
+            if 2 * 40 - 5 < warm.cloud.connect_ms < 2 * 40 + 60:
+                break
+        else:
+            pytest.fail(f"two round trips of 40 ms take {warm.cloud.connect_ms:.0f} ms")
         strangers = list(measured(wanted(digits, server=Wanted(server.url, "m"), **common)))
-    assert fresh.reason is warm.reason is None
-    assert warm.cloud is not None and warm.cloud.connect_ms is not None
-    # TCP's and TLS 1.3's handshakes are a round trip each, of 40 ms.
-    assert 2 * 40 - 5 < warm.cloud.connect_ms < 2 * 40 + 60
     assert all("certificate" in str(row.reason) for row in strangers)
     assert all("--ca" in str(row.reason) for row in strangers)
 
