@@ -62,7 +62,7 @@ def check_wanted(which: Wanted, profiles: Sequence[str]) -> None:
     """
     from edgewise.selection.profiles.sources import is_store
 
-    if which and not any(map(is_store, profiles)):
+    if which and not any(each and is_store(each) for each in profiles):
         raise UsageError(
             "--device, --server, --runtime, --delegate, --threads, --batch and --target go with a "
             "store",

@@ -50,6 +50,7 @@ def print_table(console: Console, found: Sequence[Measurement], *, all_notes: bo
 def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:
     """Every note once, with the measurements that have it."""
     notes: dict[str, list[str]] = {}
+    called = _names(found)
     for each in found:
         reason = (
             []
@@ -57,7 +58,7 @@ def _notes(found: Sequence[Measurement]) -> dict[str, list[str]]:
             else [f"{each.stability}: {each.stability_reason}"]
         )
         for note in (*reason, *each.notes):
-            notes.setdefault(note, []).append(_name(each.model))
+            notes.setdefault(note, []).append(called[each.model])
     return notes
 
 
@@ -71,10 +72,12 @@ def _some(models: Sequence[str]) -> str:
     return distinct[0] if len(distinct) == 1 else f"{distinct[0]} and {len(distinct) - 1} more"
 
 
-def _name(path: str) -> str:
-    """The last part of the path; a long one loses its middle."""
-    name = path.rpartition("/")[2]
-    return name if len(name) <= 36 else f"{name[:12]}…{name[-23:]}"
+def _names(found: Sequence[Measurement]) -> dict[str, str]:
+    """What models are called, by path; a long name loses its middle."""
+    return {
+        path: name if len(name) <= 36 else f"{name[:12]}…{name[-23:]}"
+        for path, name in output.told_apart(each.model for each in found).items()
+    }
 
 
 #: Columns of a terminal from which p90, first inference and load are shown beside the rest.
@@ -91,12 +94,13 @@ def _table(found: Sequence[Measurement], *, wide: bool) -> Table:
     for name in ("median [95 %]", *(("p90", "first", "load") if wide else ()), "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     metered = any(each.energy is not None for each in found)
+    called = _names(found)
     if metered:
         table.add_column("above idle", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for each in found:
         table.add_row(
-            escape(_name(each.model)),
+            escape(called[each.model]),
             _target(each.target, each.coverage),
             _with_interval(each.latency_ms),
             *(_further(each) if wide else ()),

@@ -121,12 +121,13 @@ def rows_table(rows: Sequence[AccuracyRow]) -> Table:
     table.add_column("model")
     for column in ("accuracy", "95 % interval", "top 5", "right", "recorded"):
         table.add_column(column, justify="right")
+    called = _called(rows)
     for row in rows:
         if row.accuracy is None:
-            table.add_row(row.model, "–", "–", "–", "–", "–")
+            table.add_row(called[row.path], "–", "–", "–", "–", "–")
             continue
         table.add_row(
-            row.model,
+            called[row.path],
             f"{row.accuracy:.2f} %",
             f"{row.ci95_low:.2f} … {row.ci95_high:.2f}",
             "–" if row.top5_accuracy is None else f"{row.top5_accuracy:.2f} %",
@@ -136,11 +137,21 @@ def rows_table(rows: Sequence[AccuracyRow]) -> Table:
     return table
 
 
+def _called(rows: Sequence[AccuracyRow]) -> dict[str, str]:
+    """What models are called, by path: by their name where no other has it."""
+    of_name: dict[str, set[str]] = {}
+    for row in rows:
+        of_name.setdefault(row.model, set()).add(row.path)
+    apart = output.told_apart(row.path for row in rows)
+    return {row.path: apart[row.path] if len(of_name[row.model]) > 1 else row.model for row in rows}
+
+
 def _print(rows: Sequence[AccuracyRow]) -> None:
     screen = output.console()
     screen.print(rows_table(rows))
+    called = _called(rows)
     for row in rows:
         for text in row.notes:
-            screen.print(f"{row.model}: {text}", markup=False)
+            screen.print(f"{called[row.path]}: {text}", markup=False)
         if row.error:
-            output.fail(f"{row.model}: {row.error}")
+            output.fail(f"{called[row.path]}: {row.error}")

@@ -125,6 +125,20 @@ def check_writable(path: Path, option: str, suffixes: tuple[str, ...] = ()) -> N
         raise InputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def told_apart(paths: Iterable[str]) -> dict[str, str]:
+    """What each path is called in a table: its last part, with as many folders before it as tell
+    it from the others."""
+    parts = {path: [part for part in path.replace("!/", "/").split("/") if part] for path in paths}
+    found = {}
+    for path, mine in parts.items():
+        others = [other for each, other in parts.items() if each != path]
+        depth = 1
+        while depth < len(mine) and any(other[-depth:] == mine[-depth:] for other in others):
+            depth += 1
+        found[path] = "/".join(mine[-depth:]) or path
+    return found
+
+
 def fail(message: str) -> None:
     """One line on standard error about what could not be processed."""
     sys.stderr.write(f"edgewise: {plain(message)}\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from edgewise.cli import output
@@ -24,10 +24,11 @@ def rows(found: Sequence[Placement]) -> None:
 
     screen = output.console()
     known = [row for row in found if row.on_device is not None or row.cloud is not None]
+    called = output.told_apart(row.model for row in found)
     if known:
         screen.print(rows_table(known, wide=screen.width >= _WIDE))
     for row in known if len(known) <= _SPOKEN else ():
-        screen.print(f"\n[bold]{escape(_case(row))}[/bold]")
+        screen.print(f"\n[bold]{escape(_case(row, called))}[/bold]")
         for sentence in row.verdict:
             screen.print(f"  {escape(sentence)}", soft_wrap=True)
     _notes(screen, [row.notes for row in found])
@@ -42,9 +43,10 @@ def _failures(found: Sequence[Placement]) -> Iterable[str]:
         if row.reason is not None:
             places[row.model, row.reason].append(f"{row.link}, {row.connection}")
     rows_of = Counter(row.model for row in found)
+    called = output.told_apart(row.model for row in found)
     for (model, reason), where in places.items():
         over = "" if len(where) == rows_of[model] else f" over {'; '.join(where)}"
-        yield f"{_name(model)}{over}: {reason}"
+        yield f"{called[model]}{over}: {reason}"
 
 
 def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
@@ -55,6 +57,7 @@ def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
 
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold", min_width=12)
+    called = output.told_apart(row.model for row in found)
     told = [name for name in _PLACES if len({getattr(row, name) for row in found}) > 1]
     for name in told:
         table.add_column(name, overflow="fold")
@@ -64,7 +67,7 @@ def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
     for row in found:
         here = row.on_device
         table.add_row(
-            escape(_name(row.model)),
+            escape(called[row.model]),
             *(escape(str(getattr(row, name))) for name in told),
             output.milliseconds(here.total_ms if here else None),
             output.milliseconds(_cloud_ms(row)),
@@ -107,6 +110,7 @@ def mixes(found: Sequence[PlacementMix]) -> None:
     screen = output.console()
     table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold", min_width=12)
+    called = output.told_apart(row.model for row in found)
     told = [name for name in _PLACES if len({getattr(row, name, None) for row in found}) > 1]
     for name in told:
         table.add_column(name, overflow="fold")
@@ -114,7 +118,7 @@ def mixes(found: Sequence[PlacementMix]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for row in found:
         table.add_row(
-            escape(_name(row.model)), *(escape(str(getattr(row, name))) for name in told),
+            escape(called[row.model]), *(escape(str(getattr(row, name))) for name in told),
             f"{row.cloud_share:.0%}", output.milliseconds(row.device_ms),
             output.milliseconds(row.cloud_ms), output.milliseconds(row.best_ms),
         )  # fmt: skip
@@ -122,7 +126,7 @@ def mixes(found: Sequence[PlacementMix]) -> None:
     for row in found:
         if row.cost_per_million is not None and row.best_cost_per_million is not None:
             screen.print(
-                f"{_name(row.model)} ({row.connection}): a million requests cost "
+                f"{called[row.model]} ({row.connection}): a million requests cost "
                 f"{row.cost_per_million:.3g} in the cloud, {row.best_cost_per_million:.3g} where "
                 "only those go there that are sooner answered",
                 markup=False, soft_wrap=True,
@@ -151,12 +155,8 @@ def _joules(value: float | None) -> str:
     return f"{value * 1e3:.3g} mJ" if value >= 0.9995e-3 or not value else f"{value * 1e6:.3g} µJ"
 
 
-def _case(row: Placement) -> str:
-    return f"{_name(row.model)} on {row.device}, over {row.link} ({row.connection})"
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2] or path
+def _case(row: Placement, called: Mapping[str, str]) -> str:
+    return f"{called[row.model]} on {row.device}, over {row.link} ({row.connection})"
 
 
 def _notes(screen: Console, each: Iterable[Sequence[str]]) -> None:

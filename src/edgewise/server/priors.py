@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from edgewise.errors import InputError, UsageError
-from edgewise.records import Profile
+from edgewise.records import AccuracyRow, Profile
 from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
 from edgewise.selection.profiles.targets import Wanted
 from edgewise.server.catalogue import Served, ServedFamily
@@ -24,29 +24,33 @@ CALIBRATION_CALLS, CALIBRATION_SECONDS = 64, 2.0
 
 class Given(NamedTuple):
     """Profiles that were given to start from: by the content of the model's file where a store
-    says so, else by name."""
+    says so, else by name. `on` says which target of a store was asked for."""
 
     where: str
     profiles: Sequence[Profile]
     by_content: bool
+    accuracies: Mapping[str, AccuracyRow] = {}
+    on: str = ""
     notes: tuple[str, ...] = ()
 
     def of(self, served: Served) -> Profile | None:
         """A variant's, None: there is none."""
         name, file = served.variant.name, Path(served.variant.file or "")
         if self.by_content and served.variant.endpoint is None:
-            content = served.content or _content(file)
+            content = _content(served)
             return next((one for one in self.profiles if one.sha256 == content), None)
         known = {profile.model: profile for profile in self.profiles}
         return known.get(name) or known.get(file.stem)
 
     def with_accuracy(self, served: Served) -> Served:
         """The variant with the accuracy that a store says of this very file."""
-        found = self.of(served) if self.by_content else None
-        if found is None or found.accuracy is None or served.variant.endpoint is not None:
+        from edgewise.selection.profiles.stored import of_evaluation
+
+        found = self.accuracies.get(_content(served) or "")
+        if found is None:
             return served
         variant = msgspec.structs.replace(
-            served.variant, accuracy=found.accuracy, accuracy_source=found.accuracy_source
+            served.variant, accuracy=found.accuracy, accuracy_source=of_evaluation(found)
         )
         return replace(served, variant=variant)
 
@@ -63,8 +67,8 @@ class Given(NamedTuple):
                 is_file = self.by_content and served.variant.endpoint is None
                 what = f"measurement of the file of variant '{name}'" if is_file else f"'{name}'"
                 raise InputError(
-                    f"the profiles {self.where} have no {what}",
-                    hint="bench it into that store, or replace what was measured by it"
+                    f"the profiles {self.where} have no {what}{'' if not is_file else self.on}",
+                    hint="edgewise bench FILE --store …: a file that was replaced keeps nothing"
                     if is_file
                     else f"they have: {', '.join(profile.model for profile in self.profiles)}",
                 )
@@ -99,13 +103,22 @@ def given(where: str, target: Wanted, threads: int) -> Given:
             if profile.sha256 not in known
         ]
     notes = dict.fromkeys(note for _, said in found for note in said)
-    return Given(where, [profile for profile, _ in found], by_content=True, notes=tuple(notes))
+    return Given(
+        where,
+        [profile for profile, _ in found],
+        by_content=True,
+        accuracies=stored.accuracies(where),
+        on=f" on {target}" if target else "",
+        notes=tuple(notes),
+    )
 
 
-def _content(file: Path) -> str | None:
-    """The hash of a file of which no copy was taken."""
+def _content(served: Served) -> str | None:
+    """The hash of a variant's file; None: it has none here."""
+    if served.content or served.variant.file is None:
+        return served.content or None
     try:
-        with file.open("rb") as stream:
+        with Path(served.variant.file).open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError:
         return None

@@ -111,6 +111,20 @@ def read_times(url: str, wanted: Wanted = Wanted()) -> list[Profile]:  # noqa: B
     return [profile for profile, _ in times_with_notes(url, wanted)]
 
 
+def accuracies(url: str) -> dict[str, AccuracyRow]:
+    """By the hash of the file the evaluation that counts.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return {key: row for key, (row, _) in _judged(Store.open(url).read(AccuracyRow)).items()}
+
+
+def of_evaluation(row: AccuracyRow) -> str:
+    """What an accuracy of that evaluation says of where it is from."""
+    return f"{row.n} of {row.data}"
+
+
 def times_with_notes(url: str, wanted: Wanted) -> list[tuple[Profile, tuple[str, ...]]]:
     """As `read_times`, with what was chosen and left out for each."""
     store = Store.open(url)
@@ -221,7 +235,7 @@ def profile_of(measurement: Measurement, accuracy: AccuracyRow) -> Profile:
         cold_ms=_cold_ms(measurement),
         origin="measured",
         source=describe(measurement.target),
-        accuracy_source=f"{accuracy.n} of {accuracy.data}",
+        accuracy_source=of_evaluation(accuracy),
         accuracy_ci95=None
         if accuracy.ci95_low is None or accuracy.ci95_high is None
         else (accuracy.ci95_low, accuracy.ci95_high),

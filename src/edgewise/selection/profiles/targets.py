@@ -6,6 +6,7 @@ their processors. A model is its content: the hash of its file, whatever it is c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -33,6 +34,11 @@ class Wanted:
 
     def __bool__(self) -> bool:
         return self != Wanted()
+
+    def __str__(self) -> str:
+        named = ("device", "runtime", "delegate", "threads", "batch")
+        asked = [f"{name}={value}" for name in named if (value := getattr(self, name)) is not None]
+        return " ".join((*asked, *self.words))
 
     @property
     def of_batches(self) -> bool:
@@ -128,11 +134,21 @@ def choose(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Ch
     models: dict[str, list[Measurement]] = {}
     for one in fitting:
         models.setdefault(content(one), []).append(one)
-    return [_best(runs, name, wanted) for runs in models.values()]
+    paths = {key: runs[-1].model for key, runs in models.items()}
+    short = names(paths)
+    alike = Counter(PurePosixPath(path).name for path in paths.values())
+    return [
+        _best(runs, name, wanted, file if alike[file] < 2 else short[key])
+        for key, runs in models.items()
+        for file in (PurePosixPath(paths[key]).name,)
+    ]
 
 
 def _best(
-    runs: Sequence[Measurement], name: Callable[[Measurement], str], wanted: Wanted
+    runs: Sequence[Measurement],
+    name: Callable[[Measurement], str],
+    wanted: Wanted,
+    model: str,
 ) -> Chosen:
     by_target: dict[str, list[Measurement]] = {}
     for one in runs:
@@ -142,7 +158,6 @@ def _best(
     best = min(single or latest, key=_ms_per_item)
     others = len(latest) - 1
     notes = []
-    model = PurePosixPath(best.model).name
     if others:
         of = describe(best.target).replace(best.target.device, name(best), 1)
         notes.append(f"{model}: {of} is the fastest of {others + 1} targets")
