@@ -9,7 +9,16 @@ import pytest
 
 from edgewise.apps.recipes import gaugenn
 from edgewise.errors import InputError
-from edgewise.papers import Answer, Paper, Statement, beside, of_share, read_paper
+from edgewise.papers import (
+    Answer,
+    Paper,
+    Statement,
+    all_agree,
+    beside,
+    is_below,
+    of_share,
+    read_paper,
+)
 from edgewise.placement.recipes import guo2018
 from edgewise.selection.recipes import cnnselect
 
@@ -45,6 +54,14 @@ def test_a_share_agrees_by_its_interval(part: int, n: int, agrees: str) -> None:
     assert (answer.agrees, answer.n) == (agrees, n)
     assert answer.ours == (None if n == 0 else pytest.approx(100 * part / n))
     assert "models" in answer.why
+
+
+def test_few_tell_no_limit_and_one_that_differs_is_enough() -> None:
+    assert [is_below(0, n, 0.25) for n in (4, 100)] == ["cannot tell", "yes"]
+    assert [is_below(part, 100, 0.25) for part in (20, 60)] == ["cannot tell", "no"]
+    assert all_agree(["yes", "yes"]) == "yes"
+    assert all_agree(["yes", "cannot tell"]) == "cannot tell"
+    assert all_agree(["cannot tell", "no", "yes"]) == "no"
 
 
 def test_where_they_differ_the_reason_is_told() -> None:

@@ -8,7 +8,7 @@ what is public and was read is a statement: a figure that nobody could look up i
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -116,3 +116,18 @@ def of_share(stated: Statement, part: int, n: int, of: str) -> Answer:
     if high - low > 100 * _WIDEST:
         return Answer(100 * part / n, n, "cannot tell", f"{why}: too few")
     return Answer(100 * part / n, n, "yes", why)
+
+
+def is_below(part: int, n: int, limit: float) -> Agreement:
+    """Whether a share lies below a limit, both ends of Wilson's interval together; few cannot
+    tell."""
+    low, high = wilson(part / n, n)
+    if high < limit:
+        return "yes"
+    return "no" if low >= limit else "cannot tell"
+
+
+def all_agree(each: Iterable[Agreement]) -> Agreement:
+    """One that differs is enough; one that cannot tell leaves the rest open."""
+    said = set(each)
+    return "no" if "no" in said else "cannot tell" if "cannot tell" in said else "yes"

@@ -16,7 +16,15 @@ from msgspec.structs import asdict
 
 from edgewise.apps.kinship import weighed
 from edgewise.apps.study import Asking, Study, asking
-from edgewise.papers import Answer, Statement, beside, of_share, read_paper
+from edgewise.papers import (
+    Answer,
+    Statement,
+    all_agree,
+    beside,
+    is_below,
+    of_share,
+    read_paper,
+)
 from edgewise.records import Agreement, Model, PublishedFinding
 from edgewise.store import Store
 
@@ -68,7 +76,7 @@ def findings(store: Store, study: Study | None = None) -> list[PublishedFinding]
 def _apps(stated: Statement, of: Asked) -> Answer:
     (row,) = of.ask("select count(*) as n, count(distinct package) as packages from a")
     agrees: Agreement = "yes" if row["n"] > float(stated.theirs) else "no"
-    return Answer(row["n"], row["n"], agrees, f"{row['packages']:,} different packages")
+    return Answer(row["n"], row["n"], agrees, f"different packages: {row['packages']:,}")
 
 
 def _popular(_stated: Statement, of: Asked) -> Answer:
@@ -79,8 +87,8 @@ def _popular(_stated: Statement, of: Asked) -> Answer:
     if not row["n"]:
         return Answer(None, 0, "cannot tell", "there are no apps here")
     why = (
-        f"{row['with_models']:,} apps with models, {row['with_framework']:,} with a framework, "
-        f"{row['hidden']:,} in which something may be hidden"
+        f"apps with models: {row['with_models']:,}, with a framework: {row['with_framework']:,}, "
+        f"in which something may be hidden: {row['hidden']:,}"
     )
     return Answer(100 * row["with_models"] / row["n"], row["n"], "cannot tell", why, (row,))
 
@@ -126,13 +134,14 @@ def _fine_tuned(_stated: Statement, of: Asked) -> Answer:
         return Answer(None, 0, "cannot tell", f"the weights of {missing:,} models cannot be read")
     pairs = [pair for pair in lineage(models) if pair.relation in _TRAINED_ON]
     trained = {path for pair in pairs for path in (pair.a, pair.b)}
-    share = len(trained) / len(models)
-    agrees: Agreement = "yes" if share < _SMALL else "no"
+    agrees = is_below(len(trained), len(models), _SMALL)
     why = (
         f"{len(trained):,} of {len(models):,} contents share part of their weights with another; "
-        f"those of {missing:,} more cannot be read; small: below {_SMALL:.0%}"
+        f"weights that cannot be read: {missing:,}; small: below {_SMALL:.0%}, the 95 % interval "
+        "too"
     )
-    return Answer(100 * share, len(models), agrees, why, tuple(map(asdict, pairs)))
+    share = 100 * len(trained) / len(models)
+    return Answer(share, len(models), agrees, why, tuple(map(asdict, pairs)))
 
 
 def _vision(_stated: Statement, of: Asked) -> Answer:
@@ -142,10 +151,12 @@ def _vision(_stated: Statement, of: Asked) -> Answer:
         order by models desc, modality""")
     (unknown,) = of.ask("select count(*) as n from m where status = 'parsed' and modality is null")
     n = sum(row["models"] for row in rows)
-    why = f"of {unknown['n']:,} more models it is not known what they take"
+    why = f"models of which it is not known what they take: {unknown['n']:,}"
     if not n:
         return Answer(None, 0, "cannot tell", why)
-    agrees: Agreement = "yes" if rows[0]["modality"] == "image" else "no"
+    images = sum(row["models"] for row in rows if row["modality"] == "image")
+    agrees = is_below(n - images, n, _RARE)
+    why += f"; agrees where images are more than {_RARE:.0%}, the 95 % interval too"
     ours = ", ".join(f"{row['modality']} {100 * row['models'] / n:.1f} %" for row in rows)
     return Answer(ours, n, agrees, why, tuple(rows))
 
@@ -157,16 +168,16 @@ def _gap(_stated: Statement, of: Asked) -> Answer:
               where status = 'parsed' group by sha256)""")
     if not row["parsed"]:
         return Answer(None, 0, "cannot tell", "there are no parsed models here")
-    shares = {"quantised": row["quantised"] / row["parsed"]}
+    counted = {"quantised": (row["quantised"], row["parsed"])}
     models, _ = of.weighed
     for what, holds in _TECHNIQUES.items() if models else ():
-        shares[what] = sum(map(holds, models)) / len(models)
-    ours = ", ".join(f"{what} {100 * share:.1f} %" for what, share in shares.items())
+        counted[what] = sum(map(holds, models)), len(models)
+    ours = ", ".join(f"{what} {100 * part / n:.1f} %" for what, (part, n) in counted.items())
     why = (
         f"pruned (half of the weights are zero) and clustered of the {len(models):,} whose weights "
-        f"can be read; agrees where each is below {_RARE:.0%}"
+        f"can be read; agrees where each is below {_RARE:.0%}, the 95 % interval too"
     )
-    agrees: Agreement = "yes" if max(shares.values()) < _RARE else "no"
+    agrees = all_agree(is_below(part, n, _RARE) for part, n in counted.values())
     return Answer(ours, row["parsed"], agrees if models else "cannot tell", why, (row,))
 
 
