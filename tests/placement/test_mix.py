@@ -37,6 +37,16 @@ def test_shares_and_means_are_those_of_the_rows() -> None:
     assert found.frugal_users_share == pytest.approx(1.0)
 
 
+def test_one_request_alone_pays_a_whole_tail_and_that_is_said() -> None:
+    found = mixed("net_v1_1", phone(), cloud(MEAN_MS), read_mix("lte=0.5,wifi=0.5"), TENSOR)
+    rows = [place("net_v1_1", phone(), cloud(MEAN_MS), link(n), TENSOR) for n in ("lte", "wifi")]
+    alone = [row.cloud.single_energy_j or 0.0 for row in rows if row.cloud]
+    assert found.single_cloud_j == pytest.approx(sum(alone) / 2)
+    assert [row.single_frugal for row in rows] == ["device", "cloud"]
+    assert found.single_cloud_frugal_share == 0.5 != found.cloud_frugal_share
+    assert any("of one request alone of 50%" in note for note in found.notes)
+
+
 def test_a_million_requests_by_hand() -> None:
     """100 ms on 2 cores at 0.09 an hour, busy half of the time: 1e5 core-seconds doubled twice."""
     price = Price(per_core_hour=0.09, cores=2, utilisation=0.5)

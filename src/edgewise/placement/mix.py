@@ -208,6 +208,7 @@ def mixed(
     sooner = cloud_ms < device_ms
     served_ms = float(weights @ service_ms)
     best_ms = float(weights @ np.where(sooner, service_ms, 0.0))
+    energy = _energy(case, mix, sent, how, utilisation)
     return PlacementMix(
         model=case.model,
         device=device.name,
@@ -219,7 +220,7 @@ def mixed(
         device_ms=device_ms,
         cloud_ms=float(weights @ cloud_ms),
         best_ms=float(weights @ np.minimum(cloud_ms, device_ms)),
-        **_energy(case, mix, sent, how, utilisation),
+        **energy,
         service_ms=served_ms,
         cores=price.cores if price else 1.0,
         utilisation=price.utilisation if price else None,
@@ -229,7 +230,7 @@ def mixed(
         by_link={group.link.name: _rounded(float(group.weights.sum())) for group in mix.groups},
         cloud_by_link=_by_link(mix, [ms < device_ms for ms, _ in times]),
         methods={**case.methods, "cloud_share": "model", "cost_per_million": "model"},
-        notes=(*_notes(case, mix), *case.notes),
+        notes=(*_notes(case, mix), *_alone(energy, how), *case.notes),
     )
 
 
@@ -277,11 +278,14 @@ def _energy(
     if not total:
         return {"device_j": case.on_device.energy_j, "frugal_users_share": 0.0}
     spared = sum(weight for weight, row in weighed if row.frugal == "cloud")
-    joules = sum(weight * (row.cloud.energy_j or 0) for weight, row in weighed if row.cloud)
+    spared_alone = sum(weight for weight, row in weighed if row.single_frugal == "cloud")
+    both = [(weight, row.cloud) for weight, row in weighed if row.cloud is not None]
     return {
         "device_j": case.on_device.energy_j,
-        "cloud_j": joules / total,
+        "cloud_j": sum(weight * (cloud.energy_j or 0) for weight, cloud in both) / total,
+        "single_cloud_j": sum(w * (cloud.single_energy_j or 0) for w, cloud in both) / total,
         "cloud_frugal_share": spared / total,
+        "single_cloud_frugal_share": spared_alone / total,
         "frugal_users_share": _rounded(total),
     }
 
@@ -289,6 +293,16 @@ def _energy(
 def _rounded(share: float) -> float:
     """Shares that were summed: 0.9, not 0.8999999999999999, and never above 1."""
     return round(share, 12)
+
+
+def _alone(energy: dict[str, float | None], usage: Usage) -> Iterator[str]:
+    """One request pays a whole tail of the radio: what holds of a run may not hold of it."""
+    run, alone = energy.get("cloud_frugal_share"), energy.get("single_cloud_frugal_share")
+    if run is not None and alone is not None and run != alone:
+        yield (
+            f"energy: in a run of {usage.requests} requests the cloud spares the battery of "
+            f"{run:.0%} of the users whose radio is known, of one request alone of {alone:.0%}"
+        )
 
 
 def _notes(case: Case, mix: Mix) -> list[str]:

@@ -161,7 +161,9 @@ class PlacementMix(Record, frozen=True):
     """One model for many users, each behind a link of their own.
 
     `cloud_share` is the fraction of users whom the cloud answers sooner, `cloud_frugal_share` of
-    those whose battery it spares (of the users whose radio is known: `frugal_users_share`).
+    those whose battery it spares (of the users whose radio is known: `frugal_users_share`), in a
+    run of requests that share the radio's tail; `single_cloud_j` and `single_cloud_frugal_share`
+    are those of one request alone.
     Means are over users, in ms and J; `best_ms` sends every user the faster way.
     `cost_per_million` is the server's for a million requests that all go to the cloud,
     `best_cost_per_million` where only those go that the cloud answers sooner: in the currency of
@@ -181,8 +183,10 @@ class PlacementMix(Record, frozen=True):
     best_ms: float
     cloud_frugal_share: float | None = None
     frugal_users_share: float | None = None
+    single_cloud_frugal_share: float | None = None
     device_j: float | None = None
     cloud_j: float | None = None
+    single_cloud_j: float | None = None
     service_ms: float | None = None
     cores: float = 1.0
     utilisation: float | None = None
