@@ -29,7 +29,10 @@ EXAMPLES = {
              "--wait 30",),
     "place": ("edgewise place model.tflite --link wifi,lte --quick",
               "edgewise place inception_v3 --profiles pixel3 --server p2 --link lte"),
-    "report": ("edgewise report mine -o report.html",),
+    "report": (
+        "edgewise report mine -o report.html",
+        "edgewise report mine --app org.example.app -o app.html",
+    ),
     "plot": ("edgewise plot mine", "edgewise plot size-against-work mine -o figure.pdf"),
     "ui": ("edgewise ui mine",),
     "query": ('edgewise query mine "select path, macs from models order by macs desc"',),

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from edgewise.cli import output
+from edgewise.errors import UsageError
 
 _STORE = typer.Argument(help="A folder or URL that scan, inspect or bench stored to.")
 
@@ -25,18 +26,28 @@ def register(app: typer.Typer) -> None:
 def report(
     store: str = _STORE,
     out: Path = typer.Option(Path("report.html"), "-o", "--output", help="The HTML file to write."),
+    app: str | None = typer.Option(
+        None, "--app", metavar="PACKAGE", help="Only this app's page; also by label or SHA-256."
+    ),
+    model: str | None = typer.Option(
+        None, "--model", metavar="SHA-256", help="Only this model's page; its start will do."
+    ),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """The pictures: one HTML file, readable anywhere, with the numbers behind each."""
     from edgewise.extras import check
-    from edgewise.report import SECTIONS, write
+    from edgewise.report import SECTIONS, Only, write
     from edgewise.store import Store
 
+    if app is not None and model is not None:
+        raise UsageError("--app and --model: a file has one of them")
+    only = Only("app", app) if app is not None else None
+    only = Only("model", model) if model is not None else only
     check(["report"], "report")
     opened = Store.open(store)
     output.check_writable(out, "-o", (".html", ".htm"))
     with output.progress("report", len(SECTIONS), quiet=quiet) as advance:
-        write(opened, out, advance)
+        write(opened, out, advance, only)
     output.console().print(str(out), soft_wrap=True, markup=False)
 
 

@@ -5,7 +5,8 @@ SQL and gives charts with the numbers behind them. `sections.py` lists them in t
 to add a page, write its module and add it there.
 """
 
+from edgewise.report.only import Only
 from edgewise.report.page import write
 from edgewise.report.sections import SECTIONS
 
-__all__ = ["SECTIONS", "write"]
+__all__ = ["SECTIONS", "Only", "write"]

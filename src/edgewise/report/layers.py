@@ -7,7 +7,7 @@ from edgewise.report.names import NAMED
 from edgewise.report.parts import Ask, Figure, Numbers, Section
 
 #: The kinds of `docs/kinds.md` in families small enough for a legend, in the legend's order.
-_FAMILIES = {
+FAMILIES = {
     "convolution": ("conv", "conv_transpose"),
     "dense, matrix product": ("dense", "matmul", "einsum"),
     "recurrent, attention": ("recurrent", "svdf", "attention"),
@@ -18,11 +18,11 @@ _FAMILIES = {
     "control flow": ("if", "loop", "call"),
     "not understood": ("unknown",),
 }  # fmt: skip
-_REST = "data movement"
+REST = "data movement"
 _SHOWN = 30
 
 _KINDS = ", ".join(
-    f"('{kind}', '{family}')" for family, kinds in _FAMILIES.items() for kind in kinds
+    f"('{kind}', '{family}')" for family, kinds in FAMILIES.items() for kind in kinds
 )
 
 #: `tabled`: the layers of the files with the most work, each from one place where it was found.
@@ -36,7 +36,7 @@ _TABLED = f"""
       from found semi join layers using (model_key)
       group by label, model_macs order by model_macs desc nulls last, label limit {_SHOWN}),
     tabled as (
-      select label as model, coalesce(family, '{_REST}') as family, model_macs, layers.macs
+      select label as model, coalesce(family, '{REST}') as family, model_macs, layers.macs
       from largest join layers using (model_key)
       left join families on families.kind = layers.kind)
 """
@@ -65,7 +65,7 @@ def section(ask: Ask) -> Section | None:
 
 
 def _figure(numbers: Numbers, count: str, title: str) -> Figure:
-    order = [*_FAMILIES, _REST]
+    order = [*FAMILIES, REST]
     present = {row["family"] for row in numbers.objects() if row[count]}
     noun = {"macs": "multiply-accumulates", "layers": "layers"}[count]
     spec = {

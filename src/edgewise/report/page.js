@@ -34,9 +34,7 @@
     };
   }
 
-  async function draw(id) {
-    const place = document.getElementById(id);
-    const spec = await whole(id);
+  async function drawIn(place, spec) {
     const theme = dark.matches ? "dark" : "light";
     const { view } = await vegaEmbed(place, spec, {
       actions: false,
@@ -50,12 +48,14 @@
     place.dispatchEvent(new Event("drawn"));
   }
 
+  const draw = async (id) => drawIn(document.getElementById(id), await whole(id));
+
   // A chart as it is on paper, which is light and of one width.
-  async function paper(id) {
-    const spec = { ...(await whole(id)), width: PAPER, autosize: { type: "fit", contains: "padding" } };
-    const config = { ...fitted(themes.light, spec, PAPER), background: "#fff" };
+  async function paperIn(place, spec) {
+    const shaped = { ...spec, width: PAPER, autosize: { type: "fit", contains: "padding" } };
+    const config = { ...fitted(themes.light, shaped, PAPER), background: "#fff" };
     const options = { actions: false, ast: true, config, renderer: "svg", tooltip: false };
-    return (await vegaEmbed(document.createElement("div"), spec, options)).view;
+    return (await vegaEmbed(place, shaped, options)).view;
   }
 
   const SAVED = {
@@ -63,21 +63,33 @@
     SVG: async (view) => "data:image/svg+xml;charset=utf-8," + encodeURIComponent(await view.toSVG()),
   };
 
-  async function save(id, kind) {
-    const title = document.getElementById(id).closest("figure").querySelector("h3").textContent;
-    const name = `${edgewise.slug(title) || id}.${kind.toLowerCase()}`;
-    edgewise.save(name, await SAVED[kind](await paper(id)));
+  async function save(figure, kind, spec) {
+    const title = figure.querySelector("h3").textContent;
+    const view = await paperIn(document.createElement("div"), spec);
+    edgewise.save(`${edgewise.slug(title) || "chart"}.${kind.toLowerCase()}`, await SAVED[kind](view));
   }
 
-  function offerToSave(id) {
+  function offerToSave(place, whole) {
     const offer = edgewise.make("p", { className: "save" }, "Save the chart: ");
     for (const kind of Object.keys(SAVED)) {
       const button = edgewise.make("button", { type: "button" }, kind);
-      button.addEventListener("click", () => save(id, kind));
+      button.addEventListener("click", async () => save(place.closest("figure"), kind, await whole()));
       offer.append(button, " ");
     }
-    document.getElementById(id).after(offer);
+    place.after(offer);
   }
+
+  // A chart that the page did not have, of rows that a script picked; with its copy for paper.
+  let added;
+  edgewise.chart = async (place, spec) => {
+    added = { place, spec };
+    const copy = edgewise.make("div", { className: "paper" });
+    offerToSave(place, async () => spec);
+    place.after(copy);
+    await drawIn(place, spec);
+    await paperIn(copy, spec);
+    copy.className = "paper"; // it is `vegaEmbed` that gives it another
+  };
 
   // One at a time, the seen ones before the others.
   const waiting = new Set();
@@ -103,17 +115,21 @@
   }
 
   const ids = Object.keys(charts);
+  function again() {
+    if (added?.place.isConnected) drawIn(added.place, added.spec);
+    drawAgain(ids);
+  }
   let width = innerWidth;
   let resized;
   addEventListener("resize", () => {
     if (innerWidth === width) return; // phones resize as their toolbars come and go
     width = innerWidth;
     clearTimeout(resized);
-    resized = setTimeout(() => drawAgain(ids), 150);
+    resized = setTimeout(again, 150);
   });
-  dark.addEventListener("change", () => drawAgain(ids));
+  dark.addEventListener("change", again);
 
-  ids.forEach(offerToSave);
+  for (const id of ids) offerToSave(document.getElementById(id), () => whole(id));
   for (const id of ids) {
     const { top, bottom } = document.getElementById(id).getBoundingClientRect();
     if (bottom > 0 && top < innerHeight) seen.add(id);

@@ -11,7 +11,7 @@ import csv
 import functools
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -23,47 +23,69 @@ from edgewise import __version__
 from edgewise.errors import InputError
 from edgewise.report import charts, explorer, tables
 from edgewise.report.numerals import many
+from edgewise.report.only import Only
 from edgewise.report.packs import Packs
 from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Point, Section, Spec, Table, Tile
 from edgewise.report.sections import SECTIONS
+from edgewise.report.subjects import Subjects
 from edgewise.report.tables import text as _text
 from edgewise.store import Store
 
 #: Width of the still pictures, for paper and for readers without scripts, in pixels.
 _STILL_WIDTH = 660
+_NO_SUBJECT = "<noscript><p>The page's script makes it of the data in this file.</p></noscript>"
 _WITHOUT_SCRIPTS = ".still { display: block; } .chart { display: none !important; }"
 #: Rows that a chart draws at most: more are slow to draw, and hide one another.
 DRAWN_ROWS = 2000
 
 
-def write(store: Store, out: Path, advance: Callable[[], object] = lambda: None) -> None:
+def write(
+    store: Store,
+    out: Path,
+    advance: Callable[[], object] = lambda: None,
+    only: Only | None = None,
+) -> None:
     """Write the report of a store; `advance` is called after each section.
 
     Raises:
         NewerStore, StoreError: the store cannot be read.
+        UsageError: `only` is not in the store.
         InputError: the file cannot be written.
     """
-    page = page_of(store, advance)
+    page = page_of(store, advance, only=only)
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from error
 
 
-def page_of(store: Store, advance: Callable[[], object] = lambda: None) -> str:
-    """The report of a store as it is now, as one HTML page.
+def page_of(
+    store: Store,
+    advance: Callable[[], object] = lambda: None,
+    *,
+    only: Only | None = None,
+    live: Mapping[str, Any] | None = None,
+) -> str:
+    """The report of a store as it is now, as one HTML page; or the page of one app or model of it.
+
+    Args:
+        live: what a server offers beside the page (`subjects.js`).
 
     Raises:
         NewerStore, StoreError: the store cannot be read.
+        UsageError: `only` is not in the store.
     """
     sections = []
-    with Ask(store) as ask:
+    with Ask(store, only) as ask:
+        subjects = Subjects(ask)
+        if only is not None:
+            return _Page(only.name, subjects, live, only).render([])
         name = _only_app(ask) or store.url.rstrip("/").rpartition("/")[2]
         for make in SECTIONS:
             if section := make(ask):
                 sections.append(section)
             advance()
-    return render(sections, name)
+    return _Page(name, subjects, live).render(sections)
 
 
 def _only_app(ask: Ask) -> str | None:
@@ -72,16 +94,17 @@ def _only_app(ask: Ask) -> str | None:
     return rows[0]["app"] if len(rows) == 1 else None
 
 
-def render(sections: list[Section], name: str) -> str:
-    """The page, under the store's name."""
-    return _Page(name).render(sections)
-
-
 class _Page:
     """One page; numbers its parts, so that scripts and tables find each other."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        subjects: Subjects,
+        live: Mapping[str, Any] | None = None,
+        only: Only | None = None,
+    ) -> None:
+        self._name, self._subjects, self._live, self._only = name, subjects, live, only
         self._charts: dict[str, Spec] = {}
         self._explorers: dict[str, dict[str, Any]] = {}
         self._packs = Packs()
@@ -89,16 +112,7 @@ class _Page:
 
     def render(self, sections: list[Section]) -> str:
         body = "".join(self._section(section) for section in sections)
-        themes = {"light": charts.LIGHT, "dark": charts.DARK}
-        data = {
-            "themes": themes, "charts": self._charts, "explorers": self._explorers,
-            "tables": self._packs.inline,
-        }  # fmt: skip
-        scripts = [_asset(name) for name in ("rows.js", "tables.js")] if self._tables else []
-        if self._charts:
-            scripts += [_bundle(), _asset("page.js")]
-        if self._explorers:
-            scripts.append(_asset("explorer.js"))
+        scripts = self._scripts()
         return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -113,25 +127,50 @@ class _Page:
 <body>
 {self._header(sections)}
 <main>
+<section id="subject" aria-labelledby="subject-title">{_NO_SUBJECT if self._only else ""}</section>
 {body}</main>
 <footer>Made by Edgewise {_text(__version__)}. Everything is in this file; nothing is fetched.
 </footer>
-<script type="application/json" id="data">{_inert_json(data)}</script>
+<script type="application/json" id="data">{_inert_json(self._data())}</script>
 {self._packs.html()}{"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
 </html>
 """
+
+    def _scripts(self) -> list[str]:
+        """The page's own, and where something is to be drawn what draws it; an empty page needs
+        none."""
+        if not self._tables and self._subjects.empty:
+            return []
+        drawn = [_bundle(), _asset("page.js")] if self._draws() else []
+        more = [_asset("explorer.js")] if self._explorers else []
+        own = [_asset(name) for name in ("rows.js", "tables.js")]
+        return [*own, *drawn, *more, _asset("subjects.js")]
+
+    def _draws(self) -> bool:
+        return bool(self._charts) or self._subjects.layered
+
+    def _data(self) -> dict[str, Any]:
+        for name, table in self._subjects.tables.items():
+            if not self._subjects.empty:
+                self._packs.add(name, table)
+        return {
+            "themes": {"light": charts.LIGHT, "dark": charts.DARK}, "draws": self._draws(),
+            "charts": self._charts, "explorers": self._explorers,
+            "subjects": self._subjects.data() | {"live": self._live},
+            "only": self._only and self._only.address, "tables": self._packs.inline,
+        }  # fmt: skip
 
     def _header(self, sections: list[Section]) -> str:
         made = datetime.now(UTC).strftime("%-d %B %Y, %H:%M UTC")
         links = "".join(
             f'<li><a href="#{section.name}">{_text(section.title)}</a></li>' for section in sections
         )
+        nav = f'<nav aria-label="Sections"><ul>{links}</ul></nav>' if links else ""
         return f"""<header>
 <p class="brand">Edgewise</p>
 <h1>{_text(self._name)}</h1>
 <p class="made">{made}</p>
-<nav aria-label="Sections"><ul>{links}</ul></nav>
-</header>"""
+{nav}</header>"""
 
     def _section(self, section: Section) -> str:
         tiles = "".join(map(_tile, section.tiles))
@@ -183,7 +222,7 @@ class _Page:
     def _numbers(self, numbers: Numbers, title: str) -> str:
         self._tables += 1
         name = f"rows-{self._tables}"
-        packed = tables.packed(numbers, {})
+        packed = tables.packed(numbers, self._subjects.names)
         self._packs.add(name, packed)
         return tables.markup(numbers, packed, name, title) + _query(numbers.sql)
 

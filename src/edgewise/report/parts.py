@@ -8,6 +8,8 @@ from itertools import islice
 from textwrap import dedent
 from typing import Any
 
+from edgewise.errors import UsageError
+from edgewise.report.only import Only
 from edgewise.report.picks import Picks
 from edgewise.store import Store, answer
 
@@ -133,18 +135,34 @@ class Ask:
     The SQL of every answer runs in `edgewise query` too. Use it in `with`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, only: Only | None = None) -> None:
+        """Of one app or model alone where `only` says so.
+
+        Raises:
+            UsageError: it is not in the store.
+        """
         self._url = store.url
         self._connection = store.connect()
         for name in _ASKED:
             rows = _NEWEST.get(name, f"from main.{name}")
             answer(self._connection, f"create temp table {name} as {rows}", self._url)
+        if only is not None:
+            self._leave(only)
 
     def __enter__(self) -> Ask:
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._connection.close()
+
+    def _leave(self, only: Only) -> None:
+        for table, condition in only.conditions().items():
+            rest = f"delete from {table} where not coalesce({condition}, false)"
+            answer(self._connection, rest, self._url)
+        table = f"{only.kind}s"
+        if not self.one(f"select count(*) as found from {table}")["found"]:
+            hint = f"edgewise query STORE 'from {table}'"
+            raise UsageError(f"no {only.kind} of the store is {only.name!r}", hint=hint)
 
     @property
     def url(self) -> str:

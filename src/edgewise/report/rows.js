@@ -22,6 +22,31 @@ const edgewise = (() => {
     return table;
   }
 
+  // Some rows and columns of a table as a table of its own; `more` are columns beside them.
+  function part(table, rows, names, more = []) {
+    const columns = names.map((name) => {
+      const { texts, codes, values, at, ...column } = table.by[name];
+      return { ...column, values: rows.map(at) };
+    });
+    return open({ rows: rows.length, total: rows.length, columns: [...columns, ...more] });
+  }
+
+  // The rows of a table that belong to something, by its place in another table.
+  const owned = new Map();
+  function rowsOf(table, owner, place) {
+    const key = table.by[owner];
+    if (!owned.has(key)) {
+      const found = new Map();
+      for (let row = 0; row < table.rows; row++) {
+        const at = key.at(row);
+        if (!found.has(at)) found.set(at, []);
+        found.get(at).push(row);
+      }
+      owned.set(key, found);
+    }
+    return owned.get(key).get(place) ?? [];
+  }
+
   // The table, at once where it lies in the page as it is; undefined until a packed one is read.
   function now(name) {
     if (!read.has(name) && data.tables[name]) read.set(name, open(data.tables[name]));
@@ -118,5 +143,5 @@ const edgewise = (() => {
     performance.mark(state);
   }
 
-  return { mark, data, now, table, text, csv, json, save, make, slug, later, rested };
+  return { mark, part, rowsOf, data, now, table, text, csv, json, save, make, slug, later, rested };
 })();

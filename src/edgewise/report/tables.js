@@ -173,9 +173,11 @@
 
   // The values that a reader may choose among: texts that repeat, and not many of them.
   function categories(column) {
-    if (column.number || !column.codes) return null;
-    const values = column.texts.filter((value) => value !== null);
-    if (values.length < 2 || values.length > CATEGORIES) return null;
+    if (column.number || column.link) return null;
+    const all = column.texts ?? column.values;
+    const values = [...new Set(all)].filter((value) => typeof value === "string");
+    const repeated = column.codes ?? column.values;
+    if (values.length < 2 || values.length > Math.min(CATEGORIES, repeated.length / 2)) return null;
     return values.sort(language.compare);
   }
 
@@ -200,8 +202,9 @@
 
   const views = new Map();
   function view(place) {
+    if (views.has(place)) return views.get(place);
     const table = edgewise.now(place.dataset.table);
-    if (table && !views.has(place)) views.set(place, new View(place, table));
+    if (table) views.set(place, new View(place, table));
     return views.get(place);
   }
 
@@ -217,7 +220,21 @@
     if (!hidden(place)) view(place);
     place.closest("details")?.addEventListener("toggle", () => follow(place));
   }
-  edgewise.mount = (place) => follow(place);
+
+  // A table that the page did not have: its frame, and what makes it work.
+  edgewise.place = (title, table) => {
+    const heads = table.columns.map((column) =>
+      make("th", { scope: "col", className: column.number ? "n" : column.long ? "w" : "" }, column.heading));
+    const scroll = make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: `${title}: numbers` },
+      make("table", {}, make("caption", {}, title), make("thead", {}, make("tr", {}, ...heads)), make("tbody")));
+    const place = make("div", { className: "rows" }, scroll);
+    place.dataset.table = place.dataset.title = title;
+    views.set(place, new View(place, table));
+    views.get(place).show();
+    return place;
+  };
+  edgewise.forget = (place) => views.delete(place);
+
   edgewise.unpacked = (async () => {
     for (const place of places) {
       await edgewise.rested();
@@ -237,5 +254,5 @@
     for (const each of opened) each.open = false;
     for (const [place, each] of views) if (place.isConnected) each.show();
   });
-  if (Object.keys(edgewise.data.charts).length === 0) edgewise.unpacked.then(() => edgewise.mark("complete"));
+  if (!edgewise.data.draws) edgewise.unpacked.then(() => edgewise.mark("complete"));
 })();

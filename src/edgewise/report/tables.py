@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from edgewise.report.parts import Numbers
 _FIRST_ROWS = 25
 
 #: What columns of these names hold is the name of something that has a page of its own.
-Linked = Mapping[str, Collection[str]]
+Linked = Mapping[str, AbstractSet[str]]
 
 
 def packed(numbers: Numbers, linked: Linked) -> dict[str, Any]:
@@ -24,8 +25,8 @@ def packed(numbers: Numbers, linked: Linked) -> dict[str, Any]:
     for column in table["columns"]:
         if known := linked.get(column["name"]):
             said = {each for each in column.get("texts", column.get("values")) if each is not None}
-            if said & set(known):
-                column |= {"link": column["name"], "unlinked": sorted(said - set(known))}
+            if said & known:
+                column |= {"link": column["name"], "unlinked": sorted(said - known)}
     return table
 
 
