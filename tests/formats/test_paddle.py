@@ -101,6 +101,33 @@ def test_weights_that_do_not_fit_are_told(stored: dict[str, bytes], note: str) -
     assert note in " ".join(model.notes)
 
 
+@pytest.mark.parametrize("name", ["net.pdiparams", "__params__"])
+def test_weights_without_their_program_are_a_list_of_tensors(name: str) -> None:
+    model = inspected(name, parameters())
+    assert (model.format, model.status, model.level) == ("paddle", "parsed", "operators")
+    assert (model.parameters, model.macs) == (192, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("net.pdiparams", bytes(64)),
+        ("net.pdiparams", parameters()[:-1]),
+        ("net.pdiparams", parameters() + bytes(3)),
+        ("net.pdiparams", struct.pack("<IQIi", 0, 1 << 60, 0, 4) + bytes(9)),
+        ("net.pdiparams", struct.pack("<IQIi", 0, 0, 0, 1 << 30)),
+        ("net.pdiparams", struct.pack("<IQQ", 0, 1, (1 << 64) - 1) + bytes(40)),
+        ("__model__", b"\x0a\xf0\x12\x08\x00" + bytes(40)),
+        ("__model__", b""),
+    ],
+)
+def test_a_name_alone_makes_a_candidate_that_is_rejected_with_a_reason(
+    name: str, content: bytes
+) -> None:
+    model = inspected(name, content)
+    assert (model.format, model.status) == ("paddle", "rejected") and model.reason
+
+
 def test_an_operator_that_is_not_known_makes_the_count_unknown() -> None:
     ops = [("mine", *op[1:]) if op[0] == "relu" else op for op in OPS]
     model = inspected("net.pdmodel", program(ops))

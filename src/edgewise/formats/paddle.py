@@ -13,22 +13,25 @@ from struct import error, unpack_from
 from typing import Any, Final
 
 from edgewise.archive import File
-from edgewise.errors import RejectedModel
+from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats import siblings
 from edgewise.formats.contract import Level, Sibling
 from edgewise.formats.fluid.build import build
 from edgewise.formats.fluid.program import TYPES, Operator, Program, Variable
+from edgewise.formats.listing import weights_graph
 from edgewise.formats.messages import Decoder, Message, Schema
 from edgewise.formats.netlist import Netlist, absent, slice_of
 from edgewise.formats.protobuf import Wire
-from edgewise.graph import DTYPE_BITS, Graph
+from edgewise.graph import DTYPE_BITS, Graph, Tensor, Weights
 
 NAME = "paddle"
-EXTENSIONS = (".pdmodel",)
+EXTENSIONS = (".pdmodel", ".pdiparams")
+#: What older versions call the program and the weights.
+_NAMES = ("__model__", "__params__")
 LEVEL: Level = "graph"
 SIBLINGS = (Sibling(".pdmodel", ".pdiparams"), Sibling("__model__", "__params__"),
             Sibling("model", "params"))  # fmt: skip
-LIMITS = {"protobuf fields": 4_000_000}
+LIMITS = {"protobuf fields": 4_000_000, "tensors without a program": 100_000}
 SOURCES = (
     "https://github.com/PaddlePaddle/Paddle/blob/develop/paddle/fluid/framework/framework.proto",
 )
@@ -58,6 +61,8 @@ _VALUES = {0: "i", 1: "f", 2: "s", 6: "b", 8: "block_idx", 9: "l", 15: "float64"
 _LISTS = {3: "ints", 4: "floats", 5: "strings", 7: "bools", 10: "blocks_idx", 11: "longs",
           12: "float64s"}  # fmt: skip
 _LOD_TENSOR = 7
+#: What a tensor begins with.
+_VERSION = bytes(4)
 
 
 def recognise(head: bytes, name: str) -> float:
@@ -68,16 +73,20 @@ def recognise(head: bytes, name: str) -> float:
             at += 1
         if head[at + 1 :].startswith(b"\x08\x00\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a"):
             return 0.9
-    return 0.4 if name.lower().endswith(EXTENSIONS) else 0.0
+    return 0.4 if name.lower().endswith(EXTENSIONS) or name in _NAMES else 0.0
 
 
 def read(file: File) -> Graph:
-    """See `contract.Format`. Of the weights only where each starts is read.
+    """See `contract.Format`. Of the weights only where each starts is read; a file of weights
+    without its program is a list of tensors, which have no names there.
 
     Raises:
-        RejectedModel: it is no program of Paddle's; says where it breaks.
+        RejectedModel: it is no program of Paddle's, and no weights; says where it breaks.
+        LimitExceeded: it lists more tensors than any real model has.
     """
     data = file.data()
+    if data[:4] == _VERSION:
+        return _weights_alone(data)
     program = Decoder(Wire(data), _SCHEMA).decode("Program", (0, len(data)))
     blocks = program.messages("blocks")
     if not blocks or not blocks[0].messages("ops"):
@@ -91,6 +100,25 @@ def read(file: File) -> Graph:
     version = program.message("version").integer("version")
     graph.producer = f"Paddle {version}" if version else None
     return graph
+
+
+def _weights_alone(data: memoryview) -> Graph:
+    """The tensors of a file of weights, one after the other to its end."""
+    found: list[Tensor] = []
+    at, limit = 0, LIMITS["tensors without a program"]
+    while at < len(data):
+        if len(found) == limit:
+            raise LimitExceeded(f"more than {limit:,} tensors")
+        try:
+            dtype, dims, start = _tensor(data, at)
+        except (error, OverflowError) as problem:
+            raise RejectedModel(f"a tensor at byte {at:,} is cut off") from problem
+        nbytes = math.prod(dims) * DTYPE_BITS.get(dtype, 32) // 8
+        name = f"tensor_{len(found)}"
+        load = slice_of(data, start, nbytes, name)
+        found.append(Tensor(name, dtype, dims, Weights(nbytes, load)))
+        at = start + nbytes
+    return weights_graph(found, NAME)
 
 
 def _variable(message: Message) -> Variable:
