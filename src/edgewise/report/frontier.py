@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgewise.report import published
 from edgewise.report.charts import by_log, category, tooltip
 from edgewise.report.names import DEVICE, NAMED, TARGET
 from edgewise.report.numerals import many
@@ -63,15 +64,18 @@ _ALL = f"""
 
 
 def section(ask: Ask) -> Section | None:
-    """None where no file was both evaluated and measured."""
+    """None where no file was both evaluated and measured, or has a published accuracy."""
     settings = ask.numbers(_SETTINGS_SQL)
+    known = published.parts(ask)
     if not settings.rows:
-        return None
+        lead = "How right the models are, as published for their networks: none was evaluated here."
+        return Section("frontier", "Accuracy against latency", lead, known) if known else None
     shown = settings.objects()[:_SETTINGS]
     several = settings.total > 1
     figures = [_figure(ask, row["device"], row["data"], several) for row in shown]
     table = Table("Accuracy and time", _NOTE, ask.numbers(_ALL, TABLE_ROWS))
-    return Section("frontier", "Accuracy against latency", _lead(ask, settings), [*figures, table])
+    parts = [*figures, table, *known]
+    return Section("frontier", "Accuracy against latency", _lead(ask, settings), parts)
 
 
 _NOTE = (

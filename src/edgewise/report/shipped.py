@@ -1,7 +1,9 @@
-"""What is shipped: code for machine learning and how sure that is, formats, and tasks."""
+"""What is shipped: code for machine learning and how sure that is, formats, tasks, and what changed
+from version to version."""
 
 from __future__ import annotations
 
+from edgewise.report import changes
 from edgewise.report.charts import PALETTE, category, rows_by, size_axis, tooltip
 from edgewise.report.names import NAMED
 from edgewise.report.numerals import many
@@ -83,6 +85,7 @@ def section(ask: Ask) -> Section | None:
     tasks = ask.numbers(_TASKS)
     if tasks.rows:
         parts.append(_by_task(tasks))
+    parts += changes.parts(ask)
     if not parts:
         return None
     return Section("shipped", "What is shipped", _lead(ask), parts)
