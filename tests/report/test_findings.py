@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec import structs
+
 from edgewise.records import (
     AccuracyRow,
     App,
+    Context,
     Coverage,
     Distribution,
     Evidence,
@@ -69,15 +72,15 @@ def test_one_app_is_called_by_its_name(tmp_path: Path) -> None:
         App(path="a.apk", sha256="c" * 64, size_bytes=1000, label="Camera", version_name="2.1",
             models=models, evidence=evidence, coverage=Coverage(entries=2, examined=2))
     )  # fmt: skip
-    first, second, *_, last = sentences(store)
-    assert first == "“Camera” 2.1 ships 1 model, 2,000 MACs together; 250 B (25% of the package)."
+    first, _, second, *_, last = sentences(store)
+    assert first == "“Camera” 2.1 ships 1 model, 2,000 MACs together; 250 B (25 % of the package)."
     assert "TensorFlow Lite" in second and "ncnn" not in second, "a string is no proof"
     assert last.startswith("Not seen: 1 rejected")
 
 
 def test_many_apps_are_counted(survey: Store) -> None:
     first, *_, last = sentences(survey)
-    assert first.startswith("3 of 3 apps ship models (100%)")
+    assert first.startswith("3 of 3 apps ship models (100 %)")
     assert "1 apps not processed" in last
 
 
@@ -101,3 +104,40 @@ def test_the_choice_under_load_is_told(tmp_path: Path) -> None:
     ])  # fmt: skip
     (only,) = sentences(store)
     assert "`deadline` gives 90.0 %" in only and "`fastest`" in only and "41.0 %" in only
+
+
+def test_what_was_looked_at_says_app_device_days_and_versions(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    context = Context(cpu_model="Example CPU", os="Example OS 1", started_at="2026-03-04T05:06:07",
+                      versions={"edgewise": "9.9", "litert": "2.3", "numpy": "2"})  # fmt: skip
+    store.append([
+        App(path="a1.apk", sha256="1", package="org.a", label="Able", version_name="1.0"),
+        App(path="a2.apk", sha256="2", package="org.a", label="Able", version_name="1.1"),
+        structs.replace(measured("a" * 64, 2.0), context=context),
+    ])  # fmt: skip
+    section = told(store)
+    assert section is not None
+    assert section.lead.startswith("“Able” 1.0 and 1.1, 0 model files read on 20")
+    assert section.lead.endswith(
+        "; measured on Example CPU (Example OS 1) on 2026-03-04; with edgewise 9.9, litert 2.3."
+    )
+
+
+def test_at_most_seven_findings_and_each_leads_somewhere(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    for version in (1, 2):
+        path = f"a{version}.apk"
+        held = Model(path=f"{path}!/m", format="tflite", sha256="a" * 64, size_bytes=9,
+                     quantization="none")  # fmt: skip
+        for owner in ("a", "b"):
+            store.append(
+                App(path=f"{owner}{version}.apk", sha256=f"{owner}{version}", package=owner,
+                    version_code=version, version_name=str(version), models=(held,),
+                    evidence=(Evidence(kind="framework", name="tflite", grade="class"),))
+            )  # fmt: skip
+    store.append([measured("a" * 64, 2.0), accuracy("m", "a" * 64, 90.0, 50)])
+    section = told(store)
+    assert section is not None
+    seen = {point.see for point in section.points}
+    assert seen == {"apps", "models", "shipped", "reuse", "frontier"}
+    assert len([point for point in section.points if point.see != "unseen"]) <= 7

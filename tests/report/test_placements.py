@@ -21,7 +21,7 @@ from edgewise.records import Distribution, Placement, Record
 from edgewise.report import placements
 from edgewise.report.numerals import cell, heading
 from edgewise.report.page import write
-from edgewise.report.parts import Ask, Figure
+from edgewise.report.parts import Ask, Figure, Table
 from edgewise.store import Store
 
 SENT = Sent(photo=photo(1600, 1200))
@@ -133,7 +133,11 @@ def test_a_mix_is_a_row_of_its_table(tmp_path: Path) -> None:
         "inception_v3", machine("pixel3"), machine("p2"), read_mix("wifi=0.9,3g=0.1"), SENT,
         price=Price(0.04),
     )  # fmt: skip
-    (table_,) = section(tmp_path, mix).parts
+    times, money, table_ = section(tmp_path, mix).parts
+    assert isinstance(money, Figure) and isinstance(times, Figure) and isinstance(table_, Table)
+    (paid,) = money.numbers.objects()
+    assert paid["cost_per_million"] == mix.cost_per_million
+    assert "0.04 a core hour" in money.caption
     (row,) = table_.numbers.objects()
     assert row["cloud_share"] == mix.cloud_share
     assert row["cost_per_million"] == mix.cost_per_million

@@ -61,7 +61,8 @@ _SIDES = """
       from sides group by package)
 """
 
-_APPS = f"""
+#: Each package with several versions, and what became of its models and code.
+APPS = f"""
     {_SIDES.strip()},
     counted as (
       select package, count(*) filter (not newer) as models_before,
@@ -116,7 +117,7 @@ _TREND = f"""
 
 def parts(ask: Ask) -> list[Figure | Table]:
     """Nothing where the store has one version of each app."""
-    apps = ask.numbers(_APPS, TABLE_ROWS)
+    apps = ask.numbers(APPS, TABLE_ROWS)
     if not apps.rows:
         return []
     fates, trend = ask.numbers(_FATES_OF), ask.numbers(_TREND)

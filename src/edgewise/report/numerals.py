@@ -75,6 +75,16 @@ def many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def percent(share: float) -> str:
+    """0.5 → '50 %'; 0.9861 → '98.6 %'."""
+    return f"{float(f'{100 * share:.3g}'):g} %"
+
+
+def short(name: str) -> str:
+    """A long name without its middle: files' names differ at their ends."""
+    return name if len(name) <= 44 else f"{name[:14]}…{name[-26:]}"
+
+
 def bytes_text(value: float) -> str:
     """1_500_000 → '1.5 MB' (decimal)."""
     for scale, sign in _SCALES:

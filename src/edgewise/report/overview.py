@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgewise.report.charts import OUTCOMES, rows_by, size_axis, tooltip
 from edgewise.report.numerals import bytes_text, count_text, many
-from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table, Tile
+from edgewise.report.parts import Ask, Figure, Numbers, Section, Spec, Table, Tile
 
 _COUNTS = """
     select (select count(*) from apps) as apps,
@@ -30,17 +30,6 @@ _OUTCOMES = """
     from models group by all order by all
 """
 
-_REASONS = """
-    select status as outcome, coalesce(format, 'unknown') as format,
-      coalesce(reason, '(no reason given)') as reason, count(*) as files,
-      min(path) as example
-    from models where status <> 'parsed' group by all
-    union all
-    select 'app not processed', coalesce(kind, 'unknown'), error, count(*), min(path)
-    from apps where error is not null group by all
-    order by files desc, reason
-"""
-
 
 def section(ask: Ask) -> Section:
     """Always there, also for an empty store: nothing found must not read like nothing looked at."""
@@ -48,9 +37,6 @@ def section(ask: Ask) -> Section:
     parts: list[Figure | Table] = []
     if counts["candidates"]:
         parts.append(_outcomes(ask.numbers(_OUTCOMES), counts))
-    reasons = ask.numbers(_REASONS, TABLE_ROWS)
-    if reasons.rows:
-        parts.append(Table("What could not be read, and why", "", reasons))
     return Section("overview", "What was looked at", _lead(counts), parts, _tiles(counts))
 
 
@@ -64,7 +50,7 @@ def _lead(counts: dict[str, int]) -> str:
     return (
         "Every file that may be a model ends in one of four outcomes: parsed, opaque (only its "
         "format is certain), rejected (it looked like a model and is none), or not examined "
-        "(a limit was hit)."
+        "(a limit was hit). Why, is at the end."
     )
 
 

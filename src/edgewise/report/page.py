@@ -105,12 +105,14 @@ class _Page:
         only: Only | None = None,
     ) -> None:
         self._name, self._subjects, self._live, self._only = name, subjects, live, only
+        self._names: set[str] = set()
         self._charts: dict[str, Spec] = {}
         self._explorers: dict[str, dict[str, Any]] = {}
         self._packs = Packs()
         self._tables = 0
 
     def render(self, sections: list[Section]) -> str:
+        self._names = {section.name for section in sections}
         body = "".join(self._section(section) for section in sections)
         scripts = self._scripts()
         return f"""<!doctype html>
@@ -174,7 +176,7 @@ class _Page:
 
     def _section(self, section: Section) -> str:
         tiles = "".join(map(_tile, section.tiles))
-        points = "".join(map(_point, section.points))
+        points = "".join(_point(point, self._names) for point in section.points)
         parts = "".join(self._part(part) for part in section.parts)
         return f"""<section id="{section.name}" aria-labelledby="{section.name}-title">
 <h2 id="{section.name}-title">{_text(section.title)}</h2>
@@ -237,9 +239,9 @@ def _query(sql: str) -> str:
     )
 
 
-def _point(point: Point) -> str:
+def _point(point: Point, sections: set[str]) -> str:
     """A sentence with its origin, and the way to its numbers."""
-    see = f' · <a href="#{point.see}">its numbers</a>' if point.see else ""
+    see = f' · <a href="#{point.see}">its numbers</a>' if point.see in sections else ""
     return f"<li>{_said(point.text)} <small>{_text(point.origin)}{see}</small></li>"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from edgewise.report import mixes
 from edgewise.report.charts import by_log, category, dot_names, rows_by, tooltip
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
@@ -143,18 +144,11 @@ _ORIGIN = """
     from placements where on_device.energy_j is not null
 """
 
-_MIXES = """
-    select model, device, server, mix, nullif(users, 0) as users, cloud_share, device_ms, cloud_ms,
-      best_ms, cloud_frugal_share, cost_per_million, best_cost_per_million, price_per_core_hour,
-      utilisation
-    from placement_mixes order by stored_at desc, model, device, server, mix, key
-"""
-
 
 def section(ask: Ask) -> Section | None:
     """None where nothing was placed."""
-    table, mixes = ask.numbers(_TABLE, TABLE_ROWS), ask.numbers(_MIXES, TABLE_ROWS)
-    if not table.rows and not mixes.rows:
+    table, users = ask.numbers(_TABLE, TABLE_ROWS), mixes.parts(ask)
+    if not table.rows and not users:
         return None
     parts: list[Figure | Table] = []
     if table.rows:
@@ -170,8 +164,7 @@ def section(ask: Ask) -> Section | None:
         notes = ask.numbers(_NOTES, TABLE_ROWS)
         if notes.rows:
             parts.append(Table("Notes on these figures", "", notes))
-    if mixes.rows:
-        parts.append(Table("Mixes of users", _MIX_NOTE, mixes))
+    parts += users
     return Section("placement", "Where it should run", _lead(ask), parts)
 
 
@@ -180,10 +173,6 @@ _NOTE = (
     "Energy is the device's; screen and idle power are left out."
 )
 _WORDS_NOTE = "What wins in the cases that are drawn, why, and what would turn it round."
-_MIX_NOTE = (
-    "The share of users whom the cloud answers sooner; what a million requests cost the server if "
-    "all go there, and if only those users' do."
-)
 
 
 def _lead(ask: Ask) -> str:

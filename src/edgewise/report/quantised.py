@@ -40,6 +40,19 @@ _TIMED = f"""
 
 def parts(ask: Ask) -> list[Figure | Table]:
     """Nothing where no quantised content has its origin in the store."""
+    rows = _rows(ask)
+    if not rows:
+        return []
+    numbers = Numbers(_COLUMNS, rows[:TABLE_ROWS], len(rows), "")
+    return [_figure(numbers), Table("Before and after quantisation", _NOTE, numbers)]
+
+
+def pairs(ask: Ask) -> list[dict[str, Any]]:
+    """Every pair of before and after, with the columns of the table."""
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in _rows(ask)]
+
+
+def _rows(ask: Ask) -> list[tuple[Any, ...]]:
     models = {row["sha256"]: row for row in ask.numbers(_MODELS, 100_000).objects()}
     if len({row["quantization"] for row in models.values()}) < 2:
         return []
@@ -56,8 +69,7 @@ def parts(ask: Ask) -> list[Figure | Table]:
         for (before, after), told in pairs.items()
     ]
     rows.sort(key=lambda row: (row[9] is None, row[5], row[0], row[1]))
-    numbers = Numbers(_COLUMNS, rows[:TABLE_ROWS], len(rows), "")
-    return [_figure(numbers), Table("Before and after quantisation", _NOTE, numbers)]
+    return rows
 
 
 _NOTE = (

@@ -14,6 +14,7 @@ from edgewise.report import (
     placements,
     reuse,
     shipped,
+    unseen,
     verdict,
     weights,
 )
@@ -33,4 +34,5 @@ SECTIONS: tuple[MakeSection, ...] = (
     choice.section,
     load.section,
     placements.section,
+    unseen.section,
 )

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgewise.report import verdict_files as files
 from edgewise.report.names import APPS_NAMED, DEVICE
-from edgewise.report.numerals import bytes_text, cell, count_text, many
+from edgewise.report.numerals import bytes_text, cell, count_text, many, percent, short
 from edgewise.report.parts import Ask, Point, Section
 
 #: Sentences at most.
 _MOST = 7
+#: How a number came about, in words.
+_METHODS = {"model": "modelled", "profile": "from the store's measurements"}
 _NAMES = 3
 
 
@@ -21,31 +24,22 @@ def section(ask: Ask) -> Section | None:
     found = findings(ask)
     if not found:
         return None
-    return Section("verdict", "In short", _looked_at(ask), (), points=[*found, *_unseen(ask)])
+    return Section("verdict", "In short", files.looked_at(ask), (), points=[*found, *_unseen(ask)])
 
 
 def findings(ask: Ask) -> list[Point]:
     """Up to seven findings, each with its origin, in the order of the chain: what ships, what it
-    costs, how good it is, which model answers under load, where it should run."""
-    every = (one_or_all(ask), _evidence(ask), *_cost(ask), _choice(ask), _load(ask), _place(ask))
-    return [point for point in every if point is not None][:_MOST]
-
-
-def _looked_at(ask: Ask) -> str:
-    """Apps, devices and dates."""
-    seen = ask.one(f"""
-        select (select count(*) from apps) as apps,
-          (select count(*) from models where status = 'parsed') as models,
-          (select list(distinct {DEVICE}) from measurements)
-            as devices,
-          (select min(context.started_at)[:10] from measurements) as first_day,
-          (select max(context.started_at)[:10] from measurements) as last_day
-    """)
-    parts = [many(seen["apps"], "app"), many(seen["models"], "model file") + " read"]
-    if seen["devices"]:
-        parts.append(f"measured on {', '.join(sorted(seen['devices'])[:_NAMES])}")
-    days = dict.fromkeys(day for day in (seen["first_day"], seen["last_day"]) if day)
-    return f"{', '.join(parts)}{' (' + ' to '.join(days) + ')' if days else ''}."
+    costs, how good it is, which model answers under load, where it should run. Of more, those
+    that weigh least here are left out last."""
+    best, cheap = _cost(ask)
+    chain = (
+        (one_or_all(ask), 0), (files.shipped(ask), 8), (_evidence(ask), 4),
+        (files.changed(ask), 6), (files.reused(ask), 7), (best, 1), (cheap, 5),
+        (files.quantised(ask), 9), (_choice(ask), 2), (_load(ask), 6), (_place(ask), 3),
+    )  # fmt: skip
+    known = [(weight, place, point) for place, (point, weight) in enumerate(chain) if point]
+    most = sorted(known, key=lambda each: each[:2])[:_MOST]
+    return [point for _, _, point in sorted(most, key=lambda each: each[1])]
 
 
 def one_or_all(ask: Ask) -> Point | None:
@@ -62,7 +56,7 @@ def one_or_all(ask: Ask) -> Point | None:
     if not rows:
         return None
     if len(rows) == 1:
-        return Point(_app(rows[0]), "read from the package")
+        return Point(_app(rows[0]), "read from the package", see="apps")
     counts = ask.one("""
         with holders as (select distinct app_key from models where status = 'parsed')
         select count(*) as apps, count(*) filter (key in (from holders)) as with_models,
@@ -73,9 +67,11 @@ def one_or_all(ask: Ask) -> Point | None:
     """)
     return Point(
         f"{counts['with_models']:,} of {counts['apps']:,} apps ship models "
-        f"({counts['with_models'] / counts['apps']:.0%}): {count_text(counts['distinct_models'])} "
-        f"different files, {count_text(counts['copies'])} with copies.",
+        f"({percent(counts['with_models'] / counts['apps'])}): "
+        f"{count_text(counts['distinct_models'])} different files, "
+        f"{count_text(counts['copies'])} with copies.",
         "read from the packages",
+        see="apps",
     )
 
 
@@ -89,7 +85,7 @@ def _app(row: dict[str, Any]) -> str:
     if row["macs"] is not None and row["unknown"]:
         macs += f" without {row['unknown']} whose count is not known"
     size = f"; {bytes_text(row['model_bytes'])}" if row["model_bytes"] is not None else ""
-    part = f" ({share:.0%} of the package)" if share is not None else ""
+    part = f" ({percent(share)} of the package)" if share is not None else ""
     return f"{name} ships {many(row['models'], 'model')}{macs}{size}{part}."
 
 
@@ -114,10 +110,11 @@ def _evidence(ask: Ask) -> Point | None:
 
     local, cloud = named(("framework", "llm")), named(("cloud_api",))
     text = f"Machine-learning code that ships: {local or 'none that a signature knows'}"
-    return Point(f"{text}; cloud services: {cloud or 'none'}.", "read from code and libraries")
+    said = f"{text}; cloud services: {cloud or 'none'}."
+    return Point(said, "read from code and libraries", see="shipped")
 
 
-def _cost(ask: Ask) -> list[Point | None]:
+def _cost(ask: Ask) -> tuple[Point | None, Point | None]:
     """The best of the evaluated models with its time, and what a cheaper one gives."""
     rows = ask.numbers(f"""
         with timed as (
@@ -136,32 +133,31 @@ def _cost(ask: Ask) -> list[Point | None]:
         from timed left join right_ using (sha256) order by accuracy desc nulls last, ms
     """).objects()
     if not rows:
-        return [None]
+        return None, None
     known = [row for row in rows if row["accuracy"] is not None]
     if not known:
         slow = max(rows, key=lambda row: row["ms"])
-        text = f"The slowest of {many(len(rows), 'measured model')}, `{slow['name']}`, takes"
+        text = f"The slowest of {many(len(rows), 'measured model')}, `{short(slow['name'])}`, takes"
         where = f"{slow['runtime']} on {slow['device']}"
-        return [Point(f"{text} {cell('_ms', slow['ms'])} ({where}).", f"measured, n = {slow['n']}")]
+        said = f"{text} {cell('_ms', slow['ms'])} ({where})."
+        return Point(said, f"measured, n = {slow['n']}", see="cost"), None
     best = known[0]
-    points: list[Point | None] = [
-        Point(
-            f"`{best['name']}` is right on {best['accuracy']:.1f} % and takes "
-            f"{cell('_ms', best['ms'])} ({best['runtime']} on {best['device']}).",
-            f"measured: {best['inputs']:,} inputs, {best['n']:,} runs",
-        )
-    ]
+    first = Point(
+        f"`{short(best['name'])}` is right on {best['accuracy']:.1f} % and takes "
+        f"{cell('_ms', best['ms'])} ({best['runtime']} on {best['device']}).",
+        f"measured: {best['inputs']:,} inputs, {best['n']:,} runs",
+        see="frontier",
+    )
     near = [row for row in known if best["accuracy"] - row["accuracy"] <= 2 and row is not best]
-    if near and (cheap := min(near, key=lambda row: row["ms"]))["ms"] < best["ms"] / 1.5:
-        points.append(
-            Point(
-                f"`{cheap['name']}` gives up {best['accuracy'] - cheap['accuracy']:.1f} points for "
-                f"{best['ms'] / cheap['ms']:.1f} times the speed ({cheap['accuracy']:.1f} %, "
-                f"{cell('_ms', cheap['ms'])}).",
-                f"measured: {cheap['inputs']:,} inputs, {cheap['n']:,} runs",
-            )
-        )
-    return points
+    if not near or (cheap := min(near, key=lambda row: row["ms"]))["ms"] >= best["ms"] / 1.5:
+        return first, None
+    return first, Point(
+        f"`{short(cheap['name'])}` gives up {best['accuracy'] - cheap['accuracy']:.1f} points for "
+        f"{best['ms'] / cheap['ms']:.1f} times the speed ({cheap['accuracy']:.1f} %, "
+        f"{cell('_ms', cheap['ms'])}).",
+        f"measured: {cheap['inputs']:,} inputs, {cheap['n']:,} runs",
+        see="frontier",
+    )
 
 
 def _choice(ask: Ask) -> Point | None:
@@ -187,6 +183,7 @@ def _choice(ask: Ask) -> Point | None:
         f"{row['sla_ms']:g} ms, `{row['policy']}` gives {row['best']:.1f} % right answers in time"
         f"{behind}.",
         f"simulated, {row['requests']:,} requests",
+        see="choice",
     )
 
 
@@ -200,11 +197,14 @@ def _load(ask: Ask) -> Point | None:
     """).objects()
     if not rows:
         return None
-    said = [f"{row['attainment']:.1%} over {row['link'] or 'loopback'}" for row in rows[:_NAMES]]
+    said = [
+        f"{percent(row['attainment'])} over {row['link'] or 'loopback'}" for row in rows[:_NAMES]
+    ]
     return Point(
         f"The running service answered in time, within {rows[0]['sla_ms']:g} ms at "
         f"{rows[0]['offered_per_s']:,.0f}/s: {', '.join(said)}.",
         f"measured, {sum(row['requests'] for row in rows):,} requests",
+        see="load",
     )
 
 
@@ -232,7 +232,9 @@ def _place(ask: Ask) -> Point | None:
         times = f"{row['low']:.3g} to {row['high']:.3g} times"
         said.append(f"over {row['link']} {who} ({times})")
     by = sorted({method for row in rows for method in row["methods"] if method})
-    return Point(f"{'; '.join(said).capitalize()}.", " and ".join(by) or "computed")
+    origin = " and ".join(_METHODS.get(each, each) for each in by) or "computed"
+    text = "; ".join(said)
+    return Point(f"{text[0].upper()}{text[1:]}.", origin, see="placement")
 
 
 def _unseen(ask: Ask) -> list[Point]:
@@ -251,4 +253,6 @@ def _unseen(ask: Ask) -> list[Point]:
         "failed": "measurements failed",
     }  # fmt: skip
     said = [f"{counts[name]:,} {text}" for name, text in words.items() if counts[name]]
-    return [Point(f"Not seen: {', '.join(said)}.", "see “What was looked at”")] if said else []
+    if not said:
+        return []
+    return [Point(f"Not seen: {', '.join(said)}.", "counted in the store", see="unseen")]
