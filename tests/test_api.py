@@ -32,16 +32,16 @@ def test_no_other_names() -> None:
         edgewise.nonsense  # type: ignore[attr-defined]  # noqa: B018
 
 
-@pytest.mark.parametrize("number", range(2))
+@pytest.mark.parametrize("number", range(3))
 def test_the_page_runs_as_it_stands(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     monkeypatch.chdir(tmp_path)
     exec(compile(blocks[number], str(PAGE), "exec"), {"__name__": "example"})
     shown = capsys.readouterr().out
-    assert ("digits-xl" in shown) if number == 0 else ("cnnselect 250" in shown)
+    assert ("digits-xl", "sla_ms", "cnnselect 250")[number] in shown
 
 
 def test_scan_and_inspect_keep_the_order_and_tell_what_failed(tmp_path: Path) -> None:

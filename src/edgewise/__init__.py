@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgewise.client import Client as Client
     from edgewise.family import Family as Family
     from edgewise.family import load_family as load_family
+    from edgewise.results import Records as Records
     from edgewise.store import Store as Store
 
 __version__ = "0.1.0"
@@ -23,7 +24,7 @@ __version__ = "0.1.0"
 #: What this package offers, and the module that has it.
 _OFFERED = {
     "Answer": "client", "AsyncClient": "client", "Client": "client",
-    "Family": "family", "load_family": "family", "Store": "store",
+    "Family": "family", "load_family": "family", "Records": "results", "Store": "store",
     "scan": "api", "inspect": "api", "place": "api", "recommend": "api", "simulate": "api",
 }  # fmt: skip
 

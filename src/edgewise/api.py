@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import InputError, UsageError
+from edgewise.results import Records
 
 if TYPE_CHECKING:
     from edgewise.archive import File
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 Path = str | os.PathLike[str]
 
 
-def scan(*paths: Path, jobs: int | None = None) -> list[App]:
+def scan(*paths: Path, jobs: int | None = None) -> Records[App]:
     """Which models app packages ship: one record per app, in the order asked for.
 
     Args:
@@ -42,7 +43,7 @@ def scan(*paths: Path, jobs: int | None = None) -> list[App]:
 
     work = corpus.planned(_names(paths))
     found = sorted(corpus.run(work, jobs=jobs), key=lambda done: done.number) if work else []
-    return [done.app for done in found]
+    return Records(done.app for done in found)
 
 
 def inspect(
@@ -50,7 +51,7 @@ def inspect(
     layers: bool = False,
     weights: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
-) -> list[Model]:
+) -> Records[Model]:
     """What models are and cost, without running them.
 
     Args:
@@ -78,7 +79,7 @@ def inspect(
         except InputError as error:  # the others of its folder are still to be read
             return rejected(file.path, error)
 
-    found: list[Model] = []
+    found: Records[Model] = Records()
     for path in _names(paths):
         try:
             found.extend(map(one, model_files(path)))
@@ -87,7 +88,7 @@ def inspect(
     return found
 
 
-def bench(*paths: Path, quick: bool = True, **settings: Any) -> list[Measurement]:
+def bench(*paths: Path, quick: bool = True, **settings: Any) -> Records[Measurement]:
     """Measure models in fresh worker processes: one record per model and target.
 
     Args:
@@ -116,9 +117,8 @@ def bench(*paths: Path, quick: bool = True, **settings: Any) -> list[Measurement
         settings=QUICK if quick else Settings(),
         **{name: value for name, value in settings.items() if name in planned},
     )
-    return measure(
-        plan.with_settings(**{name: each for name, each in settings.items() if name not in planned})
-    )
+    others = {name: each for name, each in settings.items() if name not in planned}
+    return Records(measure(plan.with_settings(**others)))
 
 
 def place(
@@ -127,7 +127,7 @@ def place(
     server: str = "p2",
     links: Iterable[str] = ("wifi", "lte"),
     device: str | None = None,
-) -> list[Placement]:
+) -> Records[Placement]:
     """On the device or in the cloud, computed from profiles: one record per model and link, for
     a photo of 4032×3024 and models that take 224×224.
 
@@ -152,8 +152,8 @@ def place(
         photo_assumed=True,
     )  # fmt: skip
     here, there = machine(profiles, name=device), machine(server)
-    return table([here], [there], [catalogue.link(name) for name in links], sent,
-                 models=models or None)  # fmt: skip
+    return Records(table([here], [there], [catalogue.link(name) for name in links], sent,
+                         models=models or None))  # fmt: skip
 
 
 def simulate(
@@ -163,7 +163,7 @@ def simulate(
     sla_ms: Iterable[float] = (100.0, 200.0, 300.0),
     requests: int = 10_000,
     seed: int = 0,
-) -> list[SimulationRow]:
+) -> Records[SimulationRow]:
     """What policies deliver: one record per deadline and policy, without queueing.
 
     Args:
@@ -181,7 +181,7 @@ def simulate(
 
     setup = _setup(profiles, network, requests, seed)
     names = policies or ("deadline", "greedy", "fastest")
-    return list(sweep([setup], parse_all(names), list(sla_ms)))
+    return Records(sweep([setup], parse_all(names), list(sla_ms)))
 
 
 def recommend(

@@ -17,3 +17,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def to_json(self) -> bytes:
         """One line of JSON, without the line's end."""
         return msgspec.json.encode(self)
+
+    def _repr_html_(self) -> str:
+        """A summary, for notebooks."""
+        from edgewise.records.shown import summary
+
+        return summary(self)

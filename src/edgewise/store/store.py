@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import html
 from collections.abc import Container, Iterable, Iterator
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import MissingExtra, StoreError
-from edgewise.records import SCHEMA_VERSION, App, Measurement, Model, Record
-from edgewise.store import parts, views
+from edgewise.records import SCHEMA_VERSION, App, Measurement, Model, Record, shown
+from edgewise.store import frames, parts, views
 from edgewise.store.columns import R
 from edgewise.store.places import Place, place
 from edgewise.store.rows import Row, assemble, shred
@@ -18,6 +19,8 @@ from edgewise.store.tables import ROOT_OF, TABLES, Table
 
 if TYPE_CHECKING:
     import duckdb
+    import pandas as pd
+    import polars as pl
     import pyarrow
 
 
@@ -176,13 +179,42 @@ class Store:
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     def arrow(self, sql: str) -> pyarrow.Table:
-        """What a query gives, as a table of Arrow: `.to_pandas()`, or `polars.from_arrow(…)`.
+        """What a query gives, as a table of Arrow.
 
         Raises:
             UsageError, NewerStore, StoreError: as `query`.
         """
         with self.connect() as connection:
             return views.arrow(connection, sql, self.url)
+
+    def pandas(self, sql: str) -> pd.DataFrame:
+        """The same as a data frame of pandas.
+
+        Raises:
+            EdgewiseError: pandas is not installed.
+            UsageError, NewerStore, StoreError: as `query`.
+        """
+        return frames.pandas(self.arrow(sql))
+
+    def polars(self, sql: str) -> pl.DataFrame:
+        """The same as a data frame of polars.
+
+        Raises:
+            EdgewiseError: polars is not installed.
+            UsageError, NewerStore, StoreError: as `query`.
+        """
+        return frames.polars(self.arrow(sql))
+
+    def _repr_html_(self) -> str:
+        """What is in it, for notebooks: the rows of each table that has some."""
+        columns, rows = self.query(
+            " union all ".join(
+                f"select '{table.name}' as \"table\", count(*) as rows from {table.name}"
+                for table in TABLES
+            )
+        )
+        grid = shown.grid(columns, [row for row in rows if row[1]])
+        return f"<div><b>Store</b> {html.escape(self.url)}{grid}</div>"
 
     def compact(self) -> None:
         """Merge the parts of each table into one, so that reading opens fewer files.
