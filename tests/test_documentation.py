@@ -107,7 +107,7 @@ def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
                 command = [sys.executable, "-m", "edgewise", *given]
             done = subprocess.run(
                 command, cwd=data, capture_output=True, text=True, timeout=400,
-                env=os.environ | {"COLUMNS": "80"},
+                env=os.environ | {"COLUMNS": "100"},
             )  # fmt: skip
             assert done.returncode == 0, f"{line}: {done.stderr}"
             assert done.stdout or done.stderr

@@ -1,4 +1,4 @@
-"""MACs and FLOPs against numbers worked out by hand from macs.md."""
+"""MACs and FLOPs against numbers worked out by hand from counting.md."""
 
 from __future__ import annotations
 

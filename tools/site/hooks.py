@@ -29,6 +29,17 @@ _CODE = {
     **{f"src/{module.replace('.', '/')}.py": f"{interface.FOLDER}/contracts.md#{group}"
        for group, module in interface.CONTRACTS.items()},
     "src/edgewise/records": records.PAGE,
+    "src/edgewise/errors.py": f"{interface.FOLDER}/errors.md",
+    "src/edgewise/cli/main.py": f"{verbs.FOLDER}/index.md",
+    "src/edgewise/formats/registry.py": "reference/formats.md",
+    "src/edgewise/runtimes/registry.py": "reference/runtimes.md",
+    "src/edgewise/devices/registry.py": "reference/devices.md",
+    "src/edgewise/energy/meters/registry.py": "reference/meters.md",
+    "src/edgewise/energy/data": "reference/energy.md",
+    "src/edgewise/apps/sources/registry.py": "reference/sources.md",
+    "src/edgewise/apps/evidence/signatures": "reference/signatures.md",
+    "src/edgewise/network/data": "reference/networks.md",
+    "src/edgewise/selection/policies/registry.py": "reference/policies.md",
 }  # fmt: skip
 _IN_CODE = ("src/", "tests/", "tools/", "benchmarks/")
 _TOY = re.compile(r"<!-- toy: (\S+) (\w+) ?(\w*) -->")

@@ -1,4 +1,4 @@
-"""What a layer costs: multiply-accumulates and floating-point operations, by macs.md.
+"""What a layer costs: multiply-accumulates and floating-point operations, by counting.md.
 
 MACs are those of convolutions, fully connected layers, matrix products, recurrent gates, SVDF and
 attention products, padding taps included, for the batch that shapes were propagated with. FLOPs
@@ -211,7 +211,7 @@ def _recurrent(view: _View) -> int:
 
 
 def _svdf(view: _View) -> int:
-    """Per filter: its features and its memory (macs.md: units·rank·(input + memory))."""
+    """Per filter: its features and its memory (counting.md: units·rank·(input + memory))."""
     batch, filters, size, memory = view.x()[0], view.x(1)[0], view.x(1)[1], view.x(2)[1]
     return product((batch, filters, size + memory))
 

@@ -1,8 +1,8 @@
 """Costs at larger sizes, for networks that a free dimension of 1 is too small for.
 
-A free dimension without a stored size is counted as 1 (macs.md). A network that halves its picture
-five times cannot run with that, so its count is unknown. How it grows is not: at a size that it
-can run with, the count comes with its formula.
+A free dimension without a stored size is counted as 1 (counting.md). A network that halves its
+picture five times cannot run with that, so its count is unknown. How it grows is not: at a size
+that it can run with, the count comes with its formula.
 """
 
 from __future__ import annotations

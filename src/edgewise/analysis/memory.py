@@ -1,7 +1,7 @@
 """Peak activation memory: the largest sum of live tensor bytes over the execution order.
 
 Inputs and outputs of the running layer are both live, nothing happens in place; weights do not
-count (macs.md), nor does what follows from weights alone (a float32 copy of float16 weights). A
+count (counting.md), nor does what follows from weights alone (a float32 copy of float16 weights). A
 model's inputs live until their last use, its outputs to the end; state that survives a run is live
 throughout. A control-flow layer adds the peak of its costlier body.
 """

@@ -165,7 +165,7 @@ class Scope:
         said: Mapping[str, int] = MappingProxyType({}),
         known: bool = False,
     ) -> Dims | None:
-        """A stated shape with its free dimensions filled in (macs.md), noted where not a batch.
+        """A stated shape with its free dimensions filled in (counting.md), noted where not a batch.
 
         `wanted` is its whole shape, `said` the sizes of free dimensions by name. `known`: the
         caller feeds it, its free dimensions are those of whatever else has their names.
@@ -197,7 +197,7 @@ class Scope:
         return tuple(dims)
 
     def _assumed(self, tensor: Tensor, dim: FreeDim, batch: bool) -> int:
-        """The size that a free dimension is counted as (macs.md), where nothing says one."""
+        """The size that a free dimension is counted as (counting.md), where nothing says one."""
         if batch:
             return 1
         return self.supposed_size(tensor, dim)

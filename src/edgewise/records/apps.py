@@ -93,7 +93,7 @@ class Deployability(Record, frozen=True):
 
 
 class Model(Record, frozen=True):
-    """A file with its outcome and, if parsed, its summary (`docs` of each field: macs.md).
+    """A file with its outcome and, if parsed, its summary (counted as counting.md says).
 
     `path` joins nested containers by `!/`. `sha256` and `size_bytes` are None only where the
     bytes could not be read. `reach` says how an app's code gets to it, None where code cannot

@@ -108,6 +108,8 @@ def runtimes() -> str:
     for each in registry.runtimes():
         parts += [f"## {each.NAME}", paragraphs(each.__doc__ or ""),
                   f"```\npip install 'edgewise[{each.EXTRA}]'\n```"]  # fmt: skip
+        if told := _told(each):
+            parts.append(f"**Tells:** {told}.")
         if options := getattr(each, "OPTIONS", ()):
             parts.append(table(
                 ("`--option`", "what", "values", "default"),
@@ -115,6 +117,23 @@ def runtimes() -> str:
                  for o in options),
             ))  # fmt: skip
     return page("Runtimes", *parts)
+
+
+#: What a session may tell beside outputs and times, by the method that does.
+_TELLS = {
+    "coverage": "which operators the delegate took", "layer_times": "times per layer",
+    "used": "settings as they were really used",
+}  # fmt: skip
+
+
+def _told(runtime: Any) -> str:
+    """What the sessions of a runtime tell: what they define and do not leave to the contract."""
+    sessions = [
+        each for each in vars(runtime).values()
+        if inspect.isclass(each) and each.__module__ == runtime.__name__ and hasattr(each, "feed")
+    ]  # fmt: skip
+    return ", ".join(what for name, what in _TELLS.items()
+                     if any(name in vars(session) for session in sessions))  # fmt: skip
 
 
 _PHASES = {
@@ -230,11 +249,11 @@ def signatures() -> str:
                                        for kind, title in _KINDS.items())),
     ]  # fmt: skip
     for kind, title in _KINDS.items():
-        parts += [f"## {title}", table(
-            ("name", "looked for", "version", "source"),
-            ((code(each.name), _looked_for(each), "told" if each.version or each.symbol_version else "",
-              text(each.source)) for each in sorted(by_kind[kind], key=lambda one: one.name)),
-        )]  # fmt: skip
+        rows = [
+            (f"{code(each.name)}<br>{text(each.source)}", _looked_for(each))
+            for each in sorted(by_kind[kind], key=lambda one: one.name)
+        ]
+        parts += [f"## {title}", table(("name and source", "looked for"), rows)]
     return page("Signatures", *parts)
 
 
@@ -245,6 +264,8 @@ def _looked_for(signature: Any) -> str:
         if patterns:
             more = f" and {len(patterns) - _SHOWN} more" if len(patterns) > _SHOWN else ""
             found.append(f"{what}: {codes(patterns[:_SHOWN])}{more}")
+    if signature.version or signature.symbol_version:
+        found.append("its version is told")
     return "<br>".join(found)
 
 

@@ -92,10 +92,13 @@ def policies() -> str:
 
 
 def _parameters(policy: type[Any]) -> str:
-    return "<br>".join(
-        f"{code(each.name)}: {'required' if each.default is MISSING else code(each.default)}"
-        for each in fields(policy)
-    )
+    return "<br>".join(f"{code(each.name)}: {_default(each.default)}" for each in fields(policy))
+
+
+def _default(value: object) -> str:
+    if value is MISSING:
+        return "required"
+    return "none" if value == "" else code(value)
 
 
 def energy() -> str:

@@ -18,7 +18,7 @@ from edgewise.graph import FreeDim, Graph, Kind, Shape
 
 _NEWEST = 30
 _DEPTH = 8
-#: Models that hold no multiply-accumulate by macs.md.
+#: Models that hold no multiply-accumulate by counting.md.
 _NO_MACS = frozenset((
     "treeEnsembleRegressor", "treeEnsembleClassifier", "kNearestNeighborsClassifier",
     "classConfidenceThresholding", "oneHotEncoder", "imputer", "featureVectorizer",

@@ -94,7 +94,7 @@ _SIZED_BY_DATA = (
     "SplitToSequence", "Unique",
 )  # fmt: skip
 #: No convolution, fully connected layer, matrix product, recurrent gate or attention product by
-#: macs.md, though AffineGrid (and the transforms DFT and STFT) can be written as one.
+#: counting.md, though AffineGrid (and the transforms DFT and STFT) can be written as one.
 _NO_MACS = (
     "AffineGrid", "BlackmanWindow", "HammingWindow", "HannWindow", "ImageDecoder",
     "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss", "NonMaxSuppression",

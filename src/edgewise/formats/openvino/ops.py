@@ -380,7 +380,7 @@ _BINARY = {
     "BitwiseOr": "bitwise_or", "BitwiseXor": "bitwise_xor", "BitwiseLeftShift": "shift",
     "BitwiseRightShift": "shift",
 }  # fmt: skip
-#: No multiply-accumulate by macs.md, with outputs as the file states them.
+#: No multiply-accumulate by counting.md, with outputs as the file states them.
 _STATED = (
     "Bucketize", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "CTCLoss", "Col2Im",
     "ConvertPromoteTypes", "DFT", "IDFT", "RDFT", "IRDFT", "ISTFT", "STFT",

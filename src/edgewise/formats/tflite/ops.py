@@ -137,7 +137,7 @@ _VARIABLE = (
     "ASSIGN_VARIABLE",
 )  # fmt: skip
 
-#: No multiply-accumulate in the sense of macs.md, and no other kind fits.
+#: No multiply-accumulate in the sense of counting.md, and no other kind fits.
 _AS_STATED = (
     "SKIP_GRAM", "CONCAT_EMBEDDINGS", "NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5",
     "MATRIX_DIAG", "DILATE", "REDUCE_WINDOW",

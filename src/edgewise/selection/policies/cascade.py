@@ -33,7 +33,7 @@ Rows = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Cascade:
-    """Parameters of `cascade`: two models of the samples, and the risk in percent of inputs.
+    """A cheap model, and a costly one where that is unsure; `risk` in percent of inputs.
 
     Without names, `costly` is the most accurate model and `cheap` the one furthest above the line
     from the fastest model to the costly one, accuracy over time. That is looked up on every fourth

@@ -129,7 +129,9 @@ class Explorer:
 
 @dataclass(frozen=True)
 class CNNSelect:
-    """Parameters: `threshold` is T_threshold in ms, `gamma` γ, `width` w, `epsilon` ε in ms.
+    """A base model, models near it to explore, a draw by utility; reconstructed (selection.md).
+
+    `threshold` is T_threshold in ms, `gamma` γ, `width` w, `epsilon` ε in ms.
 
     `exclude_dominated` leaves out of M_E every model that another one of M_E beats: at least as
     accurate and at most as slow, one of them strictly.

@@ -35,7 +35,7 @@ PROBE_AFTER, PROBE_POINTS = 500, 1.0
 
 @dataclass(frozen=True)
 class Deadline:
-    """Parameters of `deadline`.
+    """Most accuracy in time, less the price of the server's time; refuses what is not worth it.
 
     `attainment`: only models that are in time with at least this probability, where there are
     any. `floor`: a request whose best P is not above it is refused at once. `fallback`: percent
