@@ -52,6 +52,17 @@ def test_two_orders_of_magnitude_are_a_hundred_rounded_as_a_power_of_ten() -> No
     assert (little["energy"].ours, little["energy"].agrees) == (None, "cannot tell")
 
 
+def test_a_busy_machine_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guo2018.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(guo2018.os, "getloadavg", lambda: (0.4, 9.0, 9.0))
+    assert list(guo2018._busy()) == []
+    monkeypatch.setattr(guo2018.os, "getloadavg", lambda: (7.0, 0.0, 0.0))
+    (note,) = guo2018._busy()
+    assert "load 7.0 on 2 cores" in note
+    assert note in answers(replace(_row(), notes=("x", note)))["time"].why
+    assert "busy" not in answers(_row())["time"].why
+
+
 def test_bottlenecks_are_the_longest_phases_for_every_network() -> None:
     found = answers(_row(), _row("nin"))
     assert (found["loading"].ours, found["loading"].agrees) == ("60% to 60%", "yes")
@@ -100,6 +111,17 @@ def test_what_was_built_is_kept(tmp_path: Path) -> None:
     assert family.variant[0].preprocess.size == (227, 227)
     guo2018.build(tmp_path, (SQUEEZENET,), said.append)
     assert said == [f"building {SQUEEZENET}"]
+
+
+def test_quick_takes_less_where_nothing_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[guo2018.Settings] = []
+    monkeypatch.setattr(recipes, "_guo2018", lambda settings, _: iter(told.append(settings) or ()))
+    list(recipes.run("guo2018", quick=True, requests=7))
+    list(recipes.run("guo2018", links=("3g",)))
+    quick, whole = told
+    assert (quick.requests, quick.processes, quick.links) == (7, 2, ("campus", "lte"))
+    assert quick.whole_phone and whole.whole_phone
+    assert (whole.requests, whole.processes, whole.links) == (10, 5, ("3g",))
 
 
 def test_unknown_names() -> None:

@@ -99,7 +99,10 @@ def place(
         rich_help_panel=_MEASURED,
     ),
     quick: bool = typer.Option(
-        False, "--quick", help="A first look: 3 processes, 3 requests.", rich_help_panel=_MEASURED
+        False,
+        "--quick",
+        help="A first look: 3 processes, 3 requests; a recipe: 2 of each, two links.",
+        rich_help_panel=_MEASURED,
     ),
     served: str | None = typer.Option(
         None, "--served", help="The model's name at the server.", rich_help_panel=_MEASURED
@@ -221,9 +224,8 @@ def place(
             place_recipe.source(
                 recipe, models=models, device=device or "host", phone=power, server=server,
                 links=() if link == "direct" else parse_words(link), inputs=inputs,
-                requests=requests or (3 if quick else None),
-                processes=processes or (3 if quick else None), capped=cap_radio,
-                whole_phone=whole_phone, cache=cache,
+                requests=requests, processes=processes, capped=cap_radio,
+                whole_phone=whole_phone, cache=cache, quick=quick,
             ),
             store, as_json=as_json, quiet=quiet, named=models,
             after=lambda rows: place_recipe.show(rows, store, as_json=as_json),

@@ -30,6 +30,7 @@ def source(
     capped: bool,
     whole_phone: bool | None,
     cache: Path | None,
+    quick: bool,
 ) -> Callable[[Callable[[str], None]], Iterator[Placement]]:
     """The experiment's rows, given somebody to tell of its progress.
 
@@ -45,7 +46,7 @@ def source(
     return lambda step: recipes.run(
         name, models=models, links=links, input=inputs, requests=requests, processes=processes,
         phone=phone, share=share, server=server, capped=capped, whole_phone=whole_phone,
-        cache=cache, progress=step,
+        cache=cache, quick=quick, progress=step,
     )  # fmt: skip
 
 
