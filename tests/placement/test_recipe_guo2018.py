@@ -154,7 +154,9 @@ def test_the_experiment_in_short(tmp_path: Path, capsys: pytest.CaptureFixture[s
         recipes.PAPER.statement
     )
     assert [row["connection"] for row in rows] == ["fresh", "warm"]
-    assert set(recipes.PAPER.figures) <= set(figures(Store.open(str(tmp_path / "store"))))
+    drawn = figures(Store.open(str(tmp_path / "store")))
+    # Who is faster is drawn where some uplink makes both ways take the same time.
+    assert set(recipes.PAPER.figures) - {"who-is-faster-uplink-and-round-trip"} <= set(drawn)
     assert rows[0]["finding"] is None
     assert rows[1]["finding"]["later_time_ratio"] == rows[1]["time_ratio"]
     for row in rows:
