@@ -193,3 +193,8 @@ def test_a_repository_that_fdroidserver_built(corpus: Path, web: Any, tmp_path: 
     assert (tmp_path / "apps" / row.name).read_bytes() == package.read_bytes()
     with pytest.raises(InputError, match="signed by"):
         rows(tmp_path, f"fdroid:{web.url}/repo?fingerprint={'0' * 64}")
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="unknown url type"):
+        rows(tmp_path, "fdroid:somewhere")

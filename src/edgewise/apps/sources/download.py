@@ -84,7 +84,7 @@ def _continue(url: str, part: Path, settings: Settings, name: str, size: int | N
     if have:
         headers["Range"] = f"bytes={have}-"
     try:
-        with _opened(Request(url, headers=headers), part, name) as answer:
+        with _opened(url, headers, part, name) as answer:
             if have and answer.status != 206:
                 have = 0  # the whole file comes again
             _copy(answer, part, have, settings, name)
@@ -97,8 +97,9 @@ def _continue(url: str, part: Path, settings: Settings, name: str, size: int | N
         raise _TryAgain(f"{found:,} bytes came, not the {size:,} stated")
 
 
-def _opened(request: Request, part: Path, name: str) -> HTTPResponse:
+def _opened(url: str, headers: dict[str, str], part: Path, name: str) -> HTTPResponse:
     try:
+        request = Request(url, headers=headers)
         return cast(HTTPResponse, urlopen(request, timeout=_SILENCE_S))
     except HTTPError as error:
         error.close()
