@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -89,3 +91,30 @@ def test_words_stay_words() -> None:
     )
     assert codes(["a", "b|c"]) == "`a`, <code>b&#124;c</code>"
     assert Path(records.PAGE).name == "records.md"
+
+
+@pytest.mark.parametrize(
+    ("html", "fetched"),
+    [('<img src="https://e.org/a.png">', True), ('<script src=//e.org/a.js></script>', True),
+     ('<link rel="stylesheet" href="https://e.org/a.css">', True), ('<img src="a.png">', False),
+     ('<a href="https://e.org">there</a>', False), ('<link rel="icon" href="a.png">', False)],
+)  # fmt: skip
+def test_a_page_that_fetches_from_elsewhere_is_refused(html: str, fetched: bool) -> None:
+    pytest.importorskip("mkdocs")
+    import hooks
+
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="a.md"))
+    with pytest.raises(ValueError, match="elsewhere") if fetched else nullcontext():
+        assert hooks.on_post_page(html, page, None) == html
+
+
+def test_links_out_of_the_docs_lead_to_pages_of_the_site() -> None:
+    pytest.importorskip("mkdocs")
+    import hooks
+
+    given = "[a](../CONTRIBUTING.md) [b](../src/edgewise/formats/registry.py) [c](../tests/x.py)"
+    moved = hooks._moved(given, "docs", "reports.md")
+    assert moved == "[a](contributing.md) [b](reference/formats.md) c"
+    assert hooks._moved("[a](docs/store.md#x)", "", "changelog.md") == "[a](store.md#x)"
+    for page in hooks._CODE.values():
+        assert page.partition("#")[0] in MADE

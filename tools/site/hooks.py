@@ -39,10 +39,16 @@ _CODE = {
     "src/edgewise/apps/sources/registry.py": "reference/sources.md",
     "src/edgewise/apps/evidence/signatures": "reference/signatures.md",
     "src/edgewise/network/data": "reference/networks.md",
+    "src/edgewise/analysis/deployability.toml": "reference/delegates.md",
     "src/edgewise/selection/policies/registry.py": "reference/policies.md",
 }  # fmt: skip
 _IN_CODE = ("src/", "tests/", "tools/", "benchmarks/")
 _TOY = re.compile(r"<!-- toy: (\S+) (\w+) ?(\w*) -->")
+#: What a browser loads by itself, from another host. Links are followed by readers alone.
+_FETCHED = re.compile(
+    r"<(?:script|img|iframe|source|video|audio)[^>]*\ssrc=\"?(?:https?:)?//[^>]*>"
+    r"|<link(?![^>]*rel=\"?(?:canonical|next|prev))[^>]*\shref=\"?(?:https?:)?//[^>]*>"
+)
 _LINK = re.compile(r"\[([^\]\n]*)\]\(([^)\s:#]+)(#[^)\s]*)?\)")
 #: Warnings of plug-ins while no warning is wanted: entry points of whoever builds are not ours.
 logging.getLogger("griffe").setLevel(logging.ERROR)
@@ -88,6 +94,13 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         shown = ", ".join(f"[`{verb}`]({root}/{verbs.FOLDER}/{verb}.md)" for verb in named)
         markdown += f"\n\nAll options and fields: {shown}.\n"
     return markdown
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:
+    """Refuse a page that would have a reader's browser fetch something from elsewhere."""
+    if found := _FETCHED.search(output):
+        raise ValueError(f"{page.file.src_uri} fetches from elsewhere: {found.group()}")
+    return output
 
 
 def _moved(markdown: str, folder: str, page: str) -> str:

@@ -22,7 +22,7 @@ _LEVELS = {
 
 def made() -> Iterator[tuple[str, str]]:
     """All pages of this kind."""
-    for write in (formats, runtimes, devices, meters, sources, signatures):
+    for write in (formats, runtimes, delegates, devices, meters, sources, signatures):
         name = write.__name__
         yield f"{FOLDER}/{name}.md", write()
 
@@ -134,6 +134,51 @@ def _told(runtime: Any) -> str:
     ]  # fmt: skip
     return ", ".join(what for name, what in _TELLS.items()
                      if any(name in vars(session) for session in sessions))  # fmt: skip
+
+
+def delegates() -> str:
+    """Delegates and execution providers: which operators each takes, and by which rules."""
+    from edgewise.analysis.deployability import targets
+    from edgewise.formats import registry
+
+    known = dict.fromkeys(each for fmt in registry.formats() for each in targets(fmt.NAME))
+    parts = [
+        "Which operators a model may have to be handed over whole. `edgewise inspect` holds every model "
+        "against these lists; what they leave out (attributes, fused activations, a phone's driver) is "
+        "told in [Deployability](../deployability.md).",
+    ]
+    for target in known:
+        rows = [
+            (
+                codes(sorted(group.ops)),
+                codes(sorted(group.types or ()), "any"),
+                text(_conditions(group)),
+            )
+            for group in target.group
+        ]
+        parts += [
+            f"## {target.name}, of {' and '.join(target.formats)}", text(target.source),
+            table(("operators", "number types", "where"), rows),
+        ]  # fmt: skip
+        if target.folded:
+            folded = ", ".join(
+                "any operator" if op == "*" else code(op) for op in sorted(target.folded)
+            )
+            parts.append(f"Worked out before, where all that they take is stored: {folded}.")
+    return page("Delegates", *parts)
+
+
+def _conditions(group: Any) -> str:
+    told = []
+    if group.constant:
+        told.append("parameters stored in the file")
+    if group.stored:
+        told.append(f"weights of {', '.join(sorted(group.stored))}")
+    if group.ranks:
+        told.append(f"{', '.join(map(str, group.ranks))} dimensions")
+    if group.zero:
+        told.append(f"{', '.join(group.zero)} 0")
+    return "; ".join(told)
 
 
 _PHASES = {
