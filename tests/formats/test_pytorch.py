@@ -13,7 +13,8 @@ from edgewise.analysis.summary import summarise
 from edgewise.archive import open_file
 from edgewise.errors import RejectedModel
 from edgewise.formats import pytorch
-from edgewise.formats.pytorch.unpickle import Global, Stored, unpickle
+from edgewise.formats.pytorch.pickled import Global, Stored
+from edgewise.formats.pytorch.unpickle import unpickle
 from edgewise.records import Model
 
 

@@ -9,10 +9,14 @@ from typing import Protocol
 
 from edgewise.protocol.messages import (
     BadRequest,
+    Down,
     InferRequest,
     InferResult,
+    Interrupted,
+    NotBegun,
     Refused,
     ServingError,
+    SetAside,
     Tensor,
 )
 from edgewise.selection.engine.scheduling import Assignment, Plan, Shed, Ticket
@@ -103,6 +107,18 @@ class Pending:
         self.caller = caller
         self.backlog_ms = backlog_ms
         self.moved = False
+
+    def may_move(self, why: ServingError, there_are_others: bool) -> bool:
+        """Whether a request may be tried elsewhere: any number of times where it was not begun,
+        else once, since an inference can be done twice, but what ends workers should not go on."""
+        if isinstance(why, NotBegun):
+            return True
+        if isinstance(why, SetAside):
+            return self.pinned is None
+        if self.moved or not isinstance(why, (Down, Interrupted)):
+            return False
+        self.moved = True
+        return isinstance(why, Interrupted) or there_are_others
 
 
 class EventPublisher:

@@ -8,9 +8,8 @@ clock), pools run it: worker processes of this machine, or an endpoint elsewhere
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -21,21 +20,17 @@ from edgewise.protocol.messages import (
     InferenceFailed,
     InferRequest,
     InferResult,
-    Interrupted,
-    NotBegun,
     Refused,
     ServingError,
-    SetAside,
     Tensor,
-    Unavailable,
 )
-from edgewise.protocol.metadata import ModelMetadata
-from edgewise.selection.engine.lanes import Fitted
 from edgewise.selection.engine.scheduling import Assignment, Scheduler, Shed, Ticket
 from edgewise.server import events
 from edgewise.server.budget import Budget, resolve
 from edgewise.server.catalogue import Catalogue, Served, ServedFamily
 from edgewise.server.expiry import ExpiryTimer
+from edgewise.server.offered import Offered
+from edgewise.server.open_requests import OpenRequests
 from edgewise.server.pending import (
     Callback,
     Caller,
@@ -47,10 +42,8 @@ from edgewise.server.pending import (
     result_of,
 )
 from edgewise.server.pool.outcomes import JobResult
+from edgewise.server.refits import Refits
 from edgewise.server.running import Pools, note_demand
-
-#: Answered requests whose inputs are kept for a probe on the same input.
-_KEPT = 16
 
 #: When it may be worth trying again after a worker was not back in time.
 _AGAIN_MS = 1000.0
@@ -59,7 +52,7 @@ _Answer = tuple[Pending, InferResult]
 _Outcome = JobResult | EdgewiseError
 
 
-class Service:
+class Service(Offered):
     """Families behind one door. `setup.start` builds one; see there for what it needs."""
 
     def __init__(
@@ -70,60 +63,14 @@ class Service:
         *,
         sla_ms: float | None = None,
     ) -> None:
-        self.catalogue = catalogue
-        self.scheduler = scheduler
-        self.pools, self.sla_ms = pools, sla_ms
-        self.draining = False
+        super().__init__(catalogue, pools)
+        self.scheduler, self.sla_ms = scheduler, sla_ms
         self.publisher = EventPublisher()
-        self._pending: dict[int, Pending] = {}
-        self._at_work: dict[int, Assignment] = {}
-        self._answered: OrderedDict[int, tuple[ServedFamily, tuple[Tensor, ...]]] = OrderedDict()
+        self._open = OpenRequests()
         self._ids = count(1)
-        self._running, self._held, self._fitting = 0, False, False
+        self._held, self._refits = False, Refits()
         self._ended: deque[tuple[Assignment, _Outcome, list[_Answer], float]] = deque()
-        self._idle = asyncio.Event()
-        self._idle.set()
         self._expiry = ExpiryTimer(self._sweep)
-
-    def live(self) -> bool:
-        """Whether the process works at all."""
-        return True
-
-    def ready(self) -> bool:
-        """Whether new requests are welcome."""
-        return not self.draining and self.pools.ready()
-
-    def server_metadata(self) -> dict[str, object]:
-        """Name, version and extensions of the Open Inference Protocol."""
-        from edgewise import __version__
-
-        return {
-            "name": "edgewise",
-            "version": __version__,
-            "extensions": ["binary_tensor_data", "model_repository"],
-        }
-
-    def model_names(self) -> list[str]:
-        """All served names."""
-        return self.catalogue.names
-
-    def model_ready(self, name: str, version: str = "") -> bool:
-        """Whether a model can answer now.
-
-        Raises:
-            UnknownModel: there is none of that name.
-        """
-        family, pinned = self.catalogue.find(name, version)
-        wanted = [pinned] if pinned else list(family.variants.values())
-        return self.ready() and any(self.pools.can_run(each.key) for each in wanted)
-
-    def model_metadata(self, name: str, version: str = "") -> ModelMetadata:
-        """What a model takes and gives.
-
-        Raises:
-            UnknownModel: there is none of that name.
-        """
-        return self.catalogue.metadata(name, version)
 
     def subscribe(self, listener: events.Listener) -> None:
         """Have a listener told of everything that happens (`events`)."""
@@ -183,8 +130,8 @@ class Service:
                 self.publisher.failed(request, family_name, error, budget, arrived_ms)
             raise
         pending = Pending(request, family, pinned, budget, ticket, verdict, caller, backlog_ms)
-        self._pending[ticket.id] = pending
-        self._idle.clear()
+        self._open.pending[ticket.id] = pending
+        self._open.idle.clear()
         self._pump(arrived_ms)
         if self.scheduler.queue_length or self.pools.is_short:
             self._expiry.at(ticket.due_ms, arrived_ms)
@@ -192,14 +139,14 @@ class Service:
 
     def _cancel(self, pending: Pending) -> None:
         """The caller is gone: what has not begun is not begun."""
-        if self._pending.pop(pending.ticket.id, None) is None:
+        if self._open.pending.pop(pending.ticket.id, None) is None:
             return
         queued = self.scheduler.cancel(pending.ticket.id, at_ms := now_ms())
-        work = self._at_work.get(pending.ticket.id)
+        work = self._open.at_work.get(pending.ticket.id)
         if work is not None:
             self._leave(work)
         self.publisher.cancelled(pending, not queued, at_ms)
-        self._settle()
+        self._open.settle()
 
     def pump(self) -> None:
         """Start what can start: after workers came back, or memory changed."""
@@ -219,43 +166,40 @@ class Service:
         self._pump(at_ms)
         if not (self.scheduler.queue_length or self.pools.is_short):
             return math.inf
-        for ticket_id, work in list(self._at_work.items()):
-            pending = self._pending.get(ticket_id)
+        for ticket_id, work in list(self._open.at_work.items()):
+            pending = self._open.pending.get(ticket_id)
             if pending is None or pending.ticket.due_ms > at_ms:
                 continue
             if not self.pools.has_begun(work.pool, work.worker):
                 self._shed(Shed(pending.ticket, "expired", _AGAIN_MS), at_ms)
                 self._leave(work)
-        dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
-        return min((due for due in dues_ms if due > at_ms), default=math.inf)
+        return self._open.first_due_ms(after_ms=at_ms)
 
     def watch(self) -> None:
         """A worker was lost: look after whoever waits for it."""
-        at_ms = now_ms()
-        dues_ms = (pending.ticket.due_ms for pending in self._pending.values())
-        self._expiry.at(min(dues_ms, default=math.inf), at_ms)
+        self._expiry.at(self._open.first_due_ms(), now_ms())
 
     def _leave(self, work: Assignment) -> None:
         """Have its worker not begin it, if nobody waits for it any more."""
-        if not any(ticket.id in self._pending for ticket in work.tickets):
+        if not any(ticket.id in self._open.pending for ticket in work.tickets):
             self.pools.cancel(work.pool, work.worker)
 
     def _shed(self, shed: Shed, at_ms: float) -> None:
-        pending = self._pending.pop(shed.ticket.id, None)
+        pending = self._open.pending.pop(shed.ticket.id, None)
         if pending is None:
             return
         if not pending.caller.done():
             pending.caller.set_exception(
                 self._refusal(pending.request, pending.family, pending.budget, shed, at_ms)
             )
-        self._settle()
+        self._open.settle()
 
     def _start(self, work: Assignment) -> None:
         if work.probe:
-            kept = [self._answered.get(ticket.id) for ticket in work.tickets]
+            kept = [self._open.answered.get(ticket.id) for ticket in work.tickets]
             inputs = [(each[0], each[1]) for each in kept if each is not None]
         else:
-            waiting = [self._pending[ticket.id] for ticket in work.tickets]
+            waiting = [self._open.pending[ticket.id] for ticket in work.tickets]
             inputs = [(each.family, each.inputs) for each in waiting]
         if not inputs:
             self.scheduler.failed(work, now_ms())
@@ -266,9 +210,9 @@ class Service:
             note_demand(self.pools, self.scheduler, work, family)
         started_ms = now_ms()
         if not work.probe:
-            self._at_work.update((ticket.id, work) for ticket in work.tickets)
-        self._running += 1
-        self._idle.clear()
+            self._open.at_work.update((ticket.id, work) for ticket in work.tickets)
+        self._open.running += 1
+        self._open.idle.clear()
         self.pools.run(
             work.pool,
             work.worker,
@@ -277,13 +221,7 @@ class Service:
             lambda outcome: self._done(work, served, started_ms, outcome),
         )
 
-    def _done(
-        self,
-        work: Assignment,
-        served: Served,
-        started_ms: float,
-        outcome: _Outcome,
-    ) -> None:
+    def _done(self, work: Assignment, served: Served, started_ms: float, outcome: _Outcome) -> None:
         """On the loop, once for every start.
 
         Where others wait, their work starts before anything else is done; where nobody does, the
@@ -292,7 +230,7 @@ class Service:
         at_ms = now_ms()
         answered: list[_Answer] = []
         for index, ticket in enumerate(() if work.probe else work.tickets):
-            self._at_work.pop(ticket.id, None)
+            self._open.at_work.pop(ticket.id, None)
             failure = outcome if isinstance(outcome, EdgewiseError) else outcome.failed.get(index)
             if failure is not None:
                 self._fail(work, ticket, served, failure, at_ms)
@@ -310,14 +248,10 @@ class Service:
             self._over(*self._ended.popleft())
 
     def _over(
-        self,
-        work: Assignment,
-        outcome: _Outcome,
-        answered: list[_Answer],
-        at_ms: float,
+        self, work: Assignment, outcome: _Outcome, answered: list[_Answer], at_ms: float
     ) -> None:
         """A worker is free: it takes the next; what it did is learned from and told."""
-        self._running -= 1
+        self._open.running -= 1
         queued = self.scheduler.queue_length
         if isinstance(outcome, EdgewiseError):
             self.scheduler.failed(work, at_ms)
@@ -333,22 +267,8 @@ class Service:
         for pending, result in answered:
             self.publisher.answered(pending, work, result, queued, at_ms)
         if self.scheduler.refit_due:
-            self._refit()
-        self._settle()
-
-    def _refit(self) -> None:
-        """Beside the loop, one at a time: it takes some ms."""
-        if self._fitting or (found := self.scheduler.fitting()) is None:
-            return
-        find, take = found
-        self._fitting = True
-        search = asyncio.get_running_loop().run_in_executor(None, find)
-        search.add_done_callback(partial(self._fitted, take))
-
-    def _fitted(self, take: Callable[[Fitted], None], search: asyncio.Future[Fitted]) -> None:
-        self._fitting = False
-        if not search.cancelled():
-            take(search.result())
+            self._refits.begin(self.scheduler)
+        self._open.settle()
 
     def _answer(
         self,
@@ -360,12 +280,10 @@ class Service:
         started_ms: float,
         at_ms: float,
     ) -> list[_Answer]:
-        pending = self._pending.pop(ticket.id, None)
+        pending = self._open.pending.pop(ticket.id, None)
         if pending is None or pending.caller.done():
             return []
-        self._answered[ticket.id] = (pending.family, pending.inputs)
-        if len(self._answered) > _KEPT:
-            self._answered.popitem(last=False)
+        self._open.keep(pending)
         result = result_of(pending, work, served, ran, outputs, started_ms, at_ms)
         pending.caller.set_result(result)
         return [(pending, result)]
@@ -373,31 +291,19 @@ class Service:
     def _fail(
         self, work: Assignment, ticket: Ticket, served: Served, error: EdgewiseError, at_ms: float
     ) -> None:
-        pending = self._pending.pop(ticket.id, None)
+        pending = self._open.pending.pop(ticket.id, None)
         if work.probe or pending is None or pending.caller.done():
             return
         told = error if isinstance(error, ServingError) else InferenceFailed(
             f"'{served.name}' could not run: {error.message}", hint=error.hint
         )  # fmt: skip
-        if self._may_move(pending, told):
+        if pending.may_move(told, self.pools.ready()):
             rest = self._move(pending, told, at_ms)
             if rest is None:
                 return
             told = rest
         pending.caller.set_exception(told)
         self.publisher.failed(pending.request, ticket.family, told, pending.budget, at_ms, work)
-
-    def _may_move(self, pending: Pending, why: ServingError) -> bool:
-        """Whether a request may be tried elsewhere: any number of times where it was not begun,
-        else once, since an inference can be done twice, but what ends workers should not go on."""
-        if isinstance(why, NotBegun):
-            return True
-        if isinstance(why, SetAside):
-            return pending.pinned is None
-        if pending.moved or not isinstance(why, (Down, Interrupted)):
-            return False
-        pending.moved = True
-        return isinstance(why, Interrupted) or self.pools.ready()
 
     def _move(self, pending: Pending, why: ServingError, at_ms: float) -> ServingError | None:
         """Queue a request once more, if it can still be in time; else what to tell its caller."""
@@ -410,7 +316,7 @@ class Service:
         verdict = self.scheduler.arrive(ticket, at_ms)
         if isinstance(verdict, Shed) and not isinstance(why, Down):
             return why
-        self._pending[ticket.id] = pending
+        self._open.pending[ticket.id] = pending
         if isinstance(verdict, Shed):
             self._shed(verdict, at_ms)
         else:
@@ -419,45 +325,29 @@ class Service:
         return None
 
     def _refusal(
-        self,
-        request: InferRequest,
-        family: ServedFamily,
-        budget: Budget,
-        shed: Shed,
-        at_ms: float,
+        self, request: InferRequest, family: ServedFamily, budget: Budget, shed: Shed, at_ms: float
     ) -> Refused:
         backlog_ms, queued = self._backlog_ms(at_ms), self.scheduler.queue_length
         return self.publisher.refused(request, family, budget, shed, at_ms, backlog_ms, queued)
 
     def _backlog_ms(self, at_ms: float) -> float:
         """Unfinished work per worker."""
-        is_idle = not (self._running or self.scheduler.queue_length)
+        is_idle = not (self._open.running or self.scheduler.queue_length)
         return 0.0 if is_idle else self.scheduler.backlog_ms(at_ms)
-
-    def _settle(self) -> None:
-        if not self._pending and not self._running:
-            self._idle.set()
 
     @property
     def running(self) -> int:
         """Workers that are at a request now."""
-        return self._running
+        return self._open.running
 
     def start_draining(self, seconds: float) -> None:
         """Tell callers to go elsewhere; who comes all the same is answered."""
         self.draining = True
-        self.publisher.tell(events.Draining(len(self._pending), seconds, now_ms()))
+        self.publisher.tell(events.Draining(len(self._open.pending), seconds, now_ms()))
 
     async def drain(self, seconds: float) -> int:
         """Answer what is pending, at most so long; how many were not answered in time."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        left = list(self._pending.values())
-        for pending in left:
-            if not pending.caller.done():
-                pending.caller.set_exception(Unavailable("the service shuts down"))
-        self._pending.clear()
-        return len(left)
+        return await self._open.drain(seconds)
 
     async def exchange(
         self, catalogue: Catalogue, scheduler: Scheduler, switch: Callable[[], None]
@@ -469,14 +359,13 @@ class Service:
         """
         self._held = True
         try:
-            while self._running:
+            while self._open.running:
                 await asyncio.sleep(0.001)
             switch()
             self.catalogue, self.scheduler = catalogue, scheduler
-            self._answered.clear()
-            at_ms = now_ms()
-            for pending in list(self._pending.values()):
-                self._requeue(pending, at_ms)
+            self._open.answered.clear()
+            for pending in list(self._open.pending.values()):
+                self._requeue(pending, now_ms())
         finally:
             self._held = False
         self.publisher.tell(events.Reloaded(tuple(catalogue.families), now_ms()))
@@ -489,7 +378,7 @@ class Service:
             fitting = eligible(pending.family, pending.pinned, pending.request)
             pending.ticket.eligible = self.pools.runnable(pending.family, pending.pinned, fitting)
         except ServingError as error:
-            del self._pending[pending.ticket.id]
+            del self._open.pending[pending.ticket.id]
             pending.caller.set_exception(error)
             return
         self._again(pending, at_ms)
@@ -498,7 +387,7 @@ class Service:
         """Put what is queued for a pool that is down where it can still run, or refuse it."""
         at_ms = now_ms()
         for ticket in self.scheduler.withdraw(pool):
-            self._again(self._pending[ticket.id], at_ms)
+            self._again(self._open.pending[ticket.id], at_ms)
         self._pump(at_ms)
 
     def _again(self, pending: Pending, at_ms: float) -> None:

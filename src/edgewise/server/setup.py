@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,12 +12,12 @@ from edgewise.formats.runtime import runtime_for
 from edgewise.selection.engine import queueing
 from edgewise.selection.engine.scheduling import Batching, FamilyPlan, Scheduler
 from edgewise.selection.profiles.table import ProfileTable
-from edgewise.server import catalogue, events, priors
+from edgewise.server import catalogue, priors
+from edgewise.server.attendance import Attendance
 from edgewise.server.catalogue import LOCAL, Catalogue, Served, ServedFamily
-from edgewise.server.pending import now_ms
 from edgewise.server.pool.frames import Runnable
 from edgewise.server.pool.pool import Pool
-from edgewise.server.running import AnyPool, Pools, Up
+from edgewise.server.running import AnyPool, Pools
 from edgewise.server.service import Service
 from edgewise.server.settings import ServerSettings
 from edgewise.server.snapshots import Snapshots
@@ -56,14 +56,11 @@ class Deployment:
         self._paths = list(paths)
         self._cluster = cluster
         self._snapshots = Snapshots()
-        #: Family and variant by key, of all that were ever read.
-        self._names: dict[str, tuple[str, str]] = {}
         self._policy = queueing.parse(settings.policy)
         self._read: _Read
         self.pools: Pools
         self._start_profiles: dict[str, ProfileTable] = {}
-        self._resident: dict[int, frozenset[str]] = {}
-        self._awaited: int | None = None
+        self._attendance = Attendance()
 
     # -- life --------------------------------------------------------------------------------------
 
@@ -80,6 +77,7 @@ class Deployment:
         if self.settings.state is not None:
             priors.make_room(self.settings.state)
         self.pools = Pools(self._make_pools(read), _pool_of(read.catalogue, self._cluster))
+        self._attendance.pools = self.pools
         try:
             for pool in self.pools.by_name.values():
                 await pool.start()
@@ -92,7 +90,7 @@ class Deployment:
             raise
         self._read, self._start_profiles = read, profiles
         self.service = Service(read.catalogue, scheduler, self.pools, sla_ms=self.settings.sla_ms)
-        self._tell_scheduler()
+        self._attendance.begin(self.service)
         return self.service
 
     async def reload(self) -> None:
@@ -127,7 +125,7 @@ class Deployment:
 
         await self.service.exchange(new.catalogue, scheduler, switch)
         self._read, self._start_profiles = new, profiles
-        self._tell_scheduler()
+        self._attendance.tell_scheduler()
 
     def save(self) -> None:
         """Keep what was learned in the state folder, if there is one.
@@ -146,20 +144,12 @@ class Deployment:
     def set_aside(self) -> dict[tuple[str, str], str]:
         """Families and variants that are not run any more, and why."""
         aside = self.pools.set_aside
-        return {self._names[key]: why for key, why in aside.items() if key in self._served}
-
-    @property
-    def _served(self) -> Mapping[str, Served]:
-        return self.service.catalogue.variants
+        served, names = self.service.catalogue.variants, self._attendance.names
+        return {names[key]: why for key, why in aside.items() if key in served}
 
     def announce(self) -> None:
         """Tell listeners that came after the start who is up and what is resident."""
-        for name, pool in self.pools.by_name.items():
-            for worker in range(pool.size):
-                if self.pools.is_up(name, worker):
-                    self.service.publisher.tell(events.WorkerBack(worker, now_ms(), pool=name))
-        for worker, resident in self._resident.items():
-            self._tell_residents(worker, frozenset(), resident)
+        self._attendance.announce()
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -188,7 +178,7 @@ class Deployment:
                     runnable, served = self._identified(family, served)
                     runnables[served.key] = runnable
                 variants[name] = served if given is None else given.with_accuracy(served)
-                self._names[served.key] = served.family, name
+                self._attendance.names[served.key] = served.family, name
             families.append(replace(family, variants=variants))
         catalogue.check_accuracies(families)
         return _Read(Catalogue(families), runnables, given)
@@ -210,14 +200,14 @@ class Deployment:
     def _make_pools(self, read: _Read) -> dict[str, AnyPool]:
         made: dict[str, AnyPool] = {}
         if read.runnables and self._cluster is not None:
-            made.update(self._cluster(read.runnables, self._on_up))
+            made.update(self._cluster(read.runnables, self._attendance.on_up))
         elif read.runnables:
             made[LOCAL] = Pool(
                 list(read.runnables.values()),
                 workers=self.settings.worker_count,
                 memory_bytes=self.settings.memory_bytes,
                 timeout_s=self.settings.limits.inference_seconds,
-                on_change=self._on_change,
+                on_change=self._attendance.on_change,
             )
         for url, variants in _endpoints(read.catalogue).items():
             from edgewise.server.endpoints.pool import EndpointPool
@@ -228,7 +218,7 @@ class Deployment:
                 {each.key: each.variant for each in variants},
                 images=families[variants[0].family].family.input.kind == "image",
                 timeout_s=self.settings.limits.inference_seconds,
-                on_up=self._for_pool(url),
+                on_up=self._attendance.of(url),
                 labels=len(families[variants[0].family].family.label_names),
             )
         return made
@@ -309,98 +299,6 @@ class Deployment:
             }:
                 same[name] = self.service.scheduler.profiles(name)
         return same
-
-    # -- workers that come and go ----------------------------------------------------------------
-
-    def _tell_scheduler(self) -> None:
-        """A fresh scheduler does not know yet who is up and what is resident."""
-        for name, pool in self.pools.by_name.items():
-            for worker in range(pool.size):
-                if not self.pools.is_up(name, worker):
-                    self.service.scheduler.worker_lost(name, worker, now_ms())
-        for worker, resident in self._resident.items():
-            self.service.scheduler.resident(LOCAL, worker, self._current(resident))
-
-    def _current(self, keys: Iterable[str]) -> set[str]:
-        """What of it is served, as `family/variant`."""
-        return {"/".join(self._names[key]) for key in keys if key in self._served}
-
-    def _on_change(self, worker: int, resident: frozenset[str] | None) -> None:
-        """The local pool: what a worker holds now, None when it is lost."""
-        before = self._resident.pop(worker, frozenset())
-        if resident is not None:
-            self._resident[worker] = resident
-        self._on_up(LOCAL, worker, resident is not None)
-        local = self.pools.local
-        if (
-            worker == self._awaited
-            and isinstance(local, Pool)
-            and not local.restarts_at_once(worker)
-        ):
-            # It did not come to be ready: it is not there soon.
-            self._awaited = None
-            self.service.scheduler.worker_lost(LOCAL, worker, now_ms())
-            self.service.move(LOCAL)
-        if resident is not None and hasattr(self, "service"):
-            self.service.scheduler.resident(LOCAL, worker, self._current(resident))
-            self.service.pump()
-        self._tell_residents(worker, before, resident or frozenset())
-
-    def _tell_residents(self, worker: int, before: frozenset[str], after: frozenset[str]) -> None:
-        if not hasattr(self, "service"):
-            return
-        pool = self.pools.local
-        size_of = pool.resident_bytes if isinstance(pool, Pool) else lambda _: 0
-        cold_of = pool.cold_ms if isinstance(pool, Pool) else lambda _: 0.0
-        for key in sorted(after - before):
-            family, variant = self._names[key]
-            self.service.publisher.tell(
-                events.Loaded(family, variant, worker, size_of(key), cold_of(key), now_ms())
-            )
-        for key in sorted(before - after):
-            family, variant = self._names[key]
-            self.service.publisher.tell(
-                events.Evicted(family, variant, worker, size_of(key), now_ms())
-            )
-
-    def _for_pool(self, name: str) -> Up:
-        return lambda worker, up: self._on_up(name, worker, up)
-
-    def _on_up(self, pool: str, worker: int, up: bool) -> None:
-        changed = self.pools.set_up(pool, worker, up)
-        if not changed or not hasattr(self, "service"):
-            return
-        scheduler = self.service.scheduler
-        if up:
-            if pool == LOCAL:
-                awaited, self._awaited = self._awaited, None
-                if awaited is not None and awaited != worker:  # now it is the slower way
-                    scheduler.worker_lost(pool, awaited, now_ms())
-            scheduler.worker_back(pool, worker, now_ms())
-            self.service.publisher.tell(events.WorkerBack(worker, now_ms(), pool=pool))
-            self.service.pump()
-        else:
-            if not self._awaits(pool, worker):
-                scheduler.worker_lost(pool, worker, now_ms())
-            lost = self.pools.by_name[pool]
-            cause = lost.causes[worker] if isinstance(lost, Pool) else "does not answer"
-            self.service.publisher.tell(events.WorkerLost(worker, cause, now_ms(), pool=pool))
-            self.service.watch()
-            # Worker processes are back at once; nobody knows when an endpoint (a URL) is.
-            if "://" in pool and not self.pools.alive(pool):
-                self.service.move(pool)
-
-    def _awaits(self, pool: str, worker: int) -> bool:
-        """Whether a lost worker process was the last, and is being replaced: then requests go on
-        being queued for its replacement, which is there before most deadlines."""
-        if pool != LOCAL or self.pools.alive(LOCAL) or not self._restarts_at_once(worker):
-            return False
-        self._awaited = worker
-        return True
-
-    def _restarts_at_once(self, worker: int) -> bool:
-        local = self.pools.local
-        return isinstance(local, Pool) and local.restarts_at_once(worker)
 
 
 def _runnable(family: ServedFamily, served: Served, threads: int) -> Runnable:

@@ -19,7 +19,7 @@ from edgewise.formats.building import stored
 from edgewise.formats.flatbuffer import Flatbuffer, Table
 from edgewise.formats.pytorch.container import tensor
 from edgewise.formats.pytorch.machine import Function, Machine
-from edgewise.formats.pytorch.unpickle import Storage, Stored
+from edgewise.formats.pytorch.pickled import Storage, Stored
 from edgewise.graph import Graph, Tensor
 
 VALUE_LIMIT = 1_000_000

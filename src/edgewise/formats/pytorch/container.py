@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from edgewise.archive import Entry, File
 from edgewise.errors import InputError, RejectedModel
-from edgewise.formats.pytorch.unpickle import Pickle, Stored, unpickle
+from edgewise.formats.pytorch.pickled import Stored
+from edgewise.formats.pytorch.unpickle import Pickle, unpickle
 from edgewise.formats.zipped import open_zip
 from edgewise.graph import DTYPE_BITS, Quantization, Tensor, Weights
 

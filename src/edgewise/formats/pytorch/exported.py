@@ -15,7 +15,7 @@ from edgewise.errors import InputError, LimitExceeded, RejectedModel
 from edgewise.formats.aten.recorder import Recorder, Ref
 from edgewise.formats.aten.tables import record
 from edgewise.formats.pytorch.container import Container, tensor
-from edgewise.formats.pytorch.unpickle import Storage, Stored
+from edgewise.formats.pytorch.pickled import Storage, Stored
 from edgewise.formats.pytorch.weights import Walk
 from edgewise.graph import FreeDim, Graph, Shape, Tensor
 

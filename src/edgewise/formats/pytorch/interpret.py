@@ -16,7 +16,7 @@ from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Parts, Recorder, Ref, 
 from edgewise.formats.aten.tables import record
 from edgewise.formats.pytorch.calls import Raised, item, operator
 from edgewise.formats.pytorch.flow import Flow, Frame, Returned, Rounds
-from edgewise.formats.pytorch.unpickle import Called, Stored
+from edgewise.formats.pytorch.pickled import Called, Stored
 
 if TYPE_CHECKING:
     from edgewise.formats.pytorch.script import Constants, Sources
@@ -277,7 +277,7 @@ class Interpreter(Flow):
             return self.run(found, positional, named)
         if isinstance(found, ast.ClassDef):
             module, _, name = dotted.rpartition(".")
-            from edgewise.formats.pytorch.unpickle import Global
+            from edgewise.formats.pytorch.pickled import Global
 
             made = Called(Global(module, name), (), {})
             start = _member(found, "__init__")

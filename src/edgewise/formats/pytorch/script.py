@@ -15,7 +15,7 @@ from edgewise.formats.aten.recorder import Recorder, Ref
 from edgewise.formats.pytorch.calls import Raised
 from edgewise.formats.pytorch.container import Container, tensor
 from edgewise.formats.pytorch.interpret import Interpreter
-from edgewise.formats.pytorch.unpickle import Called, Stored
+from edgewise.formats.pytorch.pickled import Called, Stored
 from edgewise.formats.pytorch.weights import Walk
 from edgewise.graph import Graph, Shape, Tensor, Weights
 

@@ -8,7 +8,8 @@ from typing import Any
 from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats.listing import weights_graph
 from edgewise.formats.pytorch.container import Bytes, Container, tensor
-from edgewise.formats.pytorch.unpickle import Called, Pickle, Stored, unpickle
+from edgewise.formats.pytorch.pickled import Called, Stored
+from edgewise.formats.pytorch.unpickle import Pickle, unpickle
 from edgewise.graph import Graph, Tensor
 
 TENSOR_LIMIT = 200_000

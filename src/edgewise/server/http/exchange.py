@@ -144,3 +144,14 @@ def too_large(limit_bytes: int) -> TooLarge:
 def too_slow(seconds: float) -> TooSlow:
     """The body did not arrive in time."""
     return TooSlow(f"the body did not arrive within {seconds:g} s")
+
+
+def declared_bytes(headers: list[tuple[bytes, bytes]]) -> int | None:
+    """Length of the body by its head, None where that is chunked."""
+    declared = 0
+    for name, value in headers:
+        if name == b"content-length":
+            declared = int(value)
+        elif name == b"transfer-encoding":
+            return None
+    return declared

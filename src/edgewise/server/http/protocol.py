@@ -28,7 +28,7 @@ from uvicorn.server import ServerState
 
 from edgewise.server.http import kernel
 from edgewise.server.http.app import App, model_of
-from edgewise.server.http.exchange import IN_SCOPE, Headers, Parts, too_slow
+from edgewise.server.http.exchange import IN_SCOPE, Headers, Parts, declared_bytes, too_slow
 from edgewise.server.http.incoming import Incoming
 from edgewise.server.settings import Limits
 
@@ -201,7 +201,7 @@ class HttpConnection(HttpToolsProtocol):
                 self.pipeline.appendleft((self.cycle, self.app))
         self._in_head = False
         self.deadline = self._stamp_ms / 1000 + self.state.limits.body_seconds
-        self._newest.begin(self.cycle, _declared_bytes(self.headers))
+        self._newest.begin(self.cycle, declared_bytes(self.headers))
 
     def _inference(self, exchange: Incoming) -> _Inference | None:
         """A request for an inference whose address is plain; all others go the long way."""
@@ -389,14 +389,3 @@ def _addressed(url: bytes) -> tuple[str, str, str] | None:
     path = url.decode()
     model = model_of(path)
     return None if model is None else (path, *model)
-
-
-def _declared_bytes(headers: list[tuple[bytes, bytes]]) -> int | None:
-    """Length of the body by its head, None where that is chunked."""
-    declared = 0
-    for name, value in headers:
-        if name == b"content-length":
-            declared = int(value)
-        elif name == b"transfer-encoding":
-            return None
-    return declared

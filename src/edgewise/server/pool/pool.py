@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from msgspec.structs import replace
@@ -31,6 +30,7 @@ from edgewise.server.pool.admission import Waiting
 from edgewise.server.pool.calibration import Calibration, calibrate
 from edgewise.server.pool.crew import Crew
 from edgewise.server.pool.frames import Done, Reply, Runnable, plain
+from edgewise.server.pool.jobs import Batch, Jobs
 from edgewise.server.pool.model_cache import ModelCache, Ports
 from edgewise.server.pool.outcomes import JobResult
 from edgewise.server.pool.process import FROM_OUTSIDE
@@ -42,18 +42,6 @@ __all__ = ["Calibration", "JobResult", "Pool", "Runnable"]
 #: variants are loaded into it ahead of time.
 _TICK_S = 0.25
 _IDLE_S = 0.1
-
-
-@dataclass(slots=True)
-class _Batch:
-    """`begun_s` is None while it waits for its worker, or for room. Cold: it had to be loaded."""
-
-    key: str
-    inputs: Sequence[Sequence[Tensor]]
-    done: Callable[[JobResult | EdgewiseError], None]
-    since_s: float
-    begun_s: float | None = None
-    cold: bool = False
 
 
 class Pool:
@@ -80,18 +68,16 @@ class Pool:
         self.is_bounded = memory_bytes is not None
         self._timeout_s = timeout_s
         self._on_change = on_change
-        self._quarantine = Quarantine()
+        self._quarantine, self._jobs = Quarantine(), Jobs(workers)
         self._crew = Crew(workers, self._prepare, self._up, self._lost)
         self._cache = ModelCache(
-            self._crew, self._quarantine, memory_bytes, pinned, self._running, self._changed
+            self._crew, self._quarantine, memory_bytes, pinned, self._jobs.running, self._changed
         )
         self._cache.replace(runnables)
         self._wanted: defaultdict[str, float] = defaultdict(float)
-        self._jobs: list[_Batch | None] = [None] * workers
         self._open: set[int] = set()
         self._told: dict[int, frozenset[str]] = {}
         self._held_by_lost: dict[int, list[str]] = {}
-        self._idle_since_s = [0.0] * workers
         self.causes = [""] * workers
         self._closed = False
         self._calibrating = 0
@@ -120,9 +106,8 @@ class Pool:
             self._ticking.cancel()
         await self._crew.close()
         self._cache.admission.drop(lambda _: True)
-        for worker, job in enumerate(self._jobs):
-            if job is not None and job.begun_s is None:
-                self._finish(worker, job, Unavailable("the service shuts down"))
+        for worker, job in self._jobs.waiting():
+            self._finish(worker, job, Unavailable("the service shuts down"))
 
     @property
     def pids(self) -> tuple[int | None, ...]:
@@ -154,8 +139,7 @@ class Pool:
 
     def has_begun(self, worker: int) -> bool:
         """Whether a worker is at its job, rather than being replaced or without room for it."""
-        job = self._jobs[worker]
-        return job is None or job.begun_s is not None
+        return self._jobs.waits(worker) is None
 
     def cancel(self, worker: int) -> None:
         """Nobody waits for a worker's job any more: it is not begun. One that is ends."""
@@ -163,8 +147,7 @@ class Pool:
 
     def _give_back(self, worker: int, why: Unavailable) -> None:
         """End a worker's job where that has not begun."""
-        job = self._jobs[worker]
-        if job is not None and job.begun_s is None:
+        if (job := self._jobs.waits(worker)) is not None:
             self._cache.admission.drop(lambda load: load.owner is job)
             self._finish(worker, job, why)
 
@@ -190,10 +173,8 @@ class Pool:
         Raises:
             RuntimeError: the worker has a job (a defect of the caller).
         """
-        if self._jobs[worker] is not None:
-            raise RuntimeError(f"worker {worker} was given a second job")
-        job = _Batch(key, inputs, done, self._loop.time())
-        self._jobs[worker] = job
+        job = Batch(key, inputs, done, self._loop.time())
+        self._jobs.give(worker, job)
         if (refusal := self._refusal(key)) is not None:
             self._loop.call_soon(self._finish, worker, job, refusal)
             return
@@ -213,7 +194,7 @@ class Pool:
         reason = self._quarantine.reasons.get(key)
         return SetAside(reason, hint="reload the family to try again") if reason else None
 
-    def _begin(self, worker: int, job: _Batch) -> None:
+    def _begin(self, worker: int, job: Batch) -> None:
         job.cold = not self._cache.residency.is_resident(worker, job.key)
         if not job.cold:
             self._send(worker, job)
@@ -222,7 +203,7 @@ class Pool:
         go = partial(self._send, worker, job)
         self._cache.admission.enter(Waiting(worker, job.key, job, go, gone=lambda: None))
 
-    def _send(self, worker: int, job: _Batch) -> None:
+    def _send(self, worker: int, job: Batch) -> None:
         process = self._crew.process(worker)
         if (
             process is None or not process.alive
@@ -245,7 +226,7 @@ class Pool:
         )
 
     def _answered(
-        self, worker: int, job: _Batch, area: arena.Area, reply: Reply | WorkerFailed
+        self, worker: int, job: Batch, area: arena.Area, reply: Reply | WorkerFailed
     ) -> None:
         if isinstance(reply, Done):
             outcome = self._outcome(worker, job, area, reply)
@@ -260,7 +241,7 @@ class Pool:
         self._finish(worker, job, outcome)
 
     def _outcome(
-        self, worker: int, job: _Batch, area: arena.Area, done: Done
+        self, worker: int, job: Batch, area: arena.Area, done: Done
     ) -> JobResult | ServingError:
         self._quarantine.absolve(job.key)
         if job.cold:
@@ -279,21 +260,13 @@ class Pool:
             return replace(outcome, cold_ms=outcome.cold_ms + waited_ms)
         return outcome
 
-    def _finish(self, worker: int, job: _Batch, outcome: JobResult | ServingError) -> None:
+    def _finish(self, worker: int, job: Batch, outcome: JobResult | ServingError) -> None:
         """The job is over; its worker takes the next from here on."""
-        if self._jobs[worker] is not job:
+        if not self._jobs.over(worker, job, self._loop.time()):
             return
-        self._jobs[worker] = None
-        self._idle_since_s[worker] = self._loop.time()
         if job.cold:
             self._cache.admission.advance()
         job.done(outcome)
-
-    def _running(self) -> set[tuple[int, str]]:
-        return {
-            (worker, job.key) for worker, job in enumerate(self._jobs)
-            if job is not None and job.begun_s is not None
-        }  # fmt: skip
 
     # -- variants --------------------------------------------------------------------------------
 
@@ -310,7 +283,7 @@ class Pool:
             return known
         while not self._open and not self._closed:
             await asyncio.sleep(_IDLE_S)
-        worker = min(self._open, key=lambda each: (self._jobs[each] is not None, each), default=0)
+        worker = min(self._open, key=lambda each: (not self._jobs.is_free(each), each), default=0)
         loaded = await self._cache.load(worker, key)
         return loaded.inputs, loaded.outputs
 
@@ -344,8 +317,8 @@ class Pool:
         """Serve other variants from now on. Running jobs end on the old; a variant whose
         description and file are as before stays resident."""
         self._cache.replace(runnables)
-        for worker, job in enumerate(self._jobs):
-            if job and job.begun_s is None and (refusal := self._refusal(job.key)):
+        for worker, job in self._jobs.waiting():
+            if (refusal := self._refusal(job.key)) is not None:
                 self._loop.call_soon(self._finish, worker, job, refusal)
 
     # -- workers ---------------------------------------------------------------------------------
@@ -364,12 +337,11 @@ class Pool:
 
     def _reopen(self, worker: int) -> None:
         self._open.add(worker)
-        self._idle_since_s[worker] = self._loop.time()
+        self._jobs.idles_since(worker, self._loop.time())
         self._changed(worker)
         for other in set(range(self.size)) - self._open:
             self._give_back(other, NotBegun("another worker is there sooner"))
-        job = self._jobs[worker]
-        if job is None or job.begun_s is not None:
+        if (job := self._jobs.waits(worker)) is None:
             return
         if (refusal := self._refusal(job.key)) is None:
             self._begin(worker, job)
@@ -391,8 +363,7 @@ class Pool:
             self._open.discard(worker)
             self._told.pop(worker, None)
         self._on_change(worker, None)
-        job = self._jobs[worker]
-        if self._open and job is not None and job.begun_s is None:
+        if self._open and self._jobs.waits(worker) is not None:
             self._loop.call_soon(self._give_back, worker, NotBegun("its worker was lost"))
         self._cache.admission.advance()
 
@@ -400,8 +371,8 @@ class Pool:
         """Now and then: who hangs is killed, who waits too long is told, who idles is used."""
         self._crew.end_overdue()
         now_s = self._loop.time()
-        for worker, job in enumerate(self._jobs):
-            if job and now_s - job.since_s > self._timeout_s:
+        for worker, job in self._jobs.waiting():
+            if now_s - job.since_s > self._timeout_s:
                 self._give_back(worker, Unavailable(f"'{plain(job.key)}' could not begin in time"))
         self._tell_demand(now_s)
         idle = self._idle(now_s)
@@ -420,9 +391,9 @@ class Pool:
         idle = set()
         for worker in self._open:
             process = self._crew.process(worker)
-            if process is None or self._jobs[worker] is not None or not process.connection.idle:
+            if process is None or not process.connection.idle:
                 continue
-            if now_s - self._idle_since_s[worker] >= _IDLE_S:
+            if self._jobs.idle_s(worker, now_s) >= _IDLE_S:
                 process.requests.trim()
                 process.replies.trim()
                 idle.add(worker)
