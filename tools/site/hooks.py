@@ -96,6 +96,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
     return markdown
 
 
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Docstrings mark code by `::`, which is no Markdown."""
+    return html.replace("<p>::</p>", "").replace("::</p>", ":</p>")
+
+
 def on_post_page(output: str, page: Any, config: Any) -> str:
     """Refuse a page that would have a reader's browser fetch something from elsewhere."""
     if found := _FETCHED.search(output):

@@ -13,6 +13,8 @@ _TITLES = {
     "api": ("verbs", "Verbs as functions"), "client": ("client", "Client"),
     "family": ("family", "Families"), "store": ("store", "Store"),
 }  # fmt: skip
+#: How a whole module is shown: its text, then what it has, a level below the heading above it.
+_MODULE = ("show_root_heading: false", "show_root_toc_entry: false", "heading_level: 3")
 #: The contracts that a package outside can fulfil, by the group of their entry points.
 CONTRACTS = {
     "formats": "edgewise.formats.contract", "runtimes": "edgewise.runtimes.contract",
@@ -34,12 +36,12 @@ def made() -> Iterator[tuple[str, str]]:
         "Contracts for plug-ins",
         "What a module of another package has to offer. [Extending](../../extending/index.md) shows "
         "each with an implementer.",
-        *(f"## {group}\n\n{_entry(module, 'show_root_heading: false')}"
+        *(f"## {group}\n\n{_entry(module, *_MODULE)}"
           for group, module in CONTRACTS.items()),
     )  # fmt: skip
     yield (
         f"{FOLDER}/errors.md",
-        page("Errors", _entry("edgewise.errors", "show_root_heading: false")),
+        page("Errors", _entry("edgewise.errors", *_MODULE[:-1])),
     )
 
 
