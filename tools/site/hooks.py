@@ -41,8 +41,9 @@ _CODE = {
     "src/edgewise/network/data": "reference/networks.md",
     "src/edgewise/analysis/deployability.toml": "reference/delegates.md",
     "src/edgewise/selection/policies/registry.py": "reference/policies.md",
+    "examples/tour.ipynb": "examples/tour.ipynb",
 }  # fmt: skip
-_IN_CODE = ("src/", "tests/", "tools/", "benchmarks/")
+_IN_CODE = ("src/", "tests/", "tools/", "benchmarks/", "examples/", "deploy/")
 _TOY = re.compile(r"<!-- toy: (\S+) (\w+) ?(\w*) -->")
 #: What a browser loads by itself, from another host. Links are followed by readers alone.
 _FETCHED = re.compile(
@@ -78,6 +79,8 @@ def on_files(files: Files, config: Any) -> Files:
     for name, path in _ROOTS.items():
         content = _moved((ROOT / name).read_text(encoding="utf-8"), "", path)
         files.append(File.generated(config, path, content=content))
+    notebook = "examples/tour.ipynb"  # to be downloaded
+    files.append(File.generated(config, notebook, abs_src_path=str(ROOT / notebook)))
     return files
 
 
