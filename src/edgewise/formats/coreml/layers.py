@@ -1,4 +1,7 @@
-"""What the layers of Core ML networks mean (public specification, NeuralNetwork.proto)."""
+"""What the layers of Core ML networks mean (public specification, NeuralNetwork.proto).
+
+One table with the rules that it names: what a layer means is looked up here and nowhere else.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 """What each ncnn layer is in common words. Parameter numbers are those of ncnn's documentation
-(`docs/developer-guide/operators.md`), the order of weights that of its layers' `load_model`."""
+(`docs/developer-guide/operators.md`), the order of weights that of its layers' `load_model`.
+
+One table with the rules that it names; layers that multiply and accumulate are in `compute.py`.
+"""
 
 from __future__ import annotations
 

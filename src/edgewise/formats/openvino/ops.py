@@ -2,6 +2,8 @@
 
 The operations and their attributes are those of the "Operation Set Specifications"
 (https://docs.openvino.ai/nightly/documentation/openvino-ir-format/operation-sets.html).
+
+One table with the rules that it names: what an operation means is looked up here and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What each operator of TensorFlow's is in common words.
 
 A rule gives the kind, the positions of the kind's inputs where TensorFlow's order differs, and
-attributes, which may be read off the node.
+attributes, which may be read off the node. All of them are one table: what an operator means is
+looked up here and nowhere else.
 """
 
 from __future__ import annotations
