@@ -10,8 +10,8 @@ import pytest
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Decision, Profile
 from edgewise.selection.engine.queueing import parse
-from edgewise.selection.hindsight import estimate_all, learned
 from edgewise.selection.offpolicy import Weighed, value
+from edgewise.selection.offpolicy_replay import estimate_all, learned
 from edgewise.selection.policies.registry import parse as parse_plain
 from edgewise.selection.profiles.table import table
 

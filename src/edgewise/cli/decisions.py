@@ -34,7 +34,7 @@ def replay(
         raise UsageError("--decisions takes one --profiles", hint="or none: those of the log")
     from edgewise.records import Decision
     from edgewise.selection.engine.cases import parse_all
-    from edgewise.selection.hindsight import estimate_all
+    from edgewise.selection.offpolicy_replay import estimate_all
     from edgewise.selection.profiles.sources import load
     from edgewise.store import Store
 

@@ -65,7 +65,7 @@ def estimate_all(
         known = profiles or learned(family, rows)
         left_out: Counter[str] = Counter()
         used = [row for row in rows if not _left_out(row, left_out)]
-        replay = _Hindsight(log, family, used, known, left_out)
+        replay = _Replay(log, family, used, known, left_out)
         estimates += [replay.estimate(*each, clip=clip) for each in plain]
     return estimates
 
@@ -136,7 +136,7 @@ def _left_out(row: Decision, why: Counter[str]) -> bool:
     return True
 
 
-class _Hindsight:
+class _Replay:
     """The decisions of one family, and the profiles that other policies decide from."""
 
     def __init__(
