@@ -41,7 +41,7 @@ def test_scenarios_of_the_task_and_why_one_cannot_be(tmp_path: Path) -> None:
     call, slow = table.numbers.objects()
     assert call["scenario"].startswith("an hour of video call")
     assert call["energy_j"] == pytest.approx(54_000 * 0.05)
-    assert call["of_battery_share"] == pytest.approx(54_000 * 0.05 / Battery().joules)
+    assert call["percent_of_battery"] == pytest.approx(5400 * 0.05 * 1000 / Battery().joules)
     assert slow["energy_j"] is None
     assert "too slow" in slow["why_not"]
 

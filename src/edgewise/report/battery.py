@@ -10,7 +10,7 @@ from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Spec, Table
 _ROWS = 40
 _COLUMNS = (
     "scenario", "model", "target", "inferences", "busy_s", "energy_j", "charge_mah",
-    "of_battery_share", "by", "why_not",
+    "percent_of_battery", "by", "why_not",
 )  # fmt: skip
 _TASKS = f"""
     with {NAMED}
@@ -39,7 +39,7 @@ def parts(ask: Ask) -> list[Figure | Table]:
             each.title, models[each.sha256]["label"] if each.sha256 in models else each.model,
             f"{each.target.device} {each.target.runtime} {each.target.delegate}", each.inferences,
             each.busy_s, each.energy_j, each.mah,
-            None if each.battery_percent is None else each.battery_percent / 100, each.method,
+            each.battery_percent, each.method,
             each.reason,
         )
         for each in found
@@ -62,24 +62,26 @@ def _figure(numbers: Numbers, size: str) -> Figure:
     spec: Spec = {
         "height": {"step": 24},
         "transform": [
-            {"filter": "isValid(datum.of_battery_share)"},
-            {"calculate": "datum.model + ' · ' + datum.target", "as": "run"},
+            {"filter": "isValid(datum.percent_of_battery)"},
+            {
+                "calculate": "datum.model + ' · ' + datum.target + ' · ' + datum.scenario",
+                "as": "run",
+            },
             {"window": [{"op": "row_number", "as": "place"}]},
             {"filter": f"datum.place <= {_ROWS}"},
         ],
         "mark": {"type": "bar", "height": {"band": 0.7}},
         "encoding": {
             "y": rows_by("run"),
-            "yOffset": {"field": "scenario"},
             "x": {
-                "field": "of_battery_share", "type": "quantitative",
-                "axis": {"title": "of the battery", "format": ".2~%", "tickCount": 6},
+                "field": "percent_of_battery", "type": "quantitative",
+                "axis": {"title": "of the battery, %", "format": "~g", "tickCount": 6},
             },
             "color": category("scenario", ""),
             "tooltip": tooltip(
                 ("scenario", "scenario"), ("model", "model"), ("target", "target"),
                 ("inferences", "inferences", ",d"), ("energy_j", "J", ".3~s"),
-                ("charge_mah", "mAh", ".3~g"), ("of_battery_share", "of the battery", ".2%"),
+                ("charge_mah", "mAh", ".3~g"), ("percent_of_battery", "of the battery, %", ".2~g"),
                 ("by", "metered by"),
             ),
         },
@@ -88,11 +90,11 @@ def _figure(numbers: Numbers, size: str) -> Figure:
     return Figure(
         "What scenarios take from a battery",
         f"Of {size}, above what an idle device takes.",
-        f"Bars of the battery's share for {many(len(known), 'pair')} of scenario and model; the "
-        f"most is {most['scenario']} with {most['model']}, {most['of_battery_share']:.2%}.",
+        f"Bars of the battery's percent for {many(len(known), 'pair')} of scenario and model; most "
+        f"takes {most['scenario']} with {most['model']}, {most['percent_of_battery']:.2g} %.",
         spec,
         numbers,
-        unit="share of the battery",
+        unit="percent of the battery",
         origin="metered energy, times the scenario's inferences",
         n=f"{many(len(known), 'pair')} of scenario and measurement",
     )

@@ -103,35 +103,52 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks[first : last + 1]
 
 
-def dot_names(name: str, x: Spec, y: Spec, most: int = 16) -> Spec:
-    """A layer with the names of dots: each name once, at its lowest dot, towards the middle of the
-    axis `x` (`by_log`); of many those furthest to the right. Narrow pictures have none."""
+#: In how many columns and rows of a picture there is room for a name.
+_NAME_COLUMNS, _NAME_ROWS = 5, 22
+
+
+def dot_names(name: str, x: Spec, y: Spec, *, first: str | None = None, most: int = 24) -> Spec:
+    """A layer with the names of dots: each name once, at its lowest dot, where there is room: of
+    several at one place the lowest, or the one with the largest `first`. They stand towards the
+    middle of the axis `x` (`by_log`). Narrow pictures have none."""
     low, high = x["scale"]["domain"][0], x["scale"]["domain"][-1]
     right = f"datum.{x['field']} > {(low * high) ** 0.5!r}"
+    ahead: list[Spec] = [{"field": first, "order": "descending"}] if first else []
+    lowest: Spec = {"field": y["field"], "order": "ascending"}
+    one: list[Spec] = [{"op": "row_number", "as": "nth"}]
     return {
         "transform": [
-            {
-                "window": [{"op": "row_number", "as": "of_name"}], "groupby": [name],
-                "sort": [{"field": y["field"]}],
-            },
-            {"filter": "datum.of_name == 1"},
-            {
-                "window": [{"op": "row_number", "as": "turn"}],
-                "sort": [{"field": x["field"], "order": "descending"}],
-            },
-            {"filter": f"datum.turn <= {most}"},
+            {"window": one, "groupby": [name], "sort": [lowest]},
+            {"filter": "datum.nth == 1"},
+            {"calculate": _cell(x, _NAME_COLUMNS), "as": "name_column"},
+            {"joinaggregate": [
+                {"op": "min", "field": y["field"], "as": "least"},
+                {"op": "max", "field": y["field"], "as": "largest"}]},
+            {"calculate": _cell(y, _NAME_ROWS), "as": "name_row"},
+            {"window": one, "groupby": ["name_column", "name_row"], "sort": [*ahead, lowest]},
+            {"filter": "datum.nth == 1"},
+            {"window": one, "sort": [{"field": x["field"], "order": "descending"}]},
+            {"filter": f"datum.nth <= {most}"},
             {"calculate": shortened(f"datum.{name}"), "as": "shown_name"},
         ],
         "mark": {
-            "type": "text", "fontSize": 11.5,
-            "baseline": "middle",
+            "type": "text", "fontSize": 11.5, "baseline": "bottom", "dy": -3,
             "align": {"expr": f"{right} ? 'right' : 'left'"},
-            "dx": {"expr": f"{right} ? -8 : 8"},
-            "dy": {"expr": "datum.turn % 2 ? 7 : -7"},
+            "dx": {"expr": f"{right} ? -7 : 7"},
             "opacity": {"expr": "width > 420 ? 0.85 : 0"},
         },
         "encoding": {"x": x, "y": y, "text": {"field": "shown_name"}},
     }  # fmt: skip
+
+
+def _cell(axis: Spec, cells: int) -> str:
+    """An expression of which of so many cells along an axis a datum lies in."""
+    value = f"datum.{axis['field']}"
+    domain = axis.get("scale", {}).get("domain")
+    if not domain:
+        return f"floor(({value} - datum.least) / (datum.largest - datum.least + 1e-9) * {cells})"
+    width = (math.log10(domain[-1]) - math.log10(domain[0])) / cells
+    return f"floor(log({value}) / {math.log(10) * width!r})"
 
 
 def category(field: str, title: str, domain: Sequence[str] | None = None) -> Spec:

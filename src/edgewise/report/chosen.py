@@ -57,9 +57,16 @@ def _explorer(picks: Picks, table: ProfileTable, sizes: str) -> Explorer:
         f"policies were asked for each pair. One request, nothing in the queue, {sizes}. A network "
         "with a name is a preset with its spread; one with a time always takes that.",
         picks,
-        n=f"{many(len(table), 'model')}, {runs[0]:,} to {runs[-1]:,} runs each" if runs else "",
+        n=many(len(table), "model") + _runs(runs),
         origin="times and accuracy measured; networks from presets; choices by the policies",
     )
+
+
+def _runs(counts: list[int]) -> str:
+    if not counts:
+        return ""
+    least, most = counts[0], counts[-1]
+    return f", {least:,} runs each" if least == most else f", {least:,} to {most:,} runs each"
 
 
 def _maps(picks: Picks, of: str) -> list[Figure]:

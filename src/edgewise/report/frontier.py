@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from edgewise.report import published
-from edgewise.report.charts import by_log, category, tooltip
+from edgewise.report.charts import by_log, category, dot_names, tooltip
 from edgewise.report.names import DEVICE, NAMED, TARGET
 from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
 
 #: Pictures at most: one for each device and data set.
 _SETTINGS = 6
-#: Dots at most that all carry their name; of more, only those on the frontier do.
-_NAMED_DOTS = 16
 
 #: `joined`: for each evaluated file, data set and device the target with the least median time.
 #: `frontier`: no other is as fast and more accurate, nor faster and as accurate.
@@ -137,8 +135,6 @@ _TIP = tooltip(
 
 def _spec(rows: list[dict[str, Any]]) -> Spec:
     x = by_log("p50_ms", "median latency, ms", (row["p50_ms"] for row in rows), "~g")
-    domain = x["scale"]["domain"]
-    behind = not all(row["frontier"] for row in rows)
     y: Spec = {
         "field": "accuracy", "type": "quantitative", "scale": {"zero": False},
         "axis": {"title": "accuracy, %", "tickCount": 6},
@@ -161,32 +157,10 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
                     "color": category("runtime", "runtime"),
                 },
             },
-            _names(True, domain),
-            *([_names(False, domain)] if behind and len(rows) <= _NAMED_DOTS else []),
+            dot_names("model", x, y, first="frontier"),
             {
                 "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.95},
                 "encoding": {"color": category("runtime", "runtime"), "tooltip": _TIP},
             },
         ],
-    }  # fmt: skip
-
-
-def _names(frontier: bool, domain: list[float]) -> Spec:
-    """Each dot's name beside it, towards the middle: of the frontier above, of the others below,
-    in turn at two heights, since they often lie close."""
-    right = f"datum.p50_ms > {(domain[0] * domain[-1]) ** 0.5!r}"
-    transform: list[Spec] = [
-        {"filter": "datum.frontier" if frontier else "!datum.frontier"},
-        {"window": [{"op": "row_number", "as": "turn"}], "sort": [{"field": "p50_ms"}]},
-    ]
-    return {
-        "transform": transform,
-        "mark": {
-            "type": "text", "fontSize": 11.5, "baseline": "bottom" if frontier else "top",
-            "opacity": 1 if frontier else {"expr": "width > 480 ? 0.75 : 0"},
-            "align": {"expr": f"{right} ? 'right' : 'left'"},
-            "dx": {"expr": f"{right} ? -7 : 7"},
-            "dy": -4 if frontier else {"expr": "4 + 13 * (datum.turn % 2)"},
-        },
-        "encoding": {"text": {"field": "model"}},
     }  # fmt: skip

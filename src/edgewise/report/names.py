@@ -22,15 +22,16 @@ NAMED = """
       from files)
 """
 
-#: Common table expression `apps_named`: every app with `app`, what people call it (and the start
-#: of its hash where several are called the same).
+#: Common table expression `apps_named`: every app with `app`, what people call it (and its version,
+#: or the start of its hash, where several are called the same).
 APPS_NAMED = """
     called as (
       select *, coalesce(label, package, regexp_extract(path, '[^/]+$')) as called from apps),
     apps_named as (
-      select *, case when count(*) over (partition by called) > 1
-        then called || ' · ' || left(coalesce(sha256, key), 6)
-        else called end as app
+      select *, case when count(*) over (partition by called) = 1 then called
+        when version_name is not null and count(*) over (partition by called, version_name) = 1
+        then called || ' ' || version_name
+        else called || ' · ' || left(coalesce(sha256, key), 6) end as app
       from called)
 """
 

@@ -12,7 +12,8 @@ _HEADINGS = {
     "high_ms": "to", "load_ms": "load", "first_ms": "first run", "steady_ms": "steady run",
     "min_sdk": "min SDK", "sha256": "SHA-256", "path": "file", "model_bytes": "size of models",
     "inference_j": "gross", "net_inference_j": "net", "idle_watt": "idle, W",
-    "mean_watt": "mean, W",
+    "mean_watt": "mean, W", "busy_s": "busy, s", "charge_mah": "charge, mAh",
+    "macs_before": "MACs before", "macs_after": "MACs after",
 }  # fmt: skip
 _UNITS = ("_bytes", "_ms", "_share", "_mbps", "_j")
 

@@ -189,7 +189,9 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
         ("known", "accuracy"), ("p50_ms", "median, ms", ".4~g"), ("target", "target"),
         ("runs", "runs", ",d"),
     )  # fmt: skip
+    both = any(row["known"] != "published" for row in rows)
     colour = category("how", "", ["published", "measured"])
+    colour["legend"] = {"symbolStrokeWidth": 2} if both else None
     mark: Spec = {"type": "point", "size": 110, "strokeWidth": 2, "opacity": 1}
 
     def dots(how: str, **more: Any) -> Spec:
@@ -200,7 +202,7 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
         }
 
     layers = [dots("published", shape="diamond", filled=False)]
-    if any(row["known"] != "published" for row in rows):
+    if both:
         layers.append(dots("measured", filled=True))
     how = "datum.known == 'published' ? 'published' : 'measured'"
     return {
@@ -213,7 +215,7 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
                 "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2,
                          "strokeDash": [5, 4], "color": "#8c93a0", "opacity": 0.8},
             },
-            dot_names("model", x, y),
+            dot_names("model", x, y, first="frontier"),
             *layers,
         ],
     }  # fmt: skip

@@ -188,7 +188,7 @@ def _figure(numbers: Numbers) -> Figure:
     before = " + ' ← ' + datum.before" if twice else ""
     x = by_log("ratio", "after ÷ before", [*values, 0.9, 1.1], "~g")
     spec: Spec = {
-        "height": {"step": 30},
+        "height": {"step": 36, "for": "position"},
         "transform": [
             {"window": [{"op": "row_number", "as": "place"}]},
             {"filter": f"datum.place <= {_ROWS}"},
@@ -206,9 +206,10 @@ def _figure(numbers: Numbers) -> Figure:
                 "encoding": {"x": {**x, "field": "same"}, "y": None},
             },
             {
-                "mark": {"type": "point", "filled": True, "size": 100, "opacity": 1},
+                "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
                 "encoding": {
                     "x": x,
+                    "yOffset": {"field": "measure", "sort": list(measures)},
                     "color": category("measure", "", list(measures)),
                     "tooltip": tooltip(
                         ("before", "before"), ("after", "after"), ("measure", "of"),

@@ -103,7 +103,8 @@ def _evidence(ask: Ask) -> Point | None:
     def named(kinds: tuple[str, ...]) -> str:
         mine = [row for row in rows if row["kind"] in kinds]
         shown = [
-            row["name"] + (f" ({row['apps']:,} apps)" if apps > 1 else "") for row in mine[:_NAMES]
+            row["name"] + (f" ({many(row['apps'], 'app')})" if apps > 1 else "")
+            for row in mine[:_NAMES]
         ]
         more = f" and {len(mine) - _NAMES} more" if len(mine) > _NAMES else ""
         return ", ".join(shown) + more
