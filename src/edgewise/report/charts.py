@@ -61,7 +61,9 @@ def fitted(config: Spec, spec: Spec, width: int) -> Spec:
     layers = [spec, *spec.get("layer", [])[-1:]]
     colours = [each["encoding"].get("color", {}) for each in layers if "encoding" in each]
     field = next((colour["field"] for colour in colours if "field" in colour), None)
-    said = (len(str(row.get(field) or "")) for row in spec["data"]["values"])
+    domain = next((c["scale"]["domain"] for c in colours if "domain" in c.get("scale", {})), ())
+    said = [len(str(row.get(field) or "")) for row in spec["data"]["values"]]
+    said += [len(str(each)) for each in domain]
     column = max([12, *said]) * 6.6 + 36
     return config | {
         "axisY": config["axisY"] | {"labelLimit": labels},

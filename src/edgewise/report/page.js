@@ -16,7 +16,8 @@
   // The longest label of a chart's colours, in characters; charts that compute theirs have short ones.
   function longestLabel(spec) {
     const encoding = spec.encoding?.color ? spec.encoding : spec.layer?.at(-1).encoding;
-    const labels = spec.data.values.map((row) => String(row[encoding?.color?.field] ?? ""));
+    const values = spec.data.values.map((row) => String(row[encoding?.color?.field] ?? ""));
+    const labels = [...values, ...(encoding?.color?.scale?.domain ?? []).map(String)];
     return labels.reduce((longest, label) => Math.max(longest, label.length), 12);
   }
 
