@@ -11,7 +11,8 @@ from site_pages.written import page
 FOLDER = "reference/python"
 _TITLES = {
     "api": ("verbs", "Verbs as functions"), "client": ("client", "Client"),
-    "family": ("family", "Families"), "store": ("store", "Store"),
+    "family": ("family", "Families"), "results": ("results", "Records and tables"),
+    "store": ("store", "Store"),
 }  # fmt: skip
 #: How a whole module is shown: its text, then what it has, a level below the heading above it.
 _MODULE = ("show_root_heading: false", "show_root_toc_entry: false", "heading_level: 3")
@@ -26,6 +27,7 @@ CONTRACTS = {
 
 def made() -> Iterator[tuple[str, str]]:
     """A page per module that `import edgewise` offers names of, one for the contracts, one for errors."""
+    assert {*_TITLES} == {*_OFFERED.values()}
     for module, (name, title) in _TITLES.items():
         names = [each for each, of in _OFFERED.items() if of == module]
         if module == "api":
