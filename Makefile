@@ -44,10 +44,10 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 pages: $(VENV)/.dev
-	$(BUILD_DOCS) --quiet
+	$(BUILD_DOCS)
 
 # The documentation as a site in site/, and again while it is written: `make docs SERVE=1`. A link that leads
-# nowhere fails. Nothing is fetched.
+# nowhere fails (with --quiet mkdocs would not). Nothing is fetched.
 BUILD_DOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 docs: $(VENV)/.dev
 	$(if $(SERVE),NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve,$(BUILD_DOCS))

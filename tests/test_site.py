@@ -12,10 +12,10 @@ import pytest
 from doc_blocks import DATA
 from edgewise.cli.examples import EXAMPLES
 from edgewise.cli.main import VERBS, run
-from site_pages import catalogue, figures, interface, records, verbs
+from site_pages import catalogue, figures, interface, notebook, records, verbs
 from site_pages.written import codes, text
 
-MADE = {path: page for room in (verbs, records, catalogue, figures, interface)
+MADE = {path: page for room in (verbs, records, catalogue, figures, interface, notebook)
         for path, page in room.made()}  # fmt: skip
 
 

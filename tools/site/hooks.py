@@ -20,9 +20,9 @@ sys.path[:0] = [str(HERE), str(ROOT / "src")]
 from mkdocs.structure.files import File, Files  # noqa: E402
 
 from edgewise.cli.main import VERBS  # noqa: E402
-from site_pages import catalogue, figures, interface, records, verbs  # noqa: E402
+from site_pages import catalogue, figures, interface, notebook, records, verbs  # noqa: E402
 
-#: Files of the repository's root that are pages of the site.
+#: Files of the root that are pages of the site as they stand.
 _ROOTS = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
 #: Files of code, and what the site has in their place; links to others become plain text.
 _CODE = {
@@ -41,7 +41,7 @@ _CODE = {
     "src/edgewise/network/data": "reference/networks.md",
     "src/edgewise/analysis/deployability.toml": "reference/delegates.md",
     "src/edgewise/selection/policies/registry.py": "reference/policies.md",
-    "examples/tour.ipynb": "examples/tour.ipynb",
+    notebook.SOURCE: notebook.PAGE,
 }  # fmt: skip
 _IN_CODE = ("src/", "tests/", "tools/", "benchmarks/", "examples/", "deploy/")
 _TOY = re.compile(r"<!-- toy: (\S+) (\w+) ?(\w*) -->")
@@ -73,14 +73,14 @@ def on_config(config: Any) -> Any:
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages that are made."""
-    for room in (verbs, records, catalogue, figures, interface):
+    for room in (verbs, records, catalogue, figures, interface, notebook):
         for path, content in room.made():
             files.append(File.generated(config, path, content=content))
     for name, path in _ROOTS.items():
         content = _moved((ROOT / name).read_text(encoding="utf-8"), "", path)
         files.append(File.generated(config, path, content=content))
-    notebook = "examples/tour.ipynb"  # to be downloaded
-    files.append(File.generated(config, notebook, abs_src_path=str(ROOT / notebook)))
+    to_download = str(ROOT / notebook.SOURCE)
+    files.append(File.generated(config, notebook.SOURCE, abs_src_path=to_download))
     return files
 
 
