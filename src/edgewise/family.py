@@ -121,14 +121,25 @@ def load_family(path: Path) -> Family:
 def _labels(path: Path, family: Family) -> tuple[str, ...]:
     if family.labels is None:
         return ()
-    file = path.parent / family.labels
+    try:
+        return read_labels(path.parent / family.labels)
+    except InputError as error:
+        raise InputError(f"the family {path}: {error.message}") from error
+
+
+def read_labels(file: Path) -> tuple[str, ...]:
+    """The classes that a label file names, a line each.
+
+    Raises:
+        InputError: it cannot be read, or is empty.
+    """
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the family {path}: its labels cannot be read: {error}") from error
+        raise InputError(f"the labels cannot be read: {error}") from error
     names = tuple(line.strip() for line in lines if line.strip())
     if not names:
-        raise InputError(f"the family {path}: {file.name} is empty")
+        raise InputError(f"{file.name} is empty")
     return names
 
 

@@ -17,7 +17,7 @@ from edgewise.bench.classifying import TOP, Answers, Job
 from edgewise.bench.labelled import load_labelled
 from edgewise.bench.sources import localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
-from edgewise.family import Family, Preprocess, Variant, load_family
+from edgewise.family import Family, Preprocess, Variant, load_family, read_labels
 from edgewise.intervals import wilson
 from edgewise.records import AccuracyRow
 from edgewise.runtimes import registry
@@ -45,17 +45,22 @@ def evaluate(
     how: Preprocess,
     runtime: str | None = None,
     offset: int | None = None,
+    labels: Path | None = None,
 ) -> Iterator[Evaluated]:
     """Every variant of a family (a `.toml` file), or one model file, on labelled data.
 
     `how` prepares the input of a model file; a family says so itself. `offset` is how much higher
-    than a label's index its output is; None: found out where their numbers differ by one.
+    than a label's index its output is; None: found out where their numbers differ by one. `labels`
+    is a file that names the classes of a model file, or of a family that does not.
 
     Raises:
         InputError: the family or the data cannot be read.
     """
+    named = () if labels is None else read_labels(labels)
     if Path(path).suffix.lower() == ".toml":
         family = load_family(Path(path))
+        if not family.label_names:
+            family = msgspec.structs.replace(family, label_names=named)
         if family.input.kind != "image":
             raise InputError(f"{path}: only families of images can be evaluated")
         load_labelled(data, family.label_names)
@@ -63,9 +68,9 @@ def evaluate(
             if variant.file is not None:
                 yield _evaluated(variant.file, variant, data, runtime, family, offset)
         return
-    load_labelled(data, ())
+    load_labelled(data, named)
     alone = Variant(name=Path(path).stem, preprocess=how)
-    yield _evaluated(path, alone, data, runtime, None, offset)
+    yield _evaluated(path, alone, data, runtime, None, offset, named)
 
 
 def _evaluated(
@@ -75,6 +80,7 @@ def _evaluated(
     runtime: str | None,
     family: Family | None,
     offset: int | None,
+    named: tuple[str, ...] = (),
 ) -> Evaluated:
     """One model. What it or its runtime does wrong is the row's error."""
     row = AccuracyRow(
@@ -93,8 +99,10 @@ def _evaluated(
         file = open_file(path)
         row = msgspec.structs.replace(row, sha256=file.sha256())
         with ExitStack() as until:
-            job = _job(file, variant, data, runtime, family, until)
-            job = msgspec.structs.replace(job, offset=offset)
+            job = _job(file, variant, data, runtime, until)
+            job = msgspec.structs.replace(
+                job, offset=offset, label_names=family.label_names if family else named
+            )
             row = msgspec.structs.replace(row, runtime=job.runtime)
             answer = sandbox.call(_FUNCTION, job, limits=_LIMITS)
     except EdgewiseError as error:
@@ -108,7 +116,6 @@ def _job(
     variant: Variant,
     data: Path,
     runtime: str | None,
-    family: Family | None,
     until: ExitStack,
 ) -> Job:
     local = localise(file, until)
@@ -120,7 +127,7 @@ def _job(
         path=str(local.local),
         runtime=registry.by_name(name).NAME,
         data=str(data),
-        label_names=family.label_names if family else (),
+        label_names=(),
         preprocess=variant.preprocess,
         output=variant.output,
     )

@@ -25,8 +25,8 @@ from edgewise.runtimes import registry, runner
 TOP = 5
 #: From so many labels on, one output more or less is the class of the background.
 _MANY = 100
-#: Files that are named of those that could not be read.
-_NAMED = 3
+#: Reasons that are named of why files could not be read.
+_NAMED = 5
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,12 +110,24 @@ def answers(request: dict[str, Any]) -> Any:
     if not result.labels:
         raise InputError(f"{labelled.name}: no image can be read: {unread[0]}")
     if unread:
-        more = "" if len(unread) <= _NAMED else " …"
-        notes.append(f"{len(unread)} not read, not counted: {'; '.join(unread[:_NAMED])}{more}")
+        notes.append(f"{len(unread)} not read, not counted: {_some(unread)}")
     result = msgspec.structs.replace(result, classes=found or int(values.size))
     return msgspec.to_builtins(
         msgspec.structs.replace(result, notes=[*notes, *labelled.notes], no_numbers=bad)
     )
+
+
+def _some(unread: Sequence[str]) -> str:
+    """Of each reason one file, with how many more there are of it."""
+    alike: dict[str, list[str]] = {}
+    for each in unread:
+        file, _, reason = each.partition(": ")
+        alike.setdefault(reason or file, []).append(each)
+    named = [
+        files[0] + (f" (and {len(files) - 1} more)" if len(files) > 1 else "")
+        for files in alike.values()
+    ]
+    return "; ".join(named[:_NAMED]) + (" …" if len(named) > _NAMED else "")
 
 
 def _shape(how: Any) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
-"""Labelled data: a folder per class, or an npz file with images (or tensors) and labels."""
+"""Labelled data: a folder per class, a list of files (`listed`), or an npz file with images and
+labels."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewise.bench import listed
+from edgewise.bench.naming import Classes
 from edgewise.errors import InputError
 from edgewise.runtimes.variant import decode, pillow
 
@@ -22,6 +25,7 @@ _SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".pgm", ".ppm", ".tif",
     ".tiff", ".heic", ".heif", ".avif", ".jp2", ".tga",
 }  # fmt: skip
+FORMS = "a folder per class, a CSV of files and labels, or an npz file"
 _IMAGE_KEYS, _LABEL_KEYS = ("images", "x", "inputs"), ("labels", "y")
 
 
@@ -55,7 +59,9 @@ def load_labelled(path: Path, label_names: Sequence[str]) -> Labelled:
         return _from_folders(path, label_names)
     if path.suffix.lower() == ".npz":
         return _from_npz(path, label_names)
-    raise InputError(f"no labelled data at {path}", hint="a folder per class, or an npz file")
+    if path.is_file() and path.suffix.lower() in listed.SUFFIXES:
+        return _from_list(path, label_names)
+    raise InputError(f"no labelled data at {path}", hint=FORMS)
 
 
 def class_names(path: Path) -> tuple[str, ...]:
@@ -76,9 +82,7 @@ def _from_folders(path: Path, label_names: Sequence[str]) -> Labelled:
     images = {folder.name: found for folder in seen if (found := _images(folder))}
     if not images:
         raise InputError(f"{path} holds no images", hint="one folder per class, images inside")
-    index, ordered = _index_of(list(images), label_names)
-    if unknown := next((name for name in images if name not in index), None):
-        raise InputError(f"{path}: the folder '{unknown}' is no label of the family")
+    index, ordered = _index_of(path, list(images), label_names)
     files = [file for found in images.values() for file in found]
     labels = [index[name] for name, found in images.items() for _ in found]
     loose = sum(file.suffix.lower() in _SUFFIXES for file in path.iterdir() if file.is_file())
@@ -88,6 +92,18 @@ def _from_folders(path: Path, label_names: Sequence[str]) -> Labelled:
         lambda index: _decoded(files[index]),
         ordered,
         (f"{loose} images beside the folders have no class",) if loose else (),
+    )
+
+
+def _from_list(path: Path, label_names: Sequence[str]) -> Labelled:
+    pairs = listed.listed(path)
+    index, ordered = _index_of(path, list(dict.fromkeys(word for _, word in pairs)), label_names)
+    files = [file for file, _ in pairs]
+    return Labelled(
+        str(path),
+        np.array([index[word] for _, word in pairs], dtype=np.int64),
+        lambda index: _decoded(files[index]),
+        ordered,
     )
 
 
@@ -108,10 +124,23 @@ def _decoded(file: Path) -> Image:
     return decode(content, str(file))
 
 
-def _index_of(found: Sequence[str], label_names: Sequence[str]) -> tuple[dict[str, int], int]:
-    """The index of each class by its name, and how many were only put in order."""
+def _index_of(
+    path: Path, found: Sequence[str], label_names: Sequence[str]
+) -> tuple[dict[str, int], int]:
+    """The index of each class by its name, and how many were only put in order.
+
+    Raises:
+        InputError: one is not among the label names.
+    """
     if label_names:
-        return {name: index for index, name in reversed(list(enumerate(label_names)))}, 0
+        classes = Classes(label_names)
+        index = {name: place for name in found if (place := classes.find(name)) is not None}
+        if unknown := next((name for name in found if name not in index), None):
+            raise InputError(
+                f"{path}: the label '{unknown}' is no label of the model",
+                hint=f"it has {', '.join(label_names[:5])} …",
+            )
+        return index, 0
     if all(name.isdecimal() for name in found):
         return {name: int(name) for name in found}, 0
     return {name: index for index, name in enumerate(sorted(found))}, len(found)
@@ -160,9 +189,7 @@ def _indices(
     if labels.dtype.kind != "U":
         raise InputError(f"{path}: labels are {labels.dtype}, neither whole numbers nor names")
     words = labels.tolist()
-    index, ordered = _index_of(sorted(set(words)), label_names)
-    if unknown := set(words) - index.keys():
-        raise InputError(f"{path} has the label '{min(unknown)}', which the family has not")
+    index, ordered = _index_of(path, sorted(set(words)), label_names)
     return np.array([index[word] for word in words], dtype=np.int64), ordered
 
 

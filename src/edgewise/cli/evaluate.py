@@ -27,7 +27,13 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     paths: list[str] = typer.Argument(help="Families (.toml) or model files."),
     data: Path = typer.Option(
-        ..., "--data", help="A folder per class, or an npz file with images and labels."
+        ...,
+        "--data",
+        help="A folder per class, a CSV of files and labels, or an npz file with images and "
+        "labels.",
+    ),
+    labels: Path | None = typer.Option(
+        None, "--labels", help="Of a model file: its classes, a line each."
     ),
     runtime: str | None = typer.Option(None, "--runtime", help="Instead of the preferred one."),
     mean: str = typer.Option("0", "--mean", help="Of a model file: one number or one per channel."),
@@ -69,7 +75,7 @@ def evaluate(
         try:
             with output.progress("eval", None, quiet=quiet) as advance:
                 for path in paths:
-                    for one in run(path, data, how, runtime, label_offset):
+                    for one in run(path, data, how, runtime, label_offset, labels):
                         done.append(one)
                         if one.row.error is None:
                             keep(one.row)

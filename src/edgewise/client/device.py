@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgewise.client.inputs import Question
 from edgewise.errors import RuntimeRefused, UsageError
 from edgewise.family import Family, Variant
+from edgewise.records import Port
 
 if TYPE_CHECKING:
     from edgewise.runtimes.registry import Session
@@ -30,10 +31,12 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The device's answer. `took_ms` is preparation and inference."""
+    """The device's answer. `took_ms` is preparation and inference; `ports` are the outputs as the
+    model's file states them."""
 
     outputs: dict[str, Array]
     took_ms: float
+    ports: tuple[Port, ...] = ()
 
 
 class LocalDevice:
@@ -114,7 +117,8 @@ class _Model:
         started = perf_counter()
         self._runner.run(self._values(question))
         outputs = self._session.results()
-        return Local(outputs, 1000 * (perf_counter() - started))
+        took_ms = 1000 * (perf_counter() - started)
+        return Local(outputs, took_ms, tuple(self._session.outputs))
 
     def _values(self, question: Question) -> Mapping[str, Array]:
         from edgewise.runtimes.variant import prepare

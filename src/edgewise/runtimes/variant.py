@@ -6,6 +6,7 @@ bits, then turned into (x − mean) / scale with the wanted layout and dtype.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ MAX_PIXELS = 64_000_000
 _SAYS_NOTHING = Preprocess()
 #: The least and the largest pixel.
 _PIXELS = np.array([0.0, 255.0], dtype=np.float32)
+#: Brands of HEIF that hold HEVC.
+_HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _MODES = {"rgb": "RGB", "bgr": "RGB", "grey": "L"}
 
 
@@ -146,20 +149,33 @@ def decode(content: bytes, name: str) -> Image:
         image.load()
         image = _upright(image)
     except image_module.UnidentifiedImageError as error:  # its own words hold an address
-        raise InputError(f"{name}: no image that can be decoded: of no known format") from error
+        raise InputError(f"{name}: no image that can be decoded: {_unknown(content)}") from error
     except (OSError, ValueError, SyntaxError, image_module.DecompressionBombError) as error:
         raise InputError(f"{name}: no image that can be decoded: {error}") from error
     return image
 
 
+def _unknown(content: bytes) -> str:
+    """What Pillow could not tell, and which plug-in could: phones' formats begin with a box of
+    their brand (ISO 14496-12)."""
+    if content[4:8] == b"ftyp":
+        brand = content[8:12]
+        if brand in _HEIF:
+            return "HEIC, which wants the package pillow-heif"
+        if brand in (b"avif", b"avis"):
+            return "AVIF, which wants a newer Pillow or the package pillow-avif-plugin"
+    return "of no known format" if content else "an empty file"
+
+
 @cache
 def _more_formats() -> None:
-    """Phones' HEIC, where Pillow's plug-in for it is installed."""
-    try:
+    """Phones' HEIC, and AVIF, where Pillow's plug-ins for them are installed."""
+    with suppress(ImportError):
         import pillow_heif  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        return
-    pillow_heif.register_heif_opener()
+
+        pillow_heif.register_heif_opener()
+    with suppress(ImportError):
+        import pillow_avif  # type: ignore[import-not-found,unused-ignore] # noqa: F401
 
 
 def _upright(image: Image) -> Image:
@@ -169,7 +185,8 @@ def _upright(image: Image) -> Image:
     turned = ImageOps.exif_transpose(image)
     if turned.mode.startswith("I"):  # Pillow cuts off what is above 255
         wide = np.asarray(turned).astype(np.float64)
-        most = 65535 if wide.max() > 255 else 255
+        # Of 16 bits the file says so; 32 may hold either.
+        most = 65535 if turned.mode != "I" or wide.max() > 255 else 255
         eight = np.clip(np.rint(wide * (255 / most)), 0, 255).astype(np.uint8)
         return pillow().fromarray(eight)  # type: ignore[no-any-return]
     if turned.mode == "P" and "transparency" in turned.info:

@@ -18,6 +18,7 @@ from edgewise.family import Family, Variant, load_family
 from edgewise.protocol.messages import DATATYPE_OF, BadRequest, Tensor, UnknownModel
 from edgewise.protocol.metadata import VERSION, ModelMetadata, TensorMetadata
 from edgewise.records import Port
+from edgewise.runtimes.variant import scaled
 
 #: The pool of this machine's worker processes; every endpoint is a pool of its own.
 LOCAL = "local"
@@ -113,12 +114,14 @@ class ServedFamily:
         return "; ".join(sorted({_port_words(each.inputs) for each in self.variants.values()}))
 
     def answer(self, of: Served, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """A variant's outputs as the family's: its names and datatypes, 8-bit values as fractions
-        where the family speaks FP32 (a quantised softmax has a scale of 1/256)."""
+        """A variant's outputs as the family's: its names and datatypes; where the family speaks
+        FP32, real values by the scale and zero point that the variant's file states."""
         given = []
-        for mine, tensor in zip(self.outputs, outputs, strict=False):
+        ports = of.outputs or (None,) * len(outputs)
+        for mine, tensor, port in zip(self.outputs, outputs, ports, strict=False):
             if tensor.datatype != mine.datatype and not isinstance(tensor.values, tuple):
-                tensor = structs.replace(tensor, datatype="FP32", values=_fractions(tensor.values))
+                values = scaled(tensor.values, port).astype(np.float32)
+                tensor = structs.replace(tensor, datatype="FP32", values=values)
             if tensor.name != mine.name:
                 tensor = structs.replace(tensor, name=mine.name)
             given.append(tensor)
@@ -232,15 +235,14 @@ def described(of: Catalogue, ports: Mapping[str, Ports]) -> Catalogue:
 
 
 def _outputs(variants: Sequence[Served]) -> tuple[TensorMetadata, ...]:
-    first, *others = variants
+    """Those of the first; FP32 where types differ, or where a file's scale makes numbers of them."""
+    kinds = [{(port.dtype, port.scale) for each in variants for port in each.outputs[i : i + 1]}
+             for i in range(len(variants[0].outputs))]  # fmt: skip
     return tuple(
         port
-        if all(
-            other.outputs[i : i + 1] == () or other.outputs[i].dtype == first.outputs[i].dtype
-            for other in others
-        )
+        if len({dtype for dtype, _ in kind}) == 1 and all(scale is None for _, scale in kind)
         else replace(port, datatype="FP32")
-        for i, port in enumerate(_metadata(first.outputs))
+        for port, kind in zip(_metadata(variants[0].outputs), kinds, strict=True)
     )
 
 
@@ -332,9 +334,3 @@ def _port_words(ports: Sequence[Port]) -> str:
     return "it takes " + ", ".join(
         f"'{t.name}' {t.datatype} {list(t.shape)}" for t in _metadata(ports)
     )
-
-
-def _fractions(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind in "iu" and values.dtype.itemsize == 1:
-        return ((values.astype(np.float32) - np.iinfo(values.dtype).min) / 256).astype(np.float32)
-    return values.astype(np.float32)
