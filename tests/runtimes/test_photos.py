@@ -7,7 +7,7 @@ import io
 import numpy as np
 import pytest
 
-from edgewise.errors import InputError
+from edgewise.errors import InputError, RuntimeRefused
 from edgewise.family import Preprocess
 from edgewise.records import Port
 from edgewise.runtimes.variant import decode, prepare, resolve, scaled
@@ -118,3 +118,26 @@ def test_real_values_are_quantised_by_scale_and_zero_point() -> None:
 def test_outputs_are_read_by_their_own_scale() -> None:
     port = Port(name="y", shape=(1, 2), dtype="int8", scale=0.5, zero_point=10)
     assert scaled(np.array([[12, 8]], np.int8), port).tolist() == [[1.0, -1.0]]
+
+
+def test_integers_without_a_scale_are_pixels_as_they_are() -> None:
+    content = encoded(pillow.fromarray(left_white()[:4, 2:6]))
+    for dtype, low, high in (("int8", -128, 127), ("uint8", 0, 255), ("int32", 0, 255)):
+        port = Port(name="x", shape=(1, 4, 4, 3), dtype=dtype)
+        assert set(np.unique(pixels(content, Preprocess(), port))) == {low, high}
+        with pytest.raises(RuntimeRefused, match=r"without a scale, .* values from -1 to 1"):
+            pixels(content, Preprocess(mean=(127.5,), scale=(127.5,)), port)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\0\0\0\x18ftypheic" + bytes(40), "HEIC, which wants the package pillow-heif"),
+        (b"\0\0\0\x18ftypqt  " + bytes(40), "of no known format"),
+        (b"", "an empty file"),
+        (b"hello", "of no known format"),
+    ],
+)
+def test_what_is_no_image_says_why(content: bytes, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        decode(content, "photo")

@@ -70,6 +70,21 @@ def test_variants_that_differ_in_type_speak_float(tmp_path: Path) -> None:
     np.testing.assert_allclose(given.values, [[0.0, 255 / 256]])
 
 
+def test_integers_with_a_scale_are_real_values_in_a_family(tmp_path: Path) -> None:
+    of = load([_family(tmp_path, "f", "small wide")])
+    outputs = {
+        "f/small": Port(name="y", shape=(1, 2), dtype="int8", scale=0.5, zero_point=10),
+        "f/wide": Port(name="y", shape=(1, 2), dtype="int8", scale=0.25, zero_point=0),
+    }
+    x = Port(name="x", shape=(1, 2), dtype="float32")
+    family = described(of, {key: ((x,), (y,)) for key, y in outputs.items()}).families["f"]
+    assert [each.datatype for each in family.outputs] == ["FP32"]
+    raw = (Tensor("y", "INT8", (1, 2), np.array([[12, 8]], np.int8)),)
+    for name, values in (("small", [[1.0, -1.0]]), ("wide", [[3.0, 2.0]])):
+        (given,) = family.answer(family.variants[name], raw)
+        assert (given.datatype, given.values.tolist()) == ("FP32", values)
+
+
 def test_a_tensor_goes_to_the_variants_that_take_it(tmp_path: Path) -> None:
     family, _ = _two(tmp_path).find("f")
     assert family.eligible((_tensor(np.zeros((1, 4), np.float32)),), ()) is None

@@ -29,6 +29,8 @@ MAX_PIXELS = 64_000_000
 _SAYS_NOTHING = Preprocess()
 #: The least and the largest pixel.
 _PIXELS = np.array([0.0, 255.0], dtype=np.float32)
+#: Integers that tell a photo's pixels apart are so many at least.
+_LEVELS = 16
 #: Brands of HEIF that hold HEVC.
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _MODES = {"rgb": "RGB", "bgr": "RGB", "grey": "L"}
@@ -83,13 +85,14 @@ def resolve(how: Preprocess, port: Port) -> Resolved:
     mean = np.array(how.mean, dtype=np.float32)
     scale = np.array(how.scale, dtype=np.float32)
     quantised = None
-    if how.dtype is None and port.scale is not None and dtype.kind in "iu":
-        if dtype.itemsize == 1 and (how.mean, how.scale) == (
-            _SAYS_NOTHING.mean,
-            _SAYS_NOTHING.scale,
-        ):
+    if how.dtype is None and dtype.kind in "iu":
+        says_nothing = (how.mean, how.scale) == (_SAYS_NOTHING.mean, _SAYS_NOTHING.scale)
+        extremes = (_PIXELS[:, np.newaxis] - mean) / scale
+        if dtype.itemsize == 1 and says_nothing:
             mean = np.array([-np.iinfo(dtype).min], dtype=np.float32)
-        elif _stands_for(port, dtype, (_PIXELS[:, np.newaxis] - mean) / scale):
+        elif port.scale is None:
+            _check_levels(port, extremes)
+        elif _stands_for(port, dtype, extremes):
             quantised = port.scale, port.zero_point or 0
     return Resolved(
         size=(height, width),
@@ -103,6 +106,22 @@ def resolve(how: Preprocess, port: Port) -> Resolved:
         shorter=how.shorter,
         filter=how.filter,
     )
+
+
+def _check_levels(port: Port, extremes: NDArray[np.float32]) -> None:
+    """Integers without a scale of their own stand for themselves: real values from -1 to 1 would
+    all be the same few.
+
+    Raises:
+        RuntimeRefused: they are that few.
+    """
+    if float(np.abs(extremes[1] - extremes[0]).max()) < _LEVELS:
+        low, high = float(extremes.min()), float(extremes.max())
+        raise RuntimeRefused(
+            f"input {port.name!r} takes {port.dtype} without a scale, the preprocessing gives "
+            f"values from {low:.3g} to {high:.3g}",
+            hint="leave out --mean and --scale for pixels as they are, or state a dtype",
+        )
 
 
 def _stands_for(port: Port, dtype: np.dtype[Any], values: NDArray[np.float32]) -> bool:

@@ -235,7 +235,7 @@ def described(of: Catalogue, ports: Mapping[str, Ports]) -> Catalogue:
 
 
 def _outputs(variants: Sequence[Served]) -> tuple[TensorMetadata, ...]:
-    """Those of the first; FP32 where types differ, or where a file's scale makes numbers of them."""
+    """Those of the first; FP32 where types differ, or a file has a scale for its integers."""
     kinds = [{(port.dtype, port.scale) for each in variants for port in each.outputs[i : i + 1]}
              for i in range(len(variants[0].outputs))]  # fmt: skip
     return tuple(
