@@ -58,6 +58,19 @@ def test_every_file_that_a_command_names_ships(page: Path) -> None:
                 assert (DATA / name).exists(), line
 
 
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_lists_are_lists_wherever_the_page_is_read(page: Path) -> None:
+    """MkDocs wants an empty line before a list, and no number where a wrapped line begins."""
+    text = re.sub(r"^( *)```.*?^\1```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    before = ""
+    for line in text.splitlines():
+        starts = re.match(r"( {0,3})(?:[-*]|[0-9]+[.]) ", line)
+        if starts and before.strip() and not re.match(r" *(?:[-*]|[0-9]+[.]) | +", before):
+            raise AssertionError(f"no empty line before {line!r}")
+        assert not starts or not starts[1], f"a list of its own: {line!r}"
+        before = line
+
+
 def test_the_floors_are_those_of_the_contract() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     floors = project["tool"]["importlinter"]["contracts"][0]["layers"]

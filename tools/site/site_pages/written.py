@@ -12,7 +12,7 @@ _URL = re.compile(r"https?://[^\s<>()\"',;]*[\w/#=]")
 
 
 def text(words: str) -> str:
-    """Words as they stand, on one line: only what is in backticks stays code, and URLs are links."""
+    """Words as they stand, on one line: what is in backticks stays code, in `**` bold; URLs are links."""
     parts = _CODE.split(" ".join(words.split()))
     return "".join(part.replace("|", "\\|") if part[:1] == "`" else _linked(part) for part in parts)
 
@@ -22,7 +22,7 @@ def _linked(part: str) -> str:
     for each in _URL.finditer(part):
         found += part[at : each.start()].translate(_SIGNS) + f"<{each.group()}>"
         at = each.end()
-    return found + part[at:].translate(_SIGNS)
+    return (found + part[at:].translate(_SIGNS)).replace("\\*\\*", "**")
 
 
 def code(word: object) -> str:
