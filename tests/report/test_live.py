@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import chromium
 from edgewise.cli.main import run
 from edgewise.errors import InputError, UsageError
 from edgewise.records import App, Model
-from edgewise.report import live
-from edgewise.store import Store
+from edgewise.report import live, model_files
+from edgewise.store import Reporter, Store
 
 
 @pytest.fixture
@@ -52,9 +56,9 @@ def test_the_page_follows_the_store(store: Store, monkeypatch: pytest.MonkeyPatc
     made = []
     page_of = live.page_of
 
-    def counted(of: Store) -> str:
+    def counted(of: Store, **more: Any) -> str:
         made.append(of)
-        return page_of(of)
+        return page_of(of, **more)
 
     monkeypatch.setattr(live, "page_of", counted)
     with served(store) as port:
@@ -108,6 +112,112 @@ def test_with_a_token_nothing_is_shown_without_it(store: Store) -> None:
         assert get(port, "/page", {"Cookie": cookie.partition(";")[0]})[0].status == 200
         assert get(port, "/page", {"Authorization": "Bearer s3/c=r t"})[0].status == 200
         assert get(port, "/page", {"Cookie": "edgewise_token=é"})[0].status == 401
+
+
+def state(port: int) -> dict[str, Any]:
+    told = json.loads(get(port, "/state")[1])
+    assert isinstance(told, dict)
+    return told
+
+
+def test_it_says_who_writes_to_the_store_and_how_far_they_are(store: Store) -> None:
+    with served(store) as port:
+        assert state(port)["running"] == []
+        with Reporter(store, "scan", 40) as reporter:
+            reporter.advance("market/a.apk", 3)
+            (verb,) = state(port)["running"]
+            assert (verb["verb"], verb["done"], verb["total"]) == ("scan", 3, 40)
+            assert verb["at"] == "market/a.apk"
+            assert verb["seconds"] >= verb["ago"] >= 0
+        assert state(port)["running"] == []
+
+
+def test_a_page_that_takes_long_is_not_made_all_the_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "page_of", lambda *_, **__: "a page")
+    monkeypatch.setattr(live, "_MAKING_SHARE", 1e-9)
+    with served(store) as port:
+        assert state(port)["due"], "there is none yet"
+        get(port, "/page")
+        told = state(port)
+        assert (told["due"], told["page"]) == (False, told["revision"])
+        with Reporter(store, "scan", None):
+            store.append(App(path="b.apk"))
+            told = state(port)
+            assert (told["due"], told["page"] != told["revision"]) == (False, True)
+        assert state(port)["due"], "whoever wrote has ended"
+
+
+def test_a_models_file_is_given_where_it_still_is_what_it_was(store: Store, tmp_path: Path) -> None:
+    content = b"the model"
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = tmp_path / "it's ä model.tflite"
+    file.write_bytes(content)
+    store.append(Model(path=str(file), format="tflite", sha256=sha256))
+    with served(store) as port:
+        answer, text = get(port, f"/model/{sha256}")
+        assert (answer.status, text) == (200, "the model")
+        assert answer.headers["Content-Disposition"] == (
+            "attachment; filename*=UTF-8''it%27s%20%C3%A4%20model.tflite"
+        )
+        foreign = {"Sec-Fetch-Site": "cross-site"}
+        assert get(port, f"/model/{sha256}", foreign)[0].status == 403
+        for unknown in ("0" * 64, "..%2f..%2fetc%2fpasswd", "'%20or%201=1%20--", ""):
+            assert get(port, f"/model/{unknown}")[0].status == 404
+        file.write_bytes(b"another")
+        assert get(port, f"/model/{sha256}")[0].status == 404
+
+
+def test_netron_is_opened_where_it_is_installed(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+
+    class Installed:
+        def start(self, file: str, browse: bool) -> tuple[str, int]:
+            opened.append((Path(file).name, Path(file).read_bytes(), browse))
+            return "127.0.0.1", 9999
+
+        def stop(self, address: tuple[str, int]) -> None:
+            opened.append(address)
+
+    file = tmp_path / "a.tflite"
+    file.write_bytes(b"the model")
+    sha256 = hashlib.sha256(b"the model").hexdigest()
+    store.append(Model(path=str(file), format="tflite", sha256=sha256))
+    monkeypatch.setattr(model_files, "has_netron", lambda: False)
+    with served(store) as port:
+        assert get(port, f"/netron/{sha256}")[0].status == 404
+    monkeypatch.setattr(model_files, "has_netron", lambda: True)
+    monkeypatch.setattr(model_files, "import_module", lambda name: Installed())
+    with served(store) as port:
+        answer, _ = get(port, f"/netron/{sha256}")
+        assert (answer.status, answer.headers["Location"]) == (303, "http://127.0.0.1:9999/")
+    assert opened == [("a.tflite", b"the model", False), ("127.0.0.1", 9999)]
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium here")
+def test_in_a_browser_the_page_follows_but_not_under_a_readers_hands(store: Store) -> None:
+    page = "document.getElementById('page').contentDocument"
+    with served(store) as port, chromium.tab() as browser, Reporter(store, "scan", 4) as scan:
+        scan.advance("market/<b>a</b>.apk")
+        browser.open(f"http://127.0.0.1:{port}/")
+        browser.wait(f"{page}.body?.dataset.complete")
+        browser.wait("document.querySelector('#running li')")
+        said = browser.run("document.querySelector('#running li').textContent")
+        assert said.startswith("scan: 1 of 4 · market/<b>a</b>.apk · for")
+        assert browser.run("document.querySelector('progress').value") == 1
+        browser.run(f"void ({page}.body.dataset.touched = 'true')")
+        store.append(App(path="b.apk", package="second.app"))
+        browser.wait("!document.getElementById('show').hidden")
+        assert "second.app" not in browser.run(f"{page}.body.textContent")
+        browser.run("document.getElementById('show').click()")
+        browser.wait(f"{page}.body?.textContent.includes('second.app')")
+        browser.wait(f"{page}.body?.dataset.complete")
+        here = f"http://127.0.0.1:{port}/"
+        assert [url for url in browser.asked if not url.startswith(here)] == []
+        assert [each for each in browser.console if "favicon" not in each] == []
 
 
 def test_a_store_that_cannot_be_read_is_told(store: Store, tmp_path: Path) -> None:

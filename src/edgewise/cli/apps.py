@@ -63,7 +63,10 @@ def scan(
         bom.mkdir(parents=True, exist_ok=True)
     work = corpus.planned(paths)
     failed = 0
-    with output.kept_in(store) as keep, output.progress("scan", len(work), quiet=quiet) as advance:
+    with (
+        output.kept_in(store) as keep,
+        output.progress("scan", len(work), quiet=quiet, store=store) as advance,
+    ):
         in_order = _InOrder(as_json)
         done = corpus.run(
             work,

@@ -265,7 +265,7 @@ def _measure(
                 output.emit(_as_json(measurement, samples))
 
         try:
-            with output.progress("bench", None, quiet=quiet) as advance:
+            with output.progress("bench", None, quiet=quiet, store=store) as advance:
 
                 def step(total: int, next_model: str) -> None:
                     advance(next_model.rpartition("/")[2], total=total)

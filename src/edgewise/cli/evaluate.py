@@ -73,7 +73,7 @@ def evaluate(
     done: list[Evaluated] = []
     with output.kept_in(store, at_once=True) as keep:
         try:
-            with output.progress("eval", None, quiet=quiet) as advance:
+            with output.progress("eval", None, quiet=quiet, store=store) as advance:
                 for path in paths:
                     for one in run(path, data, how, runtime, label_offset, labels):
                         done.append(one)

@@ -63,7 +63,10 @@ def fetch(
     settings = Settings(retries=retries, bytes_per_s=_bytes("--rate", rate), pause_s=pause)
     failed = 0
     known = frozenset(_known(scan_into)) if scan_into else frozenset()
-    with output.kept_in(scan_into) as keep, output.progress("fetch", limit, quiet=quiet) as advance:
+    with (
+        output.kept_in(scan_into) as keep,
+        output.progress("fetch", limit, quiet=quiet, store=scan_into) as advance,
+    ):
         for each in fetch_apps(sources, to, wanted, settings, known):
             _print(each, as_json)
             failed += each.status == "failed"

@@ -56,7 +56,7 @@ def inspect(
     named = 0
     with (
         output.kept_in(store) as keep,
-        output.progress("inspect", len(files), quiet=quiet) as advance,
+        output.progress("inspect", len(files), quiet=quiet, store=store) as advance,
     ):
         for path in files:
             # The store keeps the layers in any case: its report shows them.

@@ -9,7 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from edgewise.errors import InputError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
+    from rich.progress import Progress, ProgressColumn, TaskID
 
     from edgewise.records import Record
 
@@ -164,21 +164,36 @@ class Advance(Protocol):
 
 
 @contextmanager
-def progress(description: str, total: int | None, *, quiet: bool) -> Iterator[Advance]:
-    """A progress bar on standard error; silent when not a terminal or with `--quiet`."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda description=None, steps=1, total=None: None
-        return
-    bar = _bar()
-    with bar:
-        task = bar.add_task(description, total=total)
+def progress(
+    description: str, total: int | None, *, quiet: bool, store: str | None = None
+) -> Iterator[Advance]:
+    """A progress bar on standard error; silent when not a terminal or with `--quiet`. A store that
+    the verb writes to (it is there already) says so too, to whoever looks at it meanwhile."""
+    with ExitStack() as ended:
+        told: list[Advance] = []
+        if not quiet and sys.stderr.isatty():
+            bar = ended.enter_context(_bar())
+            told.append(_on_bar(bar, bar.add_task(description, total=total)))
+        if store:
+            from edgewise.store import Reporter, Store
+
+            reporter = Reporter(Store.open(store), description, total)
+            told.append(ended.enter_context(reporter).advance)
 
         def advance(
             description: str | None = None, steps: int = 1, total: int | None = None
         ) -> None:
-            bar.update(task, advance=steps, description=description, total=total)
+            for tell in told:
+                tell(description, steps, total)
 
         yield advance
+
+
+def _on_bar(bar: Progress, task: TaskID) -> Advance:
+    def advance(description: str | None = None, steps: int = 1, total: int | None = None) -> None:
+        bar.update(task, advance=steps, description=description, total=total)
+
+    return advance
 
 
 def _bar() -> Progress:

@@ -371,7 +371,7 @@ def _measure(
     rows: list[Placement] = []
     with output.kept_in(store, at_once=True) as keep:
         try:
-            with _progress(quiet=quiet) as step:
+            with _progress(quiet=quiet, store=store) as step:
                 for row in source(step):
                     rows.append(row)
                     keep(row)
@@ -396,6 +396,6 @@ def _all_failed(path: str, rows: Sequence[Placement]) -> bool:
 
 
 @contextmanager
-def _progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
-    with output.progress("place", None, quiet=quiet) as advance:
+def _progress(*, quiet: bool, store: str | None) -> Iterator[Callable[[str], None]]:
+    with output.progress("place", None, quiet=quiet, store=store) as advance:
         yield lambda what: advance(what)

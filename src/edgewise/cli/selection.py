@@ -146,7 +146,7 @@ def simulate(
     runs = _runs(setups, names, deadlines, load, jobs)
     rows: list[SimulationRow] = []
     with output.kept_in(store) as keep:
-        with output.progress("simulate", None, quiet=quiet) as advance:
+        with output.progress("simulate", None, quiet=quiet, store=store) as advance:
             for row in map(_noting(setups), runs):
                 rows.append(row)
                 keep(row)

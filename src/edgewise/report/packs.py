@@ -14,13 +14,14 @@ from typing import Any
 
 import msgspec
 
-from edgewise.report.numerals import heading, is_numeric, unit
+from edgewise.report.numerals import heading, unit
 from edgewise.report.parts import Numbers
 
 #: A table of up to so many bytes of JSON lies in the page as it is, and can be read at once; a
 #: larger one is compressed, and unpacked after the page is shown.
 _INLINE_BYTES = 24_000
 _LONG_TEXT = 36
+_PLAIN = {int, float, str, bool}
 
 Column = dict[str, Any]
 
@@ -28,18 +29,18 @@ Column = dict[str, Any]
 def column(name: str, values: Sequence[Any]) -> Column:
     """One column: `values` as they are, or `codes` that count in `texts` where texts repeat."""
     packed: Column = {"name": name, "heading": heading(name)}
-    if is_numeric(values):
-        packed |= {"number": True, "unit": unit(name)}
-    elif any(isinstance(each, str) and len(each) > _LONG_TEXT for each in values):
+    kinds = {type(each) for each in values} - {type(None)}
+    if kinds and kinds <= {int, float}:
+        return packed | {"number": True, "unit": unit(name), "values": values}
+    if not kinds <= _PLAIN:
+        values = [_plain(value) for value in values]
+    if str in kinds and any(type(each) is str and len(each) > _LONG_TEXT for each in values):
         packed["long"] = True
-    plain = [_plain(value) for value in values]
-    texts = {each for each in plain if isinstance(each, str)}
-    if texts and len(texts) <= len(plain) / 2 and not any(isinstance(v, list) for v in plain):
-        places = {each: place for place, each in enumerate(dict.fromkeys(plain))}
-        packed |= {"texts": list(places), "codes": [places[each] for each in plain]}
-    else:
-        packed["values"] = plain
-    return packed
+    if kinds == {str}:
+        places = {each: place for place, each in enumerate(dict.fromkeys(values))}
+        if len(places) <= len(values) / 2:
+            return packed | {"texts": list(places), "codes": [places[each] for each in values]}
+    return packed | {"values": values}
 
 
 def table(numbers: Numbers) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 """
 
 from edgewise.store.gathering import Gathering
+from edgewise.store.running import Reporter, Running, running
 from edgewise.store.store import Store
 from edgewise.store.views import answer
 
-__all__ = ["Gathering", "Store", "answer"]
+__all__ = ["Gathering", "Reporter", "Running", "Store", "answer", "running"]

@@ -43,6 +43,11 @@ class Store:
         """Where it lies, as given."""
         return self._place.url
 
+    @property
+    def place(self) -> Place:
+        """Where its files lie."""
+        return self._place
+
     @classmethod
     def open(cls, url: str, create: bool = False) -> Store:
         """The store at a path or URL. With `create` it is to be written: an empty one is made
