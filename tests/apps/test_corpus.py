@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,10 @@ from edgewise.apps.evidence import signatures
 from edgewise.apps.scan import Target
 from edgewise.apps.summaries import InFolder
 from edgewise.apps.workers import one
+from edgewise.records import App
 from edgewise.store import Store
+
+DATA = Path(str(files("edgewise"))) / "demo" / "data"
 
 
 @pytest.fixture
@@ -55,6 +59,25 @@ def test_the_same_app_is_passed_over_until_it_or_the_signatures_change(
     monkeypatch.setattr(signatures, "version", lambda: "newer")
     assert again() == [True, True, True]
     assert len({app.path for app in store.apps()}) == 3
+
+
+def test_weights_are_read_where_asked_and_an_app_stored_without_is_scanned_again(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(str(tmp_path / "store"), create=True)
+    apps = [str(DATA / "demo.apk"), written(tmp_path / "other.apk", apk({"a.tflite": TFLITE}))]
+
+    def scanned(weights: bool) -> dict[bool, list[App]]:
+        done = list(run(planned(apps), store=store, jobs=2, weights=weights))
+        store.append([each.app for each in done if each.new])
+        return {new: [each.app for each in done if each.new is new] for new in (True, False)}
+
+    plain = scanned(weights=False)[True]
+    assert not any(model.tensors for app in plain for model in app.models)
+    read = scanned(weights=True)[True]
+    demo = next(app for app in read if app.path == apps[0])
+    assert any(row.sketch for model in demo.models for row in model.tensors or ())
+    assert apps[0] in {app.path for app in scanned(weights=True)[False]}
 
 
 def test_models_of_an_older_look_at_the_code_are_not_read_again(

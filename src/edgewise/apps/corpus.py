@@ -37,25 +37,38 @@ def planned(paths: Iterable[str]) -> list[Work]:
 def run(
     work: list[Work], *, store: Store | None = None, jobs: int | None = None,
     bounds: Bounds | None = None, again: bool = False, ray: str | None = None,
+    weights: bool = False,
 ) -> Iterator[Done]:  # fmt: skip
     """Scan apps, and pass over those that the store has with this analysis. A single app is scanned
     in this process. In order of completion.
 
     `ray` is the address of a Ray cluster that does the work instead, empty for a local one.
+    `weights`: read the models' weights as well; an app that is stored without is scanned again.
     """
     known, stale = ({}, []) if store is None or again else _stored(store, work)
+    if weights:
+        known = {path: each for path, each in known.items() if _has_weights(each.app)}
     todo = [each.target for each in work]
     if ray is not None:
         from edgewise.apps.corpus_ray import scan_on_ray
 
-        yield from (Done(*done) for done in scan_on_ray(todo, ray, known, bounds))
+        yield from (Done(*done) for done in scan_on_ray(todo, ray, known, bounds, weights))
     elif len(todo) == 1:
         (target,) = todo
-        app = one(target, known=_hash_of(known.get(target.path)))
+        app = one(target, known=_hash_of(known.get(target.path)), weights=weights)
         yield Done(0, known[target.path].app if app is None else app, app is not None)
     else:
-        for done in scan_many(todo, jobs=jobs, bounds=bounds, known=known, models_of=stale):
+        found = scan_many(
+            todo, jobs=jobs, bounds=bounds, known=known, models_of=stale, weights=weights
+        )
+        for done in found:
             yield Done(*done)
+
+
+def _has_weights(app: App) -> bool:
+    """Whether an app's models were read with their weights, as far as they can be."""
+    parsed = [model for model in app.models if model.status == "parsed"]
+    return not parsed or any(model.fingerprint is not None for model in parsed)
 
 
 def _hash_of(known: Known | None) -> str | None:

@@ -27,7 +27,11 @@ _WARNING = 30
 
 
 def scan_on_ray(
-    targets: list[Target], address: str, known: dict[str, Known], bounds: Bounds | None = None
+    targets: list[Target],
+    address: str,
+    known: dict[str, Known],
+    bounds: Bounds | None = None,
+    weights: bool = False,
 ) -> Iterator[tuple[int, App, bool]]:
     """As `workers.scan_many`, on a cluster.
 
@@ -51,7 +55,7 @@ def scan_on_ray(
             number, target = following
             before = known.get(target.path)
             digest = before.sha256 if before else None
-            reference = task.remote(target, digest, limits.seconds, limits.memory_bytes)
+            reference = task.remote(target, digest, limits.seconds, limits.memory_bytes, weights)
             running[reference] = number
         if not running:
             return
@@ -82,9 +86,13 @@ def _start(ray: Any, address: str) -> None:
         raise InputError(f"--ray {address}: {first[0]}") from error
 
 
-def scan_here(target: Target, known: str | None, seconds: float, memory_bytes: int) -> bytes:
+def scan_here(
+    target: Target, known: str | None, seconds: float, memory_bytes: int, weights: bool
+) -> bytes:
     """A task: the record of one app, or of None where its bytes are those known."""
     before = {target.path: Known(known, App(path=target.path))} if known else {}
-    found = scan_many([target], jobs=1, bounds=Bounds(seconds, memory_bytes), known=before)
+    found = scan_many(
+        [target], jobs=1, bounds=Bounds(seconds, memory_bytes), known=before, weights=weights
+    )
     ((_, app, new),) = found
     return msgspec.msgpack.encode(app if new else None)

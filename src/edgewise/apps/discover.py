@@ -130,7 +130,7 @@ class Search:
             key = (file.sha256(), fmt.NAME)
             if (before := self._summaries.get(*key)) is not None:
                 return msgspec.structs.replace(before, path=file.path)
-            model = summarise(file, fmt, layers=True)
+            model = summarise(file, fmt, layers=True, weights=self._summaries.weights)
         except LimitExceeded as error:
             return _without_summary(file, fmt.NAME, "not_examined", _reason(file, error))
         except EdgewiseError as error:

@@ -19,7 +19,10 @@ from edgewise.records import ANALYSIS_VERSION, Model
 
 
 class Summaries(Protocol):
-    """What `Search` asks before it reads a model, and tells afterwards."""
+    """What `Search` asks before it reads a model, and tells afterwards. `weights`: summaries are
+    with statistics and sketches of the weights."""
+
+    weights: bool
 
     def get(self, sha256: str, name: str) -> Model | None:
         """The summary of a content in a format, if it is known."""
@@ -33,7 +36,8 @@ class Summaries(Protocol):
 class InMemory:
     """For one app."""
 
-    def __init__(self) -> None:
+    def __init__(self, weights: bool = False) -> None:
+        self.weights = weights
         self._known: dict[tuple[str, str], Model] = {}
 
     def get(self, sha256: str, name: str) -> Model | None:
@@ -48,7 +52,8 @@ class InMemory:
 class InFolder:
     """For all processes that are given the folder. What cannot be read or written is not kept."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, weights: bool = False) -> None:
+        self.weights = weights
         self._folder = Path(folder)
 
     def get(self, sha256: str, name: str) -> Model | None:
@@ -69,6 +74,8 @@ class InFolder:
     def fill(self, models: Iterable[Model]) -> None:
         """Put what an earlier run has found. Summaries that depend on other files are left out."""
         for model in models:
+            if self.weights and model.fingerprint is None:
+                continue
             if model.sha256 and model.format and model.status == "parsed" and not model.companions:
                 plain = msgspec.structs.replace(model, reach=None)
                 self.put(model.sha256, model.format, plain)

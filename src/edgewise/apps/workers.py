@@ -23,7 +23,7 @@ import msgspec
 
 from edgewise import sandbox
 from edgewise.apps.scan import Target, scan_target
-from edgewise.apps.summaries import InFolder
+from edgewise.apps.summaries import InFolder, InMemory
 from edgewise.archive import DiskFile
 from edgewise.errors import EdgewiseError
 from edgewise.records import App
@@ -60,16 +60,18 @@ def scan_many(
     bounds: Bounds | None = None,
     known: dict[str, Known] | None = None,
     models_of: Iterable[App] = (),
+    weights: bool = False,
 ) -> Iterator[tuple[int, App, bool]]:
     """Scan targets, several at a time. Gives each one's number, its record, and whether it is new.
 
     `known` are apps that are passed over where their bytes are the same; `models_of` are apps of
-    an older analysis of code whose models need not be read again. In order of completion.
+    an older analysis of code whose models need not be read again. `weights`: read the models'
+    weights as well. In order of completion.
     """
     known = known or {}
     with tempfile.TemporaryDirectory(prefix="edgewise-") as folder:
-        InFolder(folder).fill(model for app in models_of for model in app.models)
-        pool = _Pool(jobs or cores(), bounds or Bounds(), folder)
+        InFolder(folder, weights).fill(model for app in models_of for model in app.models)
+        pool = _Pool(jobs or cores(), bounds or Bounds(), folder, weights)
         try:
             yield from pool.run(targets, known)
         finally:
@@ -85,8 +87,8 @@ class _Running:
 
 
 class _Pool:
-    def __init__(self, jobs: int, bounds: Bounds, folder: str) -> None:
-        self._jobs, self._bounds, self._folder = jobs, bounds, folder
+    def __init__(self, jobs: int, bounds: Bounds, folder: str, weights: bool) -> None:
+        self._jobs, self._bounds, self._folder, self._weights = jobs, bounds, folder, weights
         self._context = _context()
         self._running: dict[Connection, _Running] = {}
 
@@ -111,7 +113,7 @@ class _Pool:
             target=_work,
             args=(
                 sending, target, self._folder, self._bounds.memory_bytes,
-                known.sha256 if known else None, dict(os.environ),
+                known.sha256 if known else None, self._weights, dict(os.environ),
             ),
             daemon=True,
         )  # fmt: skip
@@ -186,7 +188,7 @@ def _context() -> ForkServerContext:
 
 def _work(
     answer: Connection, target: Target, summaries: str, memory_bytes: int, known: str | None,
-    environment: dict[str, str],
+    weights: bool, environment: dict[str, str],
 ) -> None:  # fmt: skip
     """The worker's side: one app. The server it was forked from may be older than `environment`."""
     os.environ.update(environment)
@@ -194,7 +196,7 @@ def _work(
     sandbox.die_with(os.getppid())
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
     resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, hard))
-    app = one(target, summaries=summaries, known=known, memory_bytes=memory_bytes)
+    app = one(target, summaries=summaries, known=known, memory_bytes=memory_bytes, weights=weights)
     with contextlib.suppress(BrokenPipeError):
         answer.send_bytes(msgspec.msgpack.encode(app))
     os._exit(0)  # taking the interpreter down would only cost time
@@ -202,7 +204,7 @@ def _work(
 
 def one(
     target: Target, *, summaries: str | None = None, known: str | None = None,
-    memory_bytes: int | None = None,
+    memory_bytes: int | None = None, weights: bool = False,
 ) -> App | None:  # fmt: skip
     """Scan one app whatever happens: what goes wrong is its `error`. None where its bytes are
     those `known`."""
@@ -210,7 +212,8 @@ def one(
     try:
         if known is not None and target.files is None and DiskFile(path).sha256() == known:
             return None
-        return scan_target(target, summaries=InFolder(summaries) if summaries else None)
+        kept = InFolder(summaries, weights) if summaries else InMemory(weights)
+        return scan_target(target, summaries=kept)
     except EdgewiseError as refused:
         return App(path=path, error=str(refused))
     except MemoryError:

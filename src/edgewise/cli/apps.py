@@ -43,6 +43,9 @@ def scan(
     bom: Path | None = typer.Option(
         None, "--bom", help="Also a bill of materials of each app (CycloneDX) into this folder."
     ),
+    weights: bool = typer.Option(
+        False, "--weights", help="Read the weights too, so that `lineage` and `report` relate them."
+    ),
     ray: str | None = typer.Option(
         None, "--ray", help="Address of a Ray cluster that does the work; 'local' starts one."
     ),
@@ -75,6 +78,7 @@ def scan(
             bounds=Bounds(timeout, memory << 20),
             again=again,
             ray=ray,
+            weights=weights,
         )
         for each in done:
             if each.new:
@@ -124,7 +128,9 @@ def _as_json(app: App) -> dict[str, object]:
 
     from edgewise.cli.models import as_object
 
-    models = [as_object(msgspec.structs.replace(m, layer_table=None)) for m in app.models]
+    models = [
+        as_object(msgspec.structs.replace(m, layer_table=None, tensors=None)) for m in app.models
+    ]
     for model in models:
         if "reach" not in model:
             model["reach"] = None

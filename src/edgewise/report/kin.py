@@ -10,7 +10,7 @@ from edgewise.records import Lineage
 from edgewise.report.parts import Ask
 
 #: Layers that are compared at most: of more, those of the models that are found most often.
-_LAYERS = 40_000
+_LAYERS = 20_000
 
 #: `sketched`: each content once, with the keys of one row that has sketches; the most found first.
 _SKETCHED = f"""

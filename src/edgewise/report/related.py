@@ -93,7 +93,7 @@ def _note(known: Kin) -> str:
     return (
         f"By their weights: sketches of {known.compared:,} contents, compared as "
         "`edgewise lineage` does. The closest relation that holds, each pair once."
-        + (f" Of {many(left, 'other content')} the weights were not kept: `inspect --weights` "
+        + (f" Of {many(left, 'other content')} the weights were not kept: `scan --weights` "
            "keeps them." if left else "")
     )  # fmt: skip
 

@@ -56,7 +56,7 @@ _FIELDS = f"""
         count(*) filter (architecture is null), 'its structure is of no family that is told'
         from named)
       union all (select 'statistics of weights', 'model files', count(*),
-        count(*) filter (fingerprint is null), 'weights are read on demand: inspect --weights'
+        count(*) filter (fingerprint is null), 'weights are read on demand: scan --weights'
         from named)
       union all (select 'reach of code', 'models in apps', count(*),
         count(*) filter (reach is null), 'code cannot tell what loads it: read from code that was '
