@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
-from edgewise.bench.accuracy import evaluate, write_samples
+from edgewise.bench.accuracy import evaluate, near_chance, write_samples
+from edgewise.bench.classifying import Answers
 from edgewise.bench.labelled import load_labelled
 from edgewise.errors import InputError
 from edgewise.family import Preprocess, load_family
@@ -230,6 +232,18 @@ def test_labels_numbered_from_one_are_found_out(tmp_path: Path) -> None:
     assert any("--label-offset -1 it would be" in note for note in row.notes)
     moved = only(data, offset=-1)
     assert moved.accuracy is not None and moved.accuracy > 80
+
+
+def test_a_hint_counts_the_offset_that_was_taken_already() -> None:
+    """The class of the background is the last, not the first."""
+    truth = list(range(100)) * 2
+    wrong = Answers(
+        labels=truth, given=[label - 1 for label in truth], correct=[False] * 200,
+        among=[False] * 200, confidence=[1.0] * 200, inference_ms=[1.0] * 200, load_ms=1.0,
+        classes=101, offset=1,
+    )  # fmt: skip
+    assert "--label-offset 0 it would be 100.0 % right" in near_chance(wrong)[0]
+    assert near_chance(structs.replace(wrong, no_numbers=200)) == []
 
 
 def test_another_order_of_the_classes_is_suspected(tmp_path: Path) -> None:

@@ -160,14 +160,15 @@ def near_chance(given: Answers) -> list[str]:
     otherwise, or its input prepared otherwise than it was trained on."""
     n, classes = len(given.correct), given.classes or len(set(given.labels))
     _, high = wilson(sum(given.correct) / n, n)
-    if classes < 2 or n < _TELLING or high > 3 / classes:
+    if classes < 2 or n < _TELLING or high > 3 / classes or 2 * given.no_numbers > n:
         return []
     for shift in (-1, 1):
         moved = sum(a + shift == b for a, b in zip(given.given, given.labels, strict=True))
         if moved / n > max(3 / classes, 0.3):
             return [
-                f"near chance; with --label-offset {-shift} it would be {100 * moved / n:.1f} % "
-                "right: labels and outputs are numbered from different places"
+                f"near chance; with --label-offset {given.offset - shift} it would be "
+                f"{100 * moved / n:.1f} % right: labels and outputs are numbered from different "
+                "places"
             ]
     found: dict[int, Counter[int]] = {}
     for truth, answer in zip(given.labels, given.given, strict=True):
@@ -177,7 +178,7 @@ def near_chance(given: Answers) -> list[str]:
     if len(found) > 1 and steady > 0.5 and distinct > len(found) / 2:
         return [
             "near chance, but each class mostly gets one answer: the classes are in another order "
-            "than the outputs (alphabetical?); a family with labels, or folders named by index"
+            "than the outputs (alphabetical?); a file of --labels, or folders named by index"
         ]
     return [
         "near chance: the input may be prepared otherwise than in training; try --scale 255, "

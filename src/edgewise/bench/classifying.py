@@ -45,7 +45,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
     """What a model answered to n inputs: the label's index of each, the class given, whether it was
     right, or among the best five, how sure the model was, and how long each inference took; and how
-    long the model took to load. Times in ms. Outputs that are no number are wrong answers.
+    long the model took to load. Times in ms. Outputs that are no number are wrong answers. `offset`
+    is how much higher than a label's index its output was taken to be.
     """
 
     labels: list[int]
@@ -57,6 +58,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     load_ms: float
     classes: int
     no_numbers: int = 0
+    offset: int = 0
     notes: list[str] = []
 
 
@@ -84,7 +86,7 @@ def answers(request: dict[str, Any]) -> Any:
     offset, notes = _offset(job, labelled, found)
     result = Answers(
         labels=[], given=[], correct=[], among=[], confidence=[], inference_ms=[], load_ms=load_ms,
-        classes=found,
+        classes=found, offset=offset,
     )  # fmt: skip
     same = _same(job.label_names)
     unread: list[str] = []
@@ -178,7 +180,7 @@ def _offset(job: Job, labelled: Labelled, classes: int) -> tuple[int, list[str]]
         raise RuntimeRefused(
             f"{labelled.name} names {labelled.ordered} classes, the output has {classes}: which is "
             "which cannot be told",
-            hint="a family with labels says it, or name classes by their index",
+            hint="a file of --labels says it, or name classes by their index",
         )
     if (highest := int(labelled.labels.max())) >= classes:
         raise RuntimeRefused(

@@ -179,10 +179,13 @@ def _unknown(content: bytes) -> str:
     their brand (ISO 14496-12)."""
     if content[4:8] == b"ftyp":
         brand = content[8:12]
+        known = pillow().registered_extensions()
         if brand in _HEIF:
-            return "HEIC, which wants the package pillow-heif"
+            wants = ", which wants the package pillow-heif"
+            return "HEIC" + (wants if ".heic" not in known else "")
         if brand in (b"avif", b"avis"):
-            return "AVIF, which wants a newer Pillow or the package pillow-avif-plugin"
+            wants = ", which wants a newer Pillow or the package pillow-avif-plugin"
+            return "AVIF" + (wants if ".avif" not in known else "")
     return "of no known format" if content else "an empty file"
 
 
