@@ -9,7 +9,7 @@ import pytest
 
 from edgewise.devices import lock
 from edgewise.devices.adb import binaries, hub, measuring, program, state, states, usb
-from edgewise.devices.adb.client import Done, parse_devices
+from edgewise.devices.adb.client import Adb, Done, Lost, parse_devices
 from edgewise.devices.job import Job
 from edgewise.errors import DeviceError, RuntimeRefused, UsageError
 from edgewise.records import Target
@@ -157,3 +157,29 @@ def test_hubs_locks_and_usb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name, value in (("Class", "ff"), ("SubClass", "42"), ("Protocol", "01")):
         (interface / f"bInterface{name}").write_text(f"{value}\n")
     assert usb.worth_asking(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "output", "status"),
+    [
+        ("hello\n\nedgewise-end:0\n", "hello\n", 0),
+        ("a\r\n\r\nedgewise-end:1\r\n", "a\n", 1),
+        # The shell's own word comes another way, and so perhaps later than its last line.
+        ("a\n\nedgewise-end:139\nSegmentation fault\n", "a\n\nSegmentation fault\n", 139),
+        ("edgewise-end:7\n\nedgewise-end:0\n", "edgewise-end:7\n", 0),
+    ],
+)
+def test_a_commands_end_is_told_by_its_last_mark(
+    said: str, output: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Adb, "_run", lambda *_, **__: (0, said))
+    assert Adb("R5CT1").once("true") == Done(output, status)
+
+
+@pytest.mark.parametrize("said", ["", "half of it", "edgewise-end:", "x edgewise-end:0\n"])
+def test_output_without_an_end_means_that_the_device_went_away(
+    said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Adb, "_run", lambda *_, **__: (1, said))
+    with pytest.raises(Lost, match="went away"):
+        Adb("R5CT1").once("true")

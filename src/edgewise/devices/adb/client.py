@@ -25,7 +25,7 @@ from edgewise.errors import DeviceError, DeviceGone
 #: How long a short command may take.
 SHORT_S = 20.0
 _MARK = "edgewise-end"
-_MARKED = re.compile(rf"(?:^|\n){_MARK}:(\d+)\s*$")
+_MARKED = re.compile(rf"(?:^|\n){_MARK}:(\d+)[ \t]*(?:\n|$)")
 #: Shells before Android 7 take no longer command line.
 LONGEST_COMMAND = 4000
 _POLL_S = 0.25
@@ -104,11 +104,13 @@ class Adb:
             raise ValueError("a command longer than old shells take")
         status, output = self._run("shell", marked, seconds=seconds)
         output = output.replace("\r", "")
-        found = _MARKED.search(output)
+        # What the shell itself says (that a program was killed) may come after its own last line:
+        # it comes another way.
+        *_, found = (None, *_MARKED.finditer(output))
         if found is None:
             said = output.strip().splitlines()[-1:] or [f"adb ended with status {status}"]
             raise Lost(f"the device went away during a command: {said[0][:200]}")
-        return Done(output[: found.start()], int(found[1]))
+        return Done(output[: found.start()] + _after(output[found.end() :]), int(found[1]))
 
     def read(self, command: str, *, seconds: float = SHORT_S) -> str | None:
         """What a command prints, None where it fails."""
@@ -229,6 +231,10 @@ class Adb:
             with self._lock:
                 self._running.discard(process)
         return process.returncode, output.decode(errors="replace")
+
+
+def _after(said: str) -> str:
+    return f"\n{said}" if said.strip() else ""
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
