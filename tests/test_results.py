@@ -81,7 +81,8 @@ def test_simulations_show_their_curves_where_they_can_be_drawn(
 ) -> None:
     rows = edgewise.Records([row(), row(sla_ms=200.0), row("greedy")])
     assert '<img alt="Curves of the policies" src="data:image/svg+xml;base64,' in rows._repr_html_()
-    assert "<img" not in edgewise.Records([Model(path="a", format="onnx")])._repr_html_()
+    for curveless in ([Model(path="a", format="onnx")], [row(), row("greedy")], []):
+        assert "<img" not in edgewise.Records(curveless)._repr_html_()
     monkeypatch.setattr(results, "missing", lambda extras: ["report"])
     shown = rows._repr_html_()
     assert "<img" not in shown and "[report]" in shown and "greedy" in shown
@@ -149,7 +150,8 @@ def shown_by(outputs: list[dict[str, Any]]) -> str:
 
 
 def test_the_notebook_runs(executed: dict[str, list[dict[str, Any]]]) -> None:
-    assert "digits-m.onnx" in shown_by(executed["scan"])
+    assert "demo-1.1.apk" in shown_by(executed["scan"])
+    assert "digits-m.onnx" in shown_by(executed["app"])
     assert "digits-xl.tflite" in shown_by(executed["inspect"])
     assert "litert" in shown_by(executed["bench"])
     assert "lte" in shown_by(executed["place"])

@@ -69,9 +69,11 @@ class Records(list[R]):
         return polars(self.arrow())
 
     def _repr_html_(self) -> str:
-        """A table; for simulations their curves before it, where the extra `report` is there."""
+        """A table; for simulations of several deadlines their curves before it, where the extra
+        `report` is there."""
         rows = [each for each in self if isinstance(each, SimulationRow)]
-        return (_curves(rows) if len(rows) == len(self) > 0 else "") + table(self)
+        curved = len(rows) == len(self) and len({row.sla_ms for row in rows}) > 1
+        return (_curves(rows) if curved else "") + table(self)
 
 
 def _curves(rows: Sequence[SimulationRow]) -> str:
