@@ -104,12 +104,13 @@ class Adb:
             raise ValueError("a command longer than old shells take")
         status, output = self._run("shell", marked, seconds=seconds)
         output = output.replace("\r", "")
-        # What the shell itself says (that a program was killed) may come after its own last line:
-        # it comes another way.
-        *_, found = (None, *_MARKED.finditer(output))
-        if found is None:
+        marks = list(_MARKED.finditer(output))
+        if not marks:
             said = output.strip().splitlines()[-1:] or [f"adb ended with status {status}"]
             raise Lost(f"the device went away during a command: {said[0][:200]}")
+        # What the shell itself says (that a program was killed) may come after its own last line:
+        # it comes another way.
+        found = marks[-1]
         return Done(output[: found.start()] + _after(output[found.end() :]), int(found[1]))
 
     def read(self, command: str, *, seconds: float = SHORT_S) -> str | None:
