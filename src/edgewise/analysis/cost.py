@@ -21,7 +21,7 @@ from edgewise.analysis.rules.compute import (
     recurrent_steps,
 )
 from edgewise.analysis.rules.windows import spatial
-from edgewise.analysis.scope import CannotTell, Dims, Shapes
+from edgewise.analysis.scope import CannotTell, Dims, Shapes, Sizes
 from edgewise.analysis.symbolic import product
 from edgewise.graph import Graph, Kind, Layer
 
@@ -42,29 +42,19 @@ class Cost:
 FREE = Cost(0, 0, 0)
 
 
-class _View:
+class _View(Sizes):
     """The inputs and outputs of one layer with their shapes: what the formulas read."""
 
     def __init__(self, layer: Layer, dims: list[Dims | None]) -> None:
+        super().__init__(dims)
         self.layer = layer
-        self._dims = dims
-
-    def shape(self, layer: Layer, place: int) -> Dims:
-        dims = self.maybe_shape(layer, place)
-        if dims is None:
-            raise CannotTell
-        return dims
-
-    def maybe_shape(self, layer: Layer, place: int) -> Dims | None:
-        index = layer.inputs[place] if place < len(layer.inputs) else None
-        return None if index is None else self._dims[index]
 
     def x(self, place: int = 0) -> Dims:
         return self.shape(self.layer, place)
 
     def out(self, place: int = 0) -> Dims:
         index = self.layer.outputs[place] if place < len(self.layer.outputs) else None
-        dims = None if index is None else self._dims[index]
+        dims = None if index is None else self.dims[index]
         if dims is None:
             raise CannotTell
         return dims

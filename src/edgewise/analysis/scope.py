@@ -82,7 +82,26 @@ def open_batch(tensor: Tensor) -> FreeDim | None:
     return first if isinstance(first, FreeDim) else None
 
 
-class Scope:
+class Sizes:
+    """The shapes of a graph's tensors, None where one is not known, as its layers see them."""
+
+    def __init__(self, dims: list[Dims | None]) -> None:
+        self.dims = dims
+
+    def shape(self, layer: Layer, place: int) -> Dims:
+        """Shape of the input at `place`. Raises CannotTell where there is none or it is unknown."""
+        dims = self.maybe_shape(layer, place)
+        if dims is None:
+            raise CannotTell
+        return dims
+
+    def maybe_shape(self, layer: Layer, place: int) -> Dims | None:
+        """Shape of the input at `place`, or None."""
+        index = layer.inputs[place] if place < len(layer.inputs) else None
+        return None if index is None else self.dims[index]
+
+
+class Scope(Sizes):
     """One graph or body while its shapes are propagated: what the rules see."""
 
     def __init__(
@@ -93,7 +112,7 @@ class Scope:
         self.notes = notes
         self.depth = depth
         self._rules = rules
-        self.dims: list[Dims | None] = [None] * len(graph.tensors)
+        super().__init__([None] * len(graph.tensors))
         self.values: dict[int, Value] = {}
         self.bodies: dict[int, list[Shapes]] = {}
         self.trips: dict[int, int | None] = {}
@@ -214,18 +233,6 @@ class Scope:
             self.notes.append(text)
 
     # What rules ask
-
-    def shape(self, layer: Layer, place: int) -> Dims:
-        """Shape of the input at `place`. Raises CannotTell where there is none or it is unknown."""
-        dims = self.maybe_shape(layer, place)
-        if dims is None:
-            raise CannotTell
-        return dims
-
-    def maybe_shape(self, layer: Layer, place: int) -> Dims | None:
-        """Shape of the input at `place`, or None."""
-        index = layer.inputs[place] if place < len(layer.inputs) else None
-        return None if index is None else self.dims[index]
 
     def value(self, layer: Layer, place: int) -> Value | None:
         """Value of the input at `place` where it is small and known, or None."""

@@ -25,7 +25,7 @@ class _Body:
             raise RejectedModel(f"{element.get('type')} without a body")
         self.builder = read(inner)
         layers = inner.iterfind("layers/layer")
-        parameters = [_number(one, "id") for one in layers if one.get("type") == "Parameter"]
+        parameters = [number(one, "id") for one in layers if one.get("type") == "Parameter"]
         ordered = sorted(parameters, key=self._place)
         self.parameters = {layer: place for place, layer in enumerate(ordered)}
         self._map = element.find(f"{prefix}port_map")
@@ -38,7 +38,7 @@ class _Body:
     def rows(self, kind: str) -> Iterator[tuple[int, int, Element]]:
         """(port outside, layer inside, the entry) of the port map's inputs or outputs."""
         for entry in self._map.iterfind(kind) if self._map is not None else ():
-            yield _number(entry, "external_port_id"), _number(entry, "internal_layer_id"), entry
+            yield number(entry, "external_port_id"), number(entry, "internal_layer_id"), entry
 
     def result(self, layer: int) -> int:
         """The tensor that a Result inside takes."""
@@ -92,10 +92,10 @@ def _loop(
             raise RejectedModel("a loop gives a value to a layer that takes none")
         given[place] = outside.get(port)
         if entry.get("axis") is not None:
-            slices[place] = (_number(entry, "axis"), abs(_number(entry, "part_size", 1)) or 1)
+            slices[place] = (number(entry, "axis"), abs(number(entry, "part_size", 1)) or 1)
     found: dict[int, tuple[int, int | None]] = {}
     for port, layer, entry in body.rows("output"):
-        axis = _number(entry, "axis") if entry.get("axis") is not None else None
+        axis = number(entry, "axis") if entry.get("axis") is not None else None
         found[port] = (body.result(layer), axis)
     graph.outputs = [found[port][0] for port in outputs if port in found]
     attributes: dict[str, Any] = {
@@ -108,7 +108,8 @@ def _loop(
     return Meaning(Kind.LOOP, attributes), given, (graph,)
 
 
-def _number(element: Element, name: str, default: int | None = None) -> int:
+def number(element: Element, name: str, default: int | None = None) -> int:
+    """An attribute that is a whole number."""
     text = element.get(name)
     if text is None and default is not None:
         return default

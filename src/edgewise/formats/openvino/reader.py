@@ -21,7 +21,7 @@ from edgewise.formats.building import (
     missing,
     stored,
 )
-from edgewise.formats.openvino.control import control_flow
+from edgewise.formats.openvino.control import control_flow, number
 from edgewise.formats.openvino.ops import OPERATORS, Operator, dtype_name
 from edgewise.graph import FreeDim, Graph, Kind, Shape, Tensor, Weights
 
@@ -143,17 +143,6 @@ def _edges(root: ElementTree.Element) -> dict[Port, Port]:
         to_layer, to_port, from_layer, from_port = (number(edge, name) for name in names)
         edges[to_layer, to_port] = (from_layer, from_port)
     return edges
-
-
-def number(element: ElementTree.Element, name: str, default: int | None = None) -> int:
-    """An attribute that is a whole number."""
-    text = element.get(name)
-    if text is None and default is not None:
-        return default
-    try:
-        return int(text or "")
-    except ValueError:
-        raise RejectedModel(f"{element.tag}: {name} is {text!r:.20}") from None
 
 
 def _node(element: ElementTree.Element) -> Node:
