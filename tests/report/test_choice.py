@@ -54,3 +54,17 @@ def test_the_bound_is_drawn_where_there_is_load(tmp_path: Path) -> None:
     (loaded,) = section(tmp_path, row(arrivals="poisson:80", workers=2, fluid_bound=72.0)).parts
     assert len(loaded.spec["layer"]) == 2
     assert "no policy can pass" in loaded.caption
+
+
+def test_the_best_policy_shows_what_it_uses_where_it_chooses(tmp_path: Path) -> None:
+    chooses = {"policy": "deadline", "effective_accuracy": 66.0}
+    found = section(
+        tmp_path,
+        row(), row(sla_ms=200.0),
+        row(**chooses, usage={"a": 0.7, "b": 0.2}), row(**chooses, sla_ms=200.0, usage={"b": 1.0}),
+    )  # fmt: skip
+    used = next(part for part in found.parts if part.title.startswith("Which variants"))
+    assert used.title == "Which variants deadline uses: it's mine over home"
+    assert [tuple(each.values()) for each in used.numbers.objects()] == [
+        (100.0, "a", 0.7), (100.0, "b", 0.2), (200.0, "b", 1.0)
+    ]  # fmt: skip

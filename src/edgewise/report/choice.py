@@ -6,7 +6,7 @@ from __future__ import annotations
 from edgewise.report import chosen
 from edgewise.report.charts import PALETTE, category, tooltip
 from edgewise.report.numerals import many
-from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Section, Table
+from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Section, Spec, Table
 
 #: Pictures at most: one for each set of profiles, network and load.
 _SETTINGS = 6
@@ -26,6 +26,15 @@ _CURVES = """
 """
 
 
+_USAGE = """
+    with {simulated}
+    select sla_ms, entry.key as variant, entry.value as requests_share from (
+      select sla_ms, unnest(map_entries(usage)) as entry from simulated
+      where setting = {setting} and policy = {policy})
+    order by sla_ms, variant
+"""
+
+
 def section(ask: Ask) -> Section | None:
     """None where nothing was simulated, and fewer than two models can be chosen among."""
     parts: list[Figure | Table | Explorer] = [*chosen.parts(ask)]
@@ -34,7 +43,9 @@ def section(ask: Ask) -> Section | None:
         f" group by setting order by latest desc, setting"
     )
     shown = [str(row[0]) for row in settings.rows[:_SETTINGS]]
-    parts += [_figure(ask, name) for name in shown]
+    for name in shown:
+        curves = _figure(ask, name)
+        parts += [curves, *_used(ask, name, curves.numbers)]
     if not parts:
         return None
     lead = "The most accurate model that still answers in time, for every request anew."
@@ -44,9 +55,12 @@ def section(ask: Ask) -> Section | None:
     return Section("choice", "Which model per request", lead, parts)
 
 
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
 def _figure(ask: Ask, setting: str) -> Figure:
-    quoted = "'" + setting.replace("'", "''") + "'"
-    numbers = ask.numbers(_CURVES.format(simulated=_SIMULATED, setting=quoted))
+    numbers = ask.numbers(_CURVES.format(simulated=_SIMULATED, setting=_quoted(setting)))
     rows = numbers.objects()
     best = max(rows, key=lambda row: row["effective_accuracy"])
     bounded = any(row["fluid_bound"] is not None for row in rows)
@@ -61,6 +75,57 @@ def _figure(ask: Ask, setting: str) -> Figure:
         unit="percent over ms",
         origin=f"simulated, {rows[0]['requests']:,} requests for each dot",
     )
+
+
+def _used(ask: Ask, setting: str, curves: Numbers) -> list[Figure]:
+    """What the best of the policies used at each deadline, where it chose among several."""
+    totals: dict[str, float] = {}
+    for row in curves.objects():
+        totals[row["policy"]] = totals.get(row["policy"], 0.0) + row["effective_accuracy"]
+    policy = max(totals, key=lambda name: (totals[name], name))
+    numbers = ask.numbers(
+        _USAGE.format(simulated=_SIMULATED, setting=_quoted(setting), policy=_quoted(policy))
+    )
+    rows = numbers.objects()
+    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    if len({row["variant"] for row in rows if row["requests_share"] > 0}) < 2:
+        return []
+    colour = category("variant", "", variants)
+    if len(variants) > len(PALETTE):
+        colour["scale"]["scheme"] = "category20"
+    spec: Spec = {
+        "height": 220,
+        "mark": {"type": "bar"},
+        "encoding": {
+            "x": {
+                "field": "sla_ms", "type": "ordinal",
+                "axis": {"title": "deadline, ms", "labelAngle": 0, "labelOverlap": "greedy"},
+            },
+            "y": {
+                "field": "requests_share", "type": "quantitative", "stack": "zero",
+                "scale": {"domain": [0, 1]},
+                "axis": {"title": "of the requests", "format": ".0%", "tickCount": 5},
+            },
+            "color": colour,
+            "tooltip": tooltip(
+                ("sla_ms", "deadline, ms", "~g"), ("variant", "variant"),
+                ("requests_share", "of the requests", ".1%"),
+            ),
+        },
+    }  # fmt: skip
+    return [
+        Figure(
+            f"Which variants {policy} uses: {setting}",
+            f"`{policy}` is the best of these policies over all deadlines. What is missing to "
+            "100 % was refused.",
+            f"Bars of the variants that {policy} uses at each deadline; {len(variants)} in all.",
+            spec,
+            numbers,
+            unit="share of the requests",
+            origin="simulated",
+            n=many(len({row["sla_ms"] for row in rows}), "deadline"),
+        )
+    ]
 
 
 _DEADLINE = {
