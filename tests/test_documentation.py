@@ -127,6 +127,12 @@ def test_the_tour_runs_as_it_stands(tmp_path: Path) -> None:
             if each.shown and each.title != VARY:
                 assert differs(each.shown, done.stdout) is None, line
         assert served is not None and served.poll() is None
+        for block in blocks(ROOT / "README.md"):
+            if block.kind == "python":
+                code = block.text.replace(":8080", f":{port}")
+                done = subprocess.run([sys.executable, "-c", code], cwd=data, capture_output=True,
+                                      text=True, timeout=100)  # fmt: skip
+                assert done.returncode == 0 and done.stdout.startswith("7 "), done.stderr
     finally:
         if served is not None:
             os.kill(served.pid, signal.SIGTERM)

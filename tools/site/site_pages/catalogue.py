@@ -195,12 +195,7 @@ def devices() -> str:
 
     rows = []
     for kind in registry.kinds():
-        (device,) = {
-            found for found in vars(sys.modules[kind.__name__]).values()  # type: ignore[attr-defined]
-            if inspect.isclass(found) and found.__module__ == kind.__name__  # type: ignore[attr-defined]
-            and isinstance(vars(found).get("phases"), frozenset)
-        } or {None}  # fmt: skip
-        phases = getattr(device, "phases", frozenset())
+        phases = _phases_of(kind)
         can = ", ".join(_PHASES[each] for each in _PHASES if each in phases)
         cannot = ", ".join(_PHASES[each] for each in _PHASES if each in EVERY_PHASE - phases)
         runs = codes(kind.RUNTIMES) if kind.RUNTIMES else "[all](runtimes.md)"
@@ -221,6 +216,16 @@ def devices() -> str:
         "`edgewise import FILE…` reads what these printed, as measurements of origin `imported`.",
         table(("tool", "what is read"), tools),
     )
+
+
+def _phases_of(kind: Any) -> frozenset[str]:
+    """What beside timed runs the devices of a kind can do: as their class in its module says."""
+    for each in vars(kind).values():
+        if inspect.isclass(each) and each.__module__ == kind.__name__:
+            phases = vars(each).get("phases")
+            if isinstance(phases, frozenset):
+                return phases
+    return frozenset()
 
 
 def meters() -> str:
@@ -283,7 +288,7 @@ def signatures() -> str:
     """Signatures of evidence: name, what is looked for, source."""
     from edgewise.apps.evidence.signatures import signatures as all_signatures
 
-    by_kind = defaultdict(list)
+    by_kind: dict[str, list[Any]] = defaultdict(list)
     for each in all_signatures():
         by_kind[each.kind].append(each)
     parts = [

@@ -56,12 +56,12 @@ def fields(record: type[msgspec.Struct], root: str = "") -> str:
         ("field", "type", "may be null"),
         (
             (code(name), kind(said, links), "yes" if may_be_null(said) else "")
-            for name, said in annotations(record).items()
+            for name, said in field_types(record).items()
         ),
     )
 
 
-def annotations(record: type[msgspec.Struct]) -> dict[str, str]:
+def field_types(record: type[msgspec.Struct]) -> dict[str, str]:
     """The fields of a record in order, with their types as they are written."""
     found: dict[str, str] = {}
     for base in reversed(record.__mro__):

@@ -86,8 +86,8 @@ def verb_page(verb: str, command: Any) -> str:
     usage = " ".join(["edgewise", verb, "[OPTIONS]", *map(_placeholder, arguments)])
     parts = [paragraphs(_MARKUP.sub("", command.help or "")), f"```\n{usage}\n```"]
     if arguments:
-        rows = [(code(_placeholder(each)), text(each.help or "")) for each in arguments]
-        parts += ["## Arguments", table(("argument", "what"), rows)]
+        taken = [(code(_placeholder(each)), text(each.help or "")) for each in arguments]
+        parts += ["## Arguments", table(("argument", "what"), taken)]
     if options:
         rows = [(_names(each), _default(each), text(each.help or "")) for each in options]
         parts += ["## Options", table(("option", "default", "what"), rows)]
@@ -144,7 +144,7 @@ def _takes(option: Any) -> str:
     choices = getattr(option.type, "choices", None)
     if choices:
         return "|".join(str(getattr(each, "value", each)) for each in choices)
-    name = option.type.name.removesuffix(" range")
+    name = str(option.type.name).removesuffix(" range")
     return {"int": "N", "integer": "N", "float": "X", "str": "TEXT"}.get(name, name.upper())
 
 
