@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.arguments import (
+    BATCH,
+    DELEGATE,
+    DEVICE,
+    RUNTIME,
+    SERVER,
+    TARGET,
+    THREADS,
+    wanted,
+)
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,11 +39,19 @@ def plot(
     ),
     csv: bool = typer.Option(True, "--csv/--no-csv", help="Its data beside it."),
     width: int = typer.Option(720, "--width", min=100, max=4000, help="Pixels within the axes."),
+    device: str | None = DEVICE,
+    server: str | None = SERVER,
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    threads: int | None = THREADS,
+    batch: int | None = BATCH,
+    target: str | None = TARGET,
     as_json: bool = typer.Option(False, "--json", help=f"Of a list: {output.JSON_HELP}"),
 ) -> None:
     """One figure of the report for a paper; without a name, which figures a store gives."""
     from edgewise.extras import check
     from edgewise.report import plots
+    from edgewise.selection.profiles.targets import narrowed
     from edgewise.store import Store
 
     check(["report"], "plot")
@@ -44,7 +62,8 @@ def plot(
         raise UsageError(
             f"{what[0]}: no store there", hint="`edgewise plot STORE` lists its figures"
         )
-    found = plots.figures(Store.open(what[-1]))
+    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    found = plots.figures(narrowed(Store.open(what[-1]), which))
     if name is None:
         _list(found.values(), as_json)
         return

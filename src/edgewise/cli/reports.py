@@ -12,6 +12,16 @@ from typing import Any
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.arguments import (
+    BATCH,
+    DELEGATE,
+    DEVICE,
+    RUNTIME,
+    SERVER,
+    TARGET,
+    THREADS,
+    wanted,
+)
 from edgewise.errors import UsageError
 
 _STORE = typer.Argument(help="A folder or URL that scan, inspect or bench stored to.")
@@ -32,11 +42,19 @@ def report(
     model: str | None = typer.Option(
         None, "--model", metavar="SHA-256", help="Only this model's page; its start will do."
     ),
+    device: str | None = DEVICE,
+    server: str | None = SERVER,
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    threads: int | None = THREADS,
+    batch: int | None = BATCH,
+    target: str | None = TARGET,
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """The pictures: one HTML file, readable anywhere, with the numbers behind each."""
     from edgewise.extras import check
     from edgewise.report import SECTIONS, Only, write
+    from edgewise.selection.profiles.targets import narrowed
     from edgewise.store import Store
 
     if app is not None and model is not None:
@@ -44,7 +62,8 @@ def report(
     only = Only("app", app) if app is not None else None
     only = Only("model", model) if model is not None else only
     check(["report"], "report")
-    opened = Store.open(store)
+    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    opened = narrowed(Store.open(store), which)
     output.check_writable(out, "-o", (".html", ".htm"))
     with output.progress("report", len(SECTIONS), quiet=quiet) as advance:
         write(opened, out, advance, only)

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgewise.cli import output
-from edgewise.cli.arguments import parse_words
+from edgewise.cli.arguments import (
+    BATCH,
+    DELEGATE,
+    DEVICE,
+    RUNTIME,
+    SERVER,
+    TARGET,
+    THREADS,
+    parse_words,
+    wanted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +45,13 @@ def scenarios(
     all_models: bool = typer.Option(
         False, "--all-models", help="Also models whose task does not fit, or is not known."
     ),
+    device: str | None = DEVICE,
+    server: str | None = SERVER,
+    runtime: str | None = RUNTIME,
+    delegate: str | None = DELEGATE,
+    threads: int | None = THREADS,
+    batch: int | None = BATCH,
+    target: str | None = TARGET,
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
 ) -> None:
     """What scenarios take from a battery, with the models that a store has measurements of.
@@ -47,21 +64,23 @@ def scenarios(
     from edgewise.energy.scenarios import scenarios as known
 
     there = known() if file is None else read_scenarios(file)
-    wanted = (
+    chosen = (
         [named(each, there) for each in parse_words(scenario)] if scenario else [*there.values()]
     )
     if store is None:
-        _list(wanted, as_json)
+        _list(chosen, as_json)
         return
     import msgspec
 
     from edgewise.records import Measurement, Model
+    from edgewise.selection.profiles.targets import narrowed
     from edgewise.store import Store
 
-    opened = Store.open(store)
+    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    opened = narrowed(Store.open(store), which)
     tasks = {each.sha256: each.task for each in opened.read(Model) if each.sha256 and each.task}
     found = costs(
-        wanted,
+        chosen,
         opened.read(Measurement, without=("samples",)),
         tasks,
         Battery(mah=battery, volts=volts),

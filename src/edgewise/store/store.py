@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,8 @@ class Store:
     same time without a lock. Get one with `Store.open`.
     """
 
-    def __init__(self, where: Place, version: int) -> None:
-        self._place, self._version = where, version
+    def __init__(self, where: Place, version: int, only: Mapping[str, str] | None = None) -> None:
+        self._place, self._version, self._only = where, version, only or {}
 
     @property
     def url(self) -> str:
@@ -47,6 +47,11 @@ class Store:
     def place(self) -> Place:
         """Where its files lie."""
         return self._place
+
+    def narrowed(self, only: Mapping[str, str]) -> Store:
+        """The same store, of which only those rows of a table are read of which this SQL over the
+        table's columns holds, by the table's name."""
+        return Store(self._place, self._version, {**self._only, **only})
 
     @classmethod
     def open(cls, url: str, create: bool = False) -> Store:
@@ -160,7 +165,7 @@ class Store:
             NewerStore: a part was written by a newer schema than this version knows.
             StoreError: the store cannot be read.
         """
-        return views.connect({table.name: self._rows(table) for table in TABLES})
+        return views.connect({table.name: self._rows(table) for table in TABLES}, self._only)
 
     def _rows(self, table: Table) -> Any:
         return parts.read_parts(self._place, table, parts.part_names(self._place, table))

@@ -7,7 +7,7 @@ networks can be shut: whatever SQL a user gives, it cannot change a store or rea
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,13 @@ _INNER = "edgewise_store"
 _ROWS_AT_ONCE = 1024
 
 
-def connect(parts: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-    """A connection with the documented tables over the parts, given by table as Arrow data."""
+def connect(
+    parts: dict[str, Any], only: Mapping[str, str] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection with the documented tables over the parts, given by table as Arrow data.
+
+    `only`: of the tables that it names the rows of which this SQL over their columns holds.
+    """
     import duckdb
 
     connection = duckdb.connect()
@@ -32,7 +37,7 @@ def connect(parts: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     for table in TABLES:
         connection.register(_parts(table), parts[table.name])
     for table in TABLES:
-        connection.execute(_current(table))
+        connection.execute(_current(table, (only or {}).get(table.name, "true")))
         columns = ", ".join(f'"{name}"' for name in table.columns())
         connection.execute(f"create view {table.name} as select {columns} from {rows(table)}")
     _shut(connection)
@@ -137,8 +142,9 @@ def _parts(table: Table) -> str:
     return f"{_INNER}_{table.name}"
 
 
-def _current(table: Table) -> str:
-    """Of each record its latest append; of what a record holds, the rows of that append.
+def _current(table: Table, condition: str) -> str:
+    """Of each record its latest append, where the condition holds; of what a record holds, the
+    rows of that append.
 
     Each row once: an append may lie in more than one part.
     """
@@ -149,8 +155,10 @@ def _current(table: Table) -> str:
     once = "key" if table.key else f"append_id, {table.owner}, position"
     newest = "order by stored_at desc, append_id desc" if table.root else ""
     return f"""
-        create view {rows(table)} as select * from {_parts(table)} {where}
-        qualify row_number() over (partition by {once} {newest}) = 1"""
+        create view {rows(table)} as select * from (
+          select * from {_parts(table)} {where}
+          qualify row_number() over (partition by {once} {newest}) = 1)
+        where {condition}"""
 
 
 def _owners(table: Table) -> list[Table]:

@@ -12,7 +12,7 @@ from edgewise.errors import UsageError
 from edgewise.records import AccuracyRow, Context, Distribution, Measurement, Sample, Target
 from edgewise.selection.profiles.stored import read_store, read_times
 from edgewise.selection.profiles.table import ProfileTable
-from edgewise.selection.profiles.targets import Wanted, names
+from edgewise.selection.profiles.targets import Wanted, names, narrowed
 from edgewise.store import Store
 
 XEON = Context(cpu_model="Xeon", cores=2, started_at="2026-01-02T00:00:00Z")
@@ -155,6 +155,31 @@ def test_an_evaluated_and_an_unknown_model_of_one_name_are_two(store: Store) -> 
     assert sorted(one.model for one in read_times(store.url)) == ["b/m", "m"]
     store.append(judged("m", "2", 70.0))
     assert sorted(one.model for one in read_times(store.url)) == ["a/m", "b/m"]
+
+
+def test_a_store_is_narrowed_to_targets_in_whatever_is_read_of_it(store: Store) -> None:
+    other = Context(cpu_model="Ryzen", cores=8)
+    quoted = Context(cpu_model="O'Neill")
+    store.append([measured("a.tflite", "1", 5.0), measured("a.tflite", "1", 1.0, other)])
+    store.append([measured("b.tflite", "2", 8.0, threads=4), measured("c", "3", 1.0, threads=None)])
+    store.append(measured("d", "4", 2.0, quoted, device="adb:1 2", batch=8))
+    store.append(judged("a", "1", 70.0))
+
+    def left(**known: object) -> list[str]:
+        one = narrowed(store, Wanted(**known))  # type: ignore[arg-type]
+        found = [each.model for each in one.measurements()]
+        samples = one.query("select count(distinct measurement_key) from samples")[1]
+        assert next(iter(samples)) == (len(found),)
+        assert [row.model for row in one.read(AccuracyRow)] == ["a"]
+        return found
+
+    assert left() == ["a.tflite", "a.tflite", "b.tflite", "c", "d"]
+    assert left(threads=4) == ["b.tflite"] == left(words=("threads=4",))
+    assert left(device="adb:1 2") == ["d"] == left(batch=8)
+    assert left(device="host (Ryzen, 8 cores)") == ["a.tflite"]
+    assert left(words=("threads=None",)) == ["c"]
+    with pytest.raises(UsageError, match="2 devices are called that"):
+        left(device="host")
 
 
 def test_names_are_as_short_as_tells_them_apart() -> None:

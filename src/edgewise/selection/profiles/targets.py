@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 
 from edgewise.errors import UsageError
 from edgewise.records import Measurement, Target
+from edgewise.store import Store
 
 #: Runs of a model that are named in a note at most.
 _NAMED = 3
@@ -118,6 +119,27 @@ def choose(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Ch
         UsageError: nothing was measured on such a target; says what there is.
     """
     name = device_names(measured)
+    fitting = fitting_of(url, measured, wanted)
+    models: dict[str, list[Measurement]] = {}
+    for one in fitting:
+        models.setdefault(content(one), []).append(one)
+    paths = {key: runs[-1].model for key, runs in models.items()}
+    short = names(paths)
+    alike = Counter(PurePosixPath(path).name for path in paths.values())
+    return [
+        _best(runs, name, wanted, file if alike[file] < 2 else short[key])
+        for key, runs in models.items()
+        for file in (PurePosixPath(paths[key]).name,)
+    ]
+
+
+def fitting_of(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Measurement]:
+    """Those that were taken on a target that is wanted.
+
+    Raises:
+        UsageError: none was; says what there is.
+    """
+    name = device_names(measured)
     fitting = [
         one
         for one in measured
@@ -131,17 +153,38 @@ def choose(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Ch
             f"{len(devices)} devices are called that" if fitting else "nothing was measured on it"
         )
         raise UsageError(f"{url}: no such target, {many}", hint=f"there are: {'; '.join(known)}")
-    models: dict[str, list[Measurement]] = {}
-    for one in fitting:
-        models.setdefault(content(one), []).append(one)
-    paths = {key: runs[-1].model for key, runs in models.items()}
-    short = names(paths)
-    alike = Counter(PurePosixPath(path).name for path in paths.values())
-    return [
-        _best(runs, name, wanted, file if alike[file] < 2 else short[key])
-        for key, runs in models.items()
-        for file in (PurePosixPath(paths[key]).name,)
-    ]
+    return fitting
+
+
+def narrowed(store: Store, wanted: Wanted) -> Store:
+    """A store of which only the measurements on targets that are wanted are read.
+
+    Raises:
+        StoreError: it cannot be read.
+        UsageError: nothing was measured on such a target.
+    """
+    if not wanted:
+        return store
+    measured = store.read(Measurement, without=("samples",))
+    kept = fitting_of(store.url, measured, wanted)
+    targets = {(describe(one.target), _machine(one)) for one in kept}
+    words = ", ".join(f"({_quoted(target)}, {_quoted(machine)})" for target, machine in targets)
+    return store.narrowed({"measurements": f"({_DESCRIBED}, {_MACHINE}) in ({words})"})
+
+
+#: `describe` and `_machine` as SQL over the columns of a store's measurements.
+_DESCRIBED = (
+    "concat_ws(' ', target.device, target.runtime, target.delegate, "
+    "'threads=' || coalesce(cast(target.threads as varchar), 'None'), 'batch=' || target.batch)"
+)
+_MACHINE = (
+    "coalesce(context.cpu_model, 'processor not known') || "
+    "coalesce(', ' || context.cores || ' cores', '')"
+)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _best(
