@@ -86,7 +86,9 @@ def _beside(paper: str, store: Store, study: str | None, *, as_json: bool) -> in
     if paper not in RECIPES:
         raise UsageError(f"no paper '{paper}'", hint=f"there are {', '.join(RECIPES)}")
     read, answer = RECIPES[paper]
-    found = answer(store, _study(store, study) if study else None)
+    chosen = _study(store, study) if study else None
+    with output.progress(paper, None, quiet=False) as advance:
+        found = answer(store, chosen, advance)
     if as_json:
         for each in found:
             output.emit(each)

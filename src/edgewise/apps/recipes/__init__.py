@@ -11,7 +11,9 @@ from edgewise.papers import Paper
 from edgewise.records import PublishedFinding
 from edgewise.store import Store
 
-#: By name: the paper, and what answers its statements from a store.
-RECIPES: dict[str, tuple[Paper, Callable[[Store, Study | None], list[PublishedFinding]]]] = {
+Find = Callable[[Store, Study | None, Callable[[str], None]], list[PublishedFinding]]
+
+#: By name: the paper; what answers its statements from a store, telling of each model it reads.
+RECIPES: dict[str, tuple[Paper, Find]] = {
     gaugenn.PAPER.name: (gaugenn.PAPER, gaugenn.findings),
 }

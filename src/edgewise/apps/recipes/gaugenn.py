@@ -38,10 +38,11 @@ _TRAINED_ON = ("fine_tuned", "shares_layers")
 
 @dataclass(frozen=True)
 class Asked:
-    """A store and what answers SQL of the apps that count."""
+    """A store, what answers SQL of the apps that count, and what is told of each model read."""
 
     store: Store
     ask: Asking
+    progress: Callable[[str], None]
 
     @cached_property
     def weighed(self) -> tuple[list[Model], int]:
@@ -57,20 +58,23 @@ class Asked:
             if model.sha256 in wanted:
                 told = any(row.sketch for row in model.tensors or ())
                 (found if told else others).setdefault(str(model.sha256), model)
-        for sha256 in others.keys() - found.keys():
+        for sha256 in sorted(others.keys() - found.keys()):
+            self.progress(others[sha256].path)
             if (read := weighed(others[sha256])) is not None:
                 found[sha256] = read
         return [found[sha256] for sha256 in sorted(found)], len(wanted) - len(found)
 
 
-def findings(store: Store, study: Study | None = None) -> list[PublishedFinding]:
+def findings(
+    store: Store, study: Study | None = None, progress: Callable[[str], None] = lambda _: None
+) -> list[PublishedFinding]:
     """The paper's statements beside what a store says; with a study, of its apps alone.
 
     Raises:
         StoreError: the store lacks apps of the study.
     """
     with asking(store, study) as ask:
-        return beside(PAPER, QUERIES, Asked(store, ask))
+        return beside(PAPER, QUERIES, Asked(store, ask, progress))
 
 
 def _apps(stated: Statement, of: Asked) -> Answer:
