@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from edgewise.errors import InputError, UsageError
 from edgewise.records import Profile
+from edgewise.selection.engine import lanes
 from edgewise.selection.engine.margin import SafetyMargin
 from edgewise.selection.engine.queueing import parse
 from edgewise.selection.engine.replay import Requests, replay
@@ -59,6 +60,12 @@ def scheduler(
         "f", profiles, parse(policy), pool_of or dict.fromkeys(profiles.models, "local")
     )
     return Scheduler({"f": plan}, pools or {"local": workers}, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def free_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until there are prices a ms costs nothing."""
+    monkeypatch.setattr(lanes, "dear", lambda means_ms, gain: 0.0)
 
 
 def ticket(number: int, due_ms: float = math.inf, at_ms: float = 0.0, **more: object) -> Ticket:
@@ -212,6 +219,7 @@ def test_an_idle_service_tries_what_it_cannot_promise() -> None:
     assert isinstance(s.arrive(ticket(2, 1.0), 0.0), Shed)
 
 
+@pytest.mark.usefixtures("free_time")
 def test_the_variant_is_chosen_when_the_worker_is_free() -> None:
     s = scheduler()
     running = occupied(s, "large")
@@ -226,6 +234,7 @@ def test_the_variant_is_chosen_when_the_worker_is_free() -> None:
     assert work.predicted_queue_ms == pytest.approx(20.0)
 
 
+@pytest.mark.usefixtures("free_time")
 def test_those_that_wait_get_less_so_that_all_are_in_time() -> None:
     s = scheduler()
     running = occupied(s)
@@ -254,6 +263,7 @@ def test_without_a_deadline_the_most_accurate_answers_behind_all_others() -> Non
     assert (second.tickets[0].id, second.variant) == (1, "large")
 
 
+@pytest.mark.usefixtures("free_time")
 def test_pinned_and_eligible_bind_the_choice() -> None:
     s = scheduler(workers=2)
     s.arrive(ticket(1, 500.0, pinned="small"), 0.0)
@@ -433,6 +443,7 @@ def test_a_lost_endpoint_leaves_the_rest() -> None:
     assert down.reason == "down"
 
 
+@pytest.mark.usefixtures("free_time")
 def test_a_load_counts_in_the_choice_and_finds_the_worker_that_has_it() -> None:
     s = scheduler(workers=2, profiles=three(cold_ms=90.0))
     s.resident("local", 0, {"f/small": True, "f/middle": True, "f/large": False})
@@ -449,6 +460,7 @@ def test_a_load_counts_in_the_choice_and_finds_the_worker_that_has_it() -> None:
     assert learned.profiles[learned.index("large")].mean_ms == 60.0  # a load is no service time
 
 
+@pytest.mark.usefixtures("free_time")
 def test_families_share_workers() -> None:
     plans = {
         name: FamilyPlan(

@@ -11,7 +11,6 @@ from edgewise.selection.engine.jobs import Plan, Reason, Ticket
 from edgewise.selection.engine.lanes import Lane
 from edgewise.selection.engine.pool_state import Allowed, PoolState, State
 from edgewise.selection.engine.waiting import Entry
-from edgewise.selection.policies.kernel_arrays import share_below
 
 #: Refusals never ask to come back sooner than this.
 _SOON_MS = 1.0
@@ -63,28 +62,26 @@ def offer(pool_state: PoolState, lane: Lane, ticket: Ticket, now_ms: float) -> A
     entry.kept = arrays.slip
     place = waiting.place(ticket.due_ms)
     loads_ms = pool_state.loads_ms(pool_state.idle() or range(pool_state.size))
-    fits, start_ms, spread_ms, work_ms, model, wait_ms, chance, points, backlog_ms = (
+    fits, start_ms, spread_ms, model, wait_ms, chance, points, backlog_ms = (
         discipline.admit(
-            waiting.with_room(), place, ticket.due_ms, entry.kind, pool_state.running, now_ms,
-            pool_state.may_try, pool_state.terminal(now_ms), loads_ms, arrays, pool_state.future,
+            waiting.with_room(), place, ticket.due_ms, entry.kind, ticket.errors_ms,
+            pool_state.running, now_ms, pool_state.may_try, pool_state.terminal(now_ms), loads_ms,
+            arrays, pool_state.future,
         )
     )  # fmt: skip
     spread_ms /= pool_state.deviations
     if not fits:
-        return _late(lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, pool_state)
+        return _late(lane, entry, budget_ms, start_ms, backlog_ms, spread_ms, pool_state)
     waiting.inserted(place, entry)
     seen = (budget_ms, backlog_ms, wait_ms, spread_ms)
     if model < 0:
         kinds = arrays.kinds[entry.kind]
         fastest = int(kinds[kinds >= 0][-1])
         model = int(kinds[0]) if budget_ms == math.inf else fastest
-        left_ms = (budget_ms - wait_ms) / arrays.factor
-        chance = share_below(arrays.quantiles_ms, model, left_ms)
+        chance = pool_state.chance(ticket, model, budget_ms - wait_ms, arrays.factor)
         if budget_ms < math.inf and chance <= 0:  # not worth a try either
             waiting.remove(place)
-            return _late(
-                lane, entry, budget_ms, start_ms, work_ms + start_ms, spread_ms, pool_state
-            )
+            return _late(lane, entry, budget_ms, start_ms, backlog_ms, spread_ms, pool_state)
         # Before there are prices, and for whom there is no choice, being in time is enough. So it
         # is where the fastest variant makes most of its time: none who waits could use it better,
         # whatever prices say that were found before the machine slowed down.
@@ -128,7 +125,7 @@ def place_bound(
     pool_state.waiting.insert(place, entry)
     arrays = pool_state.arrays
     service_ms = float(arrays.mean_ms[row]) * arrays.factor
-    chance = share_below(arrays.quantiles_ms, row, (budget_ms - start_ms) / arrays.factor)
+    chance = pool_state.chance(ticket, row, budget_ms - start_ms, arrays.factor)
     plan = Plan(bound.variant, start_ms, start_ms + service_ms, chance)
     points = float(arrays.gain[row]) * chance
     seen = (budget_ms, start_ms, start_ms, 0.0)

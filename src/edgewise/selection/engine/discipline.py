@@ -28,9 +28,11 @@ from edgewise.selection.policies.kernel_arrays import (
     STAGES,
     PoolArrays,
     Queue,
+    chance,
     share_below,
     unfinished,
     value_at,
+    worth_after,
 )
 from edgewise.selection.profiles.table import Floats
 
@@ -38,7 +40,7 @@ from edgewise.selection.profiles.table import Floats
 _EPSILON_MS = 1e-6
 #: A refusal costs this share of the best answer. Where a fast model makes nearly as much of its
 #: time as a better one, refusing one for another's sake brings next to nothing and costs goodput.
-_REFUSAL = 0.1
+_REFUSAL = 0.05
 
 
 @njit()
@@ -146,11 +148,14 @@ def foresee(
     for stage in range(count - 1, -1, -1):
         kind = queue.kind[head + stage]
         left_ms = queue.due_ms[head + stage] - now_ms
+        errors_ms, at = queue.errors_ms, head + stage
+        hopeful_ms, certain = min(errors_ms[at, 0], 0.0), errors_ms[at, -1] == 0.0
         broken = gain[kinds[kind, 0]]
         first = 0  # what is too slow at one node is too slow at all later ones
         for node in range(nodes):
             then = future[stage + 1, node]
-            limit_ms = (left_ms - max(grid_ms[node] - ahead_ms, 0.0)) / factor
+            own_ms = left_ms - max(grid_ms[node] - ahead_ms, 0.0)
+            limit_ms = (own_ms - hopeful_ms) / factor
             best = then - broken
             for place in range(first, kinds.shape[1]):
                 model = kinds[kind, place]
@@ -159,11 +164,12 @@ def foresee(
                 if limit_ms < rows[model, 0]:
                     first += place == first
                     continue
-                likely = share_below(rows, model, limit_ms)
+                likely = chance(rows, model, own_ms, factor, errors_ms, at)
+                done = likely if certain else share_below(rows, model, own_ms / factor)
                 cell, part = cells[model, node], parts[model, node]
                 low = future[stage + 1, cell]
                 score = low + part * (future[stage + 1, cell + 1] - low)
-                score += (gain[model] + broken) * likely - broken
+                score += gain[model] * likely + broken * (done - 1.0)
                 best = max(best, score)
             future[stage, node] = best
     return count
@@ -172,7 +178,8 @@ def foresee(
 @njit()
 def _best(
     arrays: PoolArrays,
-    kind: int,
+    queue: Queue,
+    at: int,
     left_ms: float,
     place_ms: float,
     then: Floats,
@@ -182,24 +189,26 @@ def _best(
     """The model of most points at a place of the backlog, its P and the points; −1 where that is
     `refusal`. A broken promise costs as much as the refusal."""
     grid_ms, rows, factor = arrays.grid_ms, arrays.quantiles_ms, arrays.factor
+    kind, hopeful_ms = queue.kind[at], min(queue.errors_ms[at, 0], 0.0)
+    certain = queue.errors_ms[at, -1] == 0.0
     base = value_at(grid_ms, then, place_ms)
-    best, chosen, chance = base + refusal, -1, 0.0
+    best, chosen, probability = base + refusal, -1, 0.0
     for place in range(arrays.kinds.shape[1]):
         model = arrays.kinds[kind, place]
         # Work never makes the future better: what cannot win by its gain cannot win.
         if model < 0 or arrays.gain[model] + base <= best:
             break
         load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
-        limit_ms = (left_ms - load_ms) / factor
-        if limit_ms < rows[model, 0]:
+        rest_ms = left_ms - load_ms
+        if (rest_ms - hopeful_ms) / factor < rows[model, 0]:
             continue
-        likely = share_below(rows, model, limit_ms)
-        work_ms = (arrays.mean_ms[model] * factor + load_ms) * arrays.share
-        score = value_at(grid_ms, then, place_ms + work_ms)
-        score += (arrays.gain[model] - refusal) * likely + refusal
+        likely = chance(rows, model, rest_ms, factor, queue.errors_ms, at)
+        done = likely if certain else share_below(rows, model, rest_ms / factor)
+        score = worth_after(arrays, then, place_ms, model, factor, load_ms)
+        score += arrays.gain[model] * likely + refusal * (1.0 - done)
         if score > best:
-            best, chosen, chance = score, model, likely
-    return chosen, chance, best - base
+            best, chosen, probability = score, model, likely
+    return chosen, probability, best - base
 
 
 @njit()
@@ -219,7 +228,7 @@ def expected(
     brings, net; the work per worker before it arrived."""
     place_ms = work_ms * arrays.share
     nothing = np.empty(0)
-    chosen, start_ms, chance, net = -1, 0.0, 0.0, 0.0
+    chosen, start_ms, likely, net = -1, 0.0, 0.0, 0.0
     refusal = -_REFUSAL * arrays.gain[arrays.kinds[queue.kind[at], 0]]
     planned = queue.first + count
     for i in range(queue.first, planned):
@@ -228,10 +237,12 @@ def expected(
         left_ms = queue.due_ms[i] - now_ms - begin_ms
         if i == at:
             start_ms = begin_ms
-            chosen, chance, net = _best(arrays, kind, left_ms, place_ms, then, loads_ms, refusal)
+            chosen, likely, net = _best(
+                arrays, queue, at, left_ms, place_ms, then, loads_ms, refusal
+            )
             continue
         broken = -arrays.gain[arrays.kinds[kind, 0]]
-        model, _, _ = _best(arrays, kind, left_ms, place_ms, then, nothing, broken)
+        model, _, _ = _best(arrays, queue, i, left_ms, place_ms, then, nothing, broken)
         job_ms = arrays.mean_ms[model] if model >= 0 else arrays.fast_ms[kind]
         place_ms += job_ms * arrays.factor * arrays.share
     base_ms = place_ms
@@ -242,9 +253,10 @@ def expected(
             start_ms = max(place_ms - ahead_ms, 0.0)
             left_ms = queue.due_ms[i] - now_ms - start_ms
             own_ms = fast_ms if queue.due_ms[i] < np.inf else 0.0
-            chosen, chance, net = _best(
+            chosen, likely, net = _best(
                 arrays,
-                queue.kind[i],
+                queue,
+                at,
                 left_ms,
                 base_ms - own_ms,
                 future[count],
@@ -253,7 +265,7 @@ def expected(
             )
         elif queue.due_ms[i] < np.inf or i < at:
             place_ms += fast_ms
-    return chosen, start_ms, chance, net, place_ms
+    return chosen, start_ms, likely, net, place_ms
 
 
 @njit()
@@ -272,7 +284,7 @@ def holds(
     worker = _first_free(free_ms)
     free_ms[worker] += arrays.mean_ms[model] * factor + load_ms
     square[worker] += (arrays.tail_ms[model] * factor) ** 2
-    behind = Queue(queue.due_ms, queue.kind, queue.first + 1, queue.last)
+    behind = Queue(queue.due_ms, queue.kind, queue.errors_ms, queue.first + 1, queue.last)
     _, others, _ = late(behind, -1, 0.0, -1, free_ms, square, now_ms, arrays)
     return others
 
@@ -294,26 +306,28 @@ def pick_first(
     """The model for the first ticket, which starts now, and its P, after `foresee`; −1: no model
     can be in time. `factor` is the slow-down that it will meet.
 
-    Models that are in time as promised come before others; one that would make somebody behind
-    late comes only where nothing else is left.
+    Models whose service is done in time as promised come before others; one that would make
+    somebody behind late comes only where nothing else is left.
     """
     kind = queue.kind[queue.first]
     left_ms = queue.due_ms[queue.first] - now_ms
     size = arrays.kinds.shape[1]
-    chance, score = np.zeros(size), np.full(size, -np.inf)
+    done, likely, score = np.zeros(size), np.zeros(size), np.full(size, -np.inf)
     attained, quickest, least_ms = False, -1, np.inf
     for place in range(size):
         model = arrays.kinds[kind, place]
         if model < 0:
             break
         load_ms = loads_ms[model] if loads_ms.shape[0] > 0 else 0.0
-        likely = share_below(arrays.quantiles_ms, model, (left_ms - load_ms) / factor)
-        if likely <= floor:
+        rest_ms, rows = left_ms - load_ms, arrays.quantiles_ms
+        likely[place] = chance(rows, model, rest_ms, factor, queue.errors_ms, queue.first)
+        if likely[place] <= floor:
             continue
+        done[place] = share_below(rows, model, rest_ms / factor)
         job_ms = arrays.mean_ms[model] * factor + load_ms
-        then = value_at(arrays.grid_ms, future[1], (work_ms + job_ms) * arrays.share)
-        chance[place], score[place] = likely, arrays.gain[model] * likely + then
-        attained = attained or likely >= promise
+        then = worth_after(arrays, future[1], work_ms * arrays.share, model, factor, load_ms)
+        score[place] = arrays.gain[model] * likely[place] + then
+        attained = attained or done[place] >= promise
         if job_ms < least_ms:
             quickest, least_ms = place, job_ms
     if quickest < 0:
@@ -322,7 +336,7 @@ def pick_first(
     while True:
         best = -1
         for place in range(size):
-            if score[place] == -np.inf or (attained and chance[place] < promise):
+            if score[place] == -np.inf or (attained and done[place] < promise):
                 continue
             if best < 0 or score[place] > score[best]:
                 best = place
@@ -336,10 +350,10 @@ def pick_first(
             load_ms = loads_ms[first] if loads_ms.shape[0] > 0 else 0.0
             unavoidable = holds(queue, first, load_ms, factor, free_ms, square, now_ms, arrays)
         if broken == 0 or broken <= unavoidable:
-            return model, chance[best]
+            return model, likely[best]
         score[best] = -np.inf
     best = quickest if best < 0 else best
-    return arrays.kinds[kind, best], chance[best]
+    return arrays.kinds[kind, best], likely[best]
 
 
 @njit()
@@ -363,7 +377,7 @@ def _look_ahead(
     if queue.last < 2:
         future[1] = terminal
         return 1
-    behind = Queue(queue.due_ms, queue.kind, 1, queue.last)
+    behind = Queue(queue.due_ms, queue.kind, queue.errors_ms, 1, queue.last)
     return 1 + foresee(behind, most, now_ms, ahead_ms, terminal, arrays, future[1:])
 
 
@@ -373,6 +387,7 @@ def admit(
     at: int,
     due_ms: float,
     kind: int,
+    errors_ms: Floats,
     running: Floats,
     now_ms: float,
     may_try: bool,
@@ -380,12 +395,12 @@ def admit(
     loads_ms: Floats,
     arrays: PoolArrays,
     future: Floats,
-) -> tuple[bool, float, float, float, int, float, float, float, float]:
+) -> tuple[bool, float, float, int, float, float, float, float]:
     """Put a request that arrived into the queue at place `at`, if all promises hold with it.
 
     `may_try`: it may be late itself. `queue` has room for one more. Whether it fits, when it starts
-    at the earliest; the root of the square of what the wait may exceed its mean by; the work per
-    worker; and what `expected` gives, −1 and zeros where it does not fit.
+    at the earliest; the root of the square of what the wait may exceed its mean by; and what
+    `expected` gives: where it does not fit −1, zeros, and the work per worker.
     """
     free_ms, square, work_ms = unfinished(arrays, running, now_ms)
     spread_ms = np.sqrt(square[_first_free(free_ms)]) if work_ms > 0.0 else 0.0
@@ -395,19 +410,22 @@ def admit(
         _, before, _ = late(queue, -1, 0.0, -1, free_ms, square, now_ms, arrays)
         fits = others <= before
     if not fits:
-        return False, start_ms, spread_ms, work_ms * arrays.share, -1, 0.0, 0.0, 0.0, 0.0
+        for i in range(queue.first, queue.last):
+            if queue.due_ms[i] < np.inf or i < at:
+                work_ms += arrays.fast_ms[queue.kind[i]] * arrays.factor
+        return False, start_ms, spread_ms, -1, 0.0, 0.0, 0.0, work_ms * arrays.share
     for i in range(queue.last, at, -1):
         queue.due_ms[i], queue.kind[i] = queue.due_ms[i - 1], queue.kind[i - 1]
-    queue.due_ms[at], queue.kind[at] = due_ms, kind
-    queue = Queue(queue.due_ms, queue.kind, queue.first, queue.last + 1)
+        queue.errors_ms[i] = queue.errors_ms[i - 1]
+    queue.due_ms[at], queue.kind[at], queue.errors_ms[at] = due_ms, kind, errors_ms
+    queue = Queue(queue.due_ms, queue.kind, queue.errors_ms, queue.first, queue.last + 1)
     ahead_ms = _ahead(free_ms, work_ms, arrays.share)
     most = STAGES if at <= STAGES else 0
     count = _look_ahead(queue, most, now_ms, ahead_ms, terminal, arrays, future)
-    model, wait_ms, chance, points, backlog_ms = expected(
+    model, wait_ms, likely, points, backlog_ms = expected(
         queue, at, now_ms, work_ms, ahead_ms, loads_ms, count, arrays, future
     )
-    share_ms = work_ms * arrays.share
-    return True, start_ms, spread_ms, share_ms, model, wait_ms, chance, points, backlog_ms
+    return True, start_ms, spread_ms, model, wait_ms, likely, points, backlog_ms
 
 
 @njit()

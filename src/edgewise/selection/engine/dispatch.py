@@ -10,7 +10,6 @@ from edgewise.selection.engine.families import Family
 from edgewise.selection.engine.jobs import Assignment, Batching, Shed, Ticket
 from edgewise.selection.engine.pool_state import Job, PoolState
 from edgewise.selection.engine.waiting import Entry
-from edgewise.selection.policies.kernel_arrays import share_below
 
 
 class Dispatcher:
@@ -89,8 +88,8 @@ class Dispatcher:
         if entry.model < 0 and only >= 0:
             # As `choose` would, which takes longer to call.
             load_ms = float(loads_ms[only]) if len(loads_ms) else 0.0
-            left_ms = (entry.ticket.due_ms - now_ms - load_ms) / factor
-            likely = share_below(pool_state.arrays.quantiles_ms, only, left_ms)
+            left_ms = entry.ticket.due_ms - now_ms - load_ms
+            likely = pool_state.chance(entry.ticket, only, left_ms, factor)
             return only if likely > entry.lane.floor else -1
         if entry.model < 0:
             policy = entry.lane.policy
@@ -105,8 +104,8 @@ class Dispatcher:
         if entry.tentative:
             row = self._again(pool_state, entry, factor, now_ms)
         load_ms = float(loads_ms[row]) if len(loads_ms) else 0.0
-        left_ms = (entry.ticket.due_ms - now_ms - load_ms) / factor
-        return row if share_below(pool_state.arrays.quantiles_ms, row, left_ms) > 0 else -1
+        left_ms = entry.ticket.due_ms - now_ms - load_ms
+        return row if pool_state.chance(entry.ticket, row, left_ms, factor) > 0 else -1
 
     def _again(self, pool_state: PoolState, entry: Entry, factor: float, now_ms: float) -> int:
         """What a policy that knows the queue chooses now; as before where that makes one late."""

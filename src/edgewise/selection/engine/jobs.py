@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+import numpy as np
 
 from edgewise.errors import UsageError
+from edgewise.selection.policies.kernel_arrays import ERRORS
+from edgewise.selection.profiles.table import Floats
 
 if TYPE_CHECKING:
     from edgewise.selection.engine.cases import AnyPolicy
     from edgewise.selection.profiles.table import ProfileTable
 
+#: The errors of a network time that is known.
+CERTAIN: Floats = np.zeros(ERRORS)
 #: Why a request is refused. late: it cannot be in time, or would make one late that was admitted
 #: before it; price: its work costs later requests more than it brings; full: the queue is; down:
 #: no worker is up; expired: its time ran out while it was queued.
@@ -26,8 +31,9 @@ class Ticket:
     """One request. Ids are unique among those that have not ended.
 
     `due_ms` is when the service must be finished, infinite where there is no deadline; `sla_ms`
-    the deadline as stated, end to end. `pinned` names the only variant allowed, `eligible` those
-    that can take this input, None: all.
+    the deadline as stated, end to end. `errors_ms` (ERRORS,) are equally likely values of how much
+    longer the way back takes than `due_ms` leaves for it, rising. `pinned` names the only variant
+    allowed, `eligible` those that can take this input, None: all.
     """
 
     id: int
@@ -37,6 +43,7 @@ class Ticket:
     sla_ms: float = math.inf
     pinned: str | None = None
     eligible: frozenset[str] | None = None
+    errors_ms: Floats = field(default_factory=lambda: CERTAIN)
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from edgewise.selection.engine.jobs import CERTAIN
 from edgewise.selection.policies.arrays import Prices
 from edgewise.selection.policies.deadline import Deadline, DeadlinePolicy
-from edgewise.selection.policies.prices import Later
+from edgewise.selection.policies.prices import Later, dear
 from edgewise.selection.policies.protocol import Chooser
 from edgewise.selection.policies.recent import RecentService
 from edgewise.selection.profiles.slowdown import Factors
@@ -62,6 +63,7 @@ class Lane:
         self._elapsed_ms: list[float] = []
         self._workers = workers
         self._clock_ms = self._seen_ms = 0.0
+        self._errors_ms = CERTAIN
         self._others_ms = 0.0
 
     # -- traffic: the lane's own clock stands still while workers do the work of others ----------
@@ -75,10 +77,19 @@ class Lane:
         return max(now_ms - self._seen_ms - self._others_ms / self._workers, 0.0)
 
     def note(
-        self, now_ms: float, budget_ms: float, backlog_ms: float, wait_ms: float, spread_ms: float
+        self,
+        now_ms: float,
+        budget_ms: float,
+        backlog_ms: float,
+        wait_ms: float,
+        spread_ms: float,
+        errors_ms: Floats,
     ) -> None:
         """A request came that it decides on."""
         assert self.policy is not None
+        if self._errors_ms is CERTAIN:
+            self._errors_ms = errors_ms
+        self._errors_ms = self._errors_ms + _FOLLOW * (errors_ms - self._errors_ms)
         self._clock_ms += self.idle_ms(now_ms)
         self._seen_ms, self._others_ms, self._budget_ms = now_ms, 0.0, budget_ms
         self.policy.note(self._clock_ms, budget_ms, backlog_ms, wait_ms, spread_ms)
@@ -90,7 +101,8 @@ class Lane:
         assert self.policy is not None
         # What is left of a job, seen at any moment of it: long jobs are seen more often.
         left_ms = self._square / (2 * self._mean_ms) if self._mean_ms > 0 else 0.0
-        later, fit = self.policy.later(left_ms), self.policy.fitting(self.slowdown, left_ms)
+        fit = self.policy.fitting(self.slowdown, left_ms, self._errors_ms)
+        later = self.policy.later(left_ms)
 
         def find() -> Fitted:
             prices = fit()
@@ -106,7 +118,10 @@ class Lane:
     def lay_out(self, grid_ms: Floats) -> None:
         """Bring the values of a backlog onto the pool's grid."""
         if self.later is None:
-            self._elapsed_ms, self._values = [0.0], [[np.zeros(len(grid_ms))]]
+            # As prices start: free time would fill a queue with the slowest first.
+            means_ms = np.array(self.service.means_ms)
+            each_ms = self._workers * dear(means_ms, self.gain)
+            self._elapsed_ms, self._values = [0.0], [[-each_ms * grid_ms]]
             return
         self._elapsed_ms = self.later.elapsed_ms.tolist()
         firm = 1 - _SHARED * self._spare
@@ -115,8 +130,12 @@ class Lane:
             for group in self.later.value
         ]
 
-    def terminal(self, now_ms: float) -> Floats:
-        """What a backlog is worth for its requests yet to come, on the pool's grid."""
+    def terminal(self, now_ms: float, *, at_rest: bool) -> Floats:
+        """What a backlog is worth for its requests yet to come, on the pool's grid. Before there
+        are prices time is free to who comes alone: `at_rest`, nothing runs and nobody else waits.
+        """
+        if self.later is None and at_rest:
+            return np.zeros_like(self._values[0][0])
         level = bisect_right(self._elapsed_ms, self.idle_ms(now_ms)) - 1
         group = 0
         if len(self._values) > 1 and self.later is not None:

@@ -20,6 +20,7 @@ from edgewise.selection.policies.kernel_arrays import (
     IDLE,
     LOST,
     MODEL,
+    PARTS,
     STAGES,
     START,
     PoolArrays,
@@ -62,7 +63,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
 class PoolState:
     """One pool: workers, the queue before them, lanes of families."""
 
-    def __init__(self, name: str, workers: int, promise: float) -> None:
+    def __init__(self, name: str, workers: int, promise: float, loaded: bool) -> None:
         self.name = name
         self.size = self.live = workers
         self.waiting = Waiting()
@@ -74,7 +75,7 @@ class PoolState:
         self._free = list(range(workers))
         self._at_rest = State(np.zeros(workers), np.zeros(workers), 0.0)
         self._all_resident = True
-        self._promise = promise
+        self._promise, self._loaded = promise, loaded
         self.deviations = NormalDist().inv_cdf(promise)
         self.running = np.zeros((workers, 3))
         self.running[:, MODEL] = IDLE
@@ -101,6 +102,7 @@ class PoolState:
         self.arrays = PoolArrays(
             quantiles_ms=np.zeros((models, levels)),
             mean_ms=np.zeros(models),
+            jobs_ms=np.zeros((models, len(PARTS) - 1)),
             tail_ms=np.zeros(models),
             gain=np.concatenate([NOTHING, *(lane.gain for lane in self.lanes)]),
             kinds=np.zeros((0, models), dtype=np.intp),
@@ -126,6 +128,8 @@ class PoolState:
         mean_ms = lane.service.means_ms[index]
         promised = math.ceil(self._promise * len(quantiles_ms)) - 1
         arrays.mean_ms[row] = mean_ms
+        edges = np.round(PARTS * len(quantiles_ms)).astype(np.intp)
+        arrays.jobs_ms[row] = np.add.reduceat(quantiles_ms, edges[:-1]) / np.diff(edges)
         arrays.tail_ms[row] = max(quantiles_ms[promised] - mean_ms, 0.0)
         error = float(quantiles_ms.std()) / lane.service.certainty(index) ** 0.5
         self._error_ms[row] = self.deviations * error
@@ -339,11 +343,18 @@ class PoolState:
         self._at_rest = State(np.zeros(self.live), np.zeros(self.live), 0.0)
         self.relay()
 
+    def chance(self, ticket: Ticket, row: int, left_ms: float, factor: float) -> float:
+        """P that an answer is in time whose service may take so long, the way back included."""
+        return kernel_arrays.chance(
+            self.arrays.quantiles_ms, row, left_ms, factor, ticket.errors_ms[None], 0
+        )
+
     def terminal(self, now_ms: float) -> Floats:
         """What a backlog is worth for requests yet to come of all families, (N,)."""
-        total = self.priced[0].terminal(now_ms)
+        at_rest = not self._loaded and self.busy == 0 and len(self.waiting) <= 1
+        total = self.priced[0].terminal(now_ms, at_rest=at_rest)
         for lane in self.priced[1:]:
-            total = total + lane.terminal(now_ms)
+            total = total + lane.terminal(now_ms, at_rest=at_rest)
         return total
 
     def wait_ms(self, now_ms: float) -> float:

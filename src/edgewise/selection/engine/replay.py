@@ -11,7 +11,7 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from msgspec import structs
@@ -28,10 +28,11 @@ from edgewise.selection.engine.cases import (
     check_deadline,
     sizes,
 )
-from edgewise.selection.engine.jobs import Assignment, FamilyPlan, Plan, Shed, Ticket
+from edgewise.selection.engine.jobs import CERTAIN, Assignment, FamilyPlan, Plan, Shed, Ticket
 from edgewise.selection.engine.scheduling import Scheduler
 from edgewise.selection.policies import arrays
 from edgewise.selection.policies.deadline import Deadline
+from edgewise.selection.policies.kernel_arrays import ERRORS
 from edgewise.selection.policies.protocol import REFUSED, Indices
 from edgewise.selection.profiles.table import Floats
 from edgewise.selection.workload.setup import Setup, block, generator
@@ -51,6 +52,7 @@ class Requests:
     arrival_ms: Floats
     due_ms: Floats
     sla_ms: Floats
+    errors_ms: Floats = field(default_factory=lambda: CERTAIN)
 
     def __len__(self) -> int:
         return len(self.arrival_ms)
@@ -115,9 +117,12 @@ class _Run:
     def play(self) -> Replayed:
         arrivals = self._requests.arrival_ms.tolist()
         dues, slas = self._requests.due_ms.tolist(), self._requests.sla_ms.tolist()
+        errors_ms = self._requests.errors_ms
         for number, now_ms in enumerate(arrivals):
             self._end_all(now_ms)
-            ticket = Ticket(number, self._family, now_ms, dues[number], slas[number])
+            ticket = Ticket(
+                number, self._family, now_ms, dues[number], slas[number], errors_ms=errors_ms
+            )
             if isinstance(self._scheduler.arrive(ticket, now_ms), Plan):
                 self._out.admitted[number] = True
                 self._start(now_ms)
@@ -177,6 +182,7 @@ def run(
         seed=setup.seed,
         promise=promise,
         queue_limit=setup.requests,
+        loaded=True,
     )
     report = tally.Report(setup, sla_ms)
     drawn = [block(setup, sla_ms, number, n) for number, n in enumerate(sizes(setup.requests))]
@@ -186,7 +192,12 @@ def run(
     ]
     arrival_ms = np.cumsum(np.concatenate(gaps))
     budget_ms = np.concatenate([one.budget_ms for one in drawn])
-    requests = Requests(arrival_ms, arrival_ms + budget_ms, np.full(len(arrival_ms), sla_ms))
+    errors_ms = CERTAIN
+    if setup.network_error_ms is not None:
+        errors_ms = np.quantile(setup.network_error_ms, (np.arange(ERRORS) + 0.5) / ERRORS)
+    requests = Requests(
+        arrival_ms, arrival_ms + budget_ms, np.full(len(arrival_ms), sla_ms), errors_ms
+    )
     index = {variant: row for row, variant in enumerate(table.models)}
     times = [one.service.all() for one in drawn]
 

@@ -51,6 +51,7 @@ class Scheduler:
         queue_limit: requests that may wait, over all pools.
         promise: the share of those admitted that shall be in time.
         learned: folder of `save`; families that it knows go on from there.
+        loaded: a load is to be expected; else the first who comes alone may take its time.
 
     Raises:
         UsageError: no family, a pool without workers, a variant in no pool, a policy that cannot
@@ -68,13 +69,14 @@ class Scheduler:
         queue_limit: int = 1024,
         promise: float = 0.995,
         learned: Path | None = None,
+        loaded: bool = False,
     ) -> None:
         _check(families, pools, promise)
         self._families = {
             name: Family(plan, learned_file(learned, name) if learned else None, seed)
             for name, plan in families.items()
         }
-        self._stations = {name: PoolState(name, n, promise) for name, n in pools.items()}
+        self._stations = {name: PoolState(name, n, promise, loaded) for name, n in pools.items()}
         for family in self._families.values():
             family.furnish(pools)
         for name, pool_state in self._stations.items():
@@ -108,7 +110,7 @@ class Scheduler:
         priced = found.lane.policy is not None and ticket.pinned is None
         priced = priced and found.seen[0] < math.inf
         if priced:
-            found.lane.note(now_ms, *found.seen)
+            found.lane.note(now_ms, *found.seen, ticket.errors_ms)
         if isinstance(found, Refusal):
             return Shed(ticket, found.reason, found.retry_after_ms)
         self._queued[ticket.id] = (found.pool_state, ticket)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgewise.selection.engine.jobs import Ticket
-from edgewise.selection.policies.kernel_arrays import Queue
+from edgewise.selection.policies.kernel_arrays import ERRORS, Queue
 
 if TYPE_CHECKING:
     from edgewise.selection.engine.lanes import Lane
@@ -43,6 +43,7 @@ class Waiting:
         self._dues: list[float] = []
         self._due_ms = np.full(64, np.inf)
         self._kind = np.zeros(64, dtype=np.intp)
+        self._errors_ms = np.zeros((64, ERRORS))
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -50,7 +51,7 @@ class Waiting:
     @property
     def queue(self) -> Queue:
         """All of it, for compiled code."""
-        return Queue(self._due_ms, self._kind, 0, len(self.entries))
+        return Queue(self._due_ms, self._kind, self._errors_ms, 0, len(self.entries))
 
     def with_room(self) -> Queue:
         """All of it, with room for one more."""
@@ -58,7 +59,8 @@ class Waiting:
         if n + 1 >= len(self._due_ms):
             self._due_ms = np.concatenate([self._due_ms, np.full(n + 1, np.inf)])
             self._kind = np.concatenate([self._kind, np.zeros(n + 1, dtype=np.intp)])
-        return Queue(self._due_ms, self._kind, 0, n)
+            self._errors_ms = np.concatenate([self._errors_ms, np.zeros((n + 1, ERRORS))])
+        return Queue(self._due_ms, self._kind, self._errors_ms, 0, n)
 
     def place(self, due_ms: float) -> int:
         """Where a ticket with this deadline would stand."""
@@ -66,11 +68,12 @@ class Waiting:
 
     def insert(self, place: int, entry: Entry) -> None:
         """Put an entry where `place` says."""
-        due_ms, kind, _, n = self.with_room()
+        due_ms, kind, errors_ms, _, n = self.with_room()
         if place < n:
-            due_ms[place + 1 : n + 1] = due_ms[place:n]
-            kind[place + 1 : n + 1] = kind[place:n]
+            for column in (due_ms, kind, errors_ms):
+                column[place + 1 : n + 1] = column[place:n]
         due_ms[place], kind[place] = entry.ticket.due_ms, entry.kind
+        errors_ms[place] = entry.ticket.errors_ms
         self.inserted(place, entry)
 
     def inserted(self, place: int, entry: Entry) -> None:
@@ -82,8 +85,8 @@ class Waiting:
         """Take the entry at a place out."""
         n = len(self.entries)
         if place + 1 < n:
-            self._due_ms[place : n - 1] = self._due_ms[place + 1 : n]
-            self._kind[place : n - 1] = self._kind[place + 1 : n]
+            for column in (self._due_ms, self._kind, self._errors_ms):
+                column[place : n - 1] = column[place + 1 : n]
         del self._dues[place]
         return self.entries.pop(place)
 

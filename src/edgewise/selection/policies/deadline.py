@@ -277,9 +277,16 @@ class DeadlinePolicy:
         """
         self.prices = self.fitting(slowdown, left_ms)()
 
-    def fitting(self, slowdown: float, left_ms: float) -> Callable[[], Prices]:
+    def fitting(
+        self,
+        slowdown: float,
+        left_ms: float,
+        network_error_ms: Floats | None = None,
+    ) -> Callable[[], Prices]:
         """`refit` in two: what this returns does the work, in any thread, without touching the
         policy; its result is to be kept in `prices`."""
+        if network_error_ms is not None:
+            self._network_error_ms = network_error_ms
         self._reprofile(slowdown)
         before, workers, solve = self.prices, self.workers, self._pricing.solve
         if not self._traffic.count:

@@ -13,6 +13,10 @@ from edgewise.selection.profiles.table import Floats
 #: Tickets that are planned one by one. With 32, and half again as many nodes of backlog, 18 cells
 #: deliver the same to 0.01 points in the mean.
 STAGES = 12
+#: Equally likely values that stand for the errors of a predicted network time.
+ERRORS = 8
+#: Parts of a service's quantiles, from the shortest to the longest, by where each of them begins.
+PARTS = np.array([0.0, 0.5, 0.9, 0.98, 1.0])
 #: Columns of what runs on a worker, (k, 3): since when, the model, the factor on its time.
 START, MODEL, FACTOR = range(3)
 #: In the place of the model.
@@ -22,17 +26,18 @@ IDLE, LOST = -1.0, -2.0
 class PoolArrays(NamedTuple):
     """What is known in a pool of M variants, for K kinds of tickets, on N nodes of backlog.
 
-    `quantiles_ms` (M, Q), `mean_ms` (M,): hot service with one worker busy. `tail_ms` (M,): what
-    the service may exceed its mean by at the promised level. `gain` (M,): points of an answer in
-    time. `kinds` (K, L): variants of each kind, most accurate first, −1 ends. `fast_ms`,
-    `fast_tail_ms` (K,): of the fastest of a kind. `grid_ms` (N,): nodes, quadratic. `cells`,
-    `parts` (M, N): where a node comes to lie when a job of the model is added. `share` is the part
-    of a job that each worker bears, `factor` the slow-down when all are busy, `slip` the share of a
-    wait by which requests come later than planned (`margin.py`).
+    `quantiles_ms` (M, Q), `mean_ms` (M,): hot service with one worker busy. `jobs_ms` (M, P): the
+    means of its `PARTS`. `tail_ms` (M,): what it may exceed its mean by at the promised level.
+    `gain` (M,): points of an answer in time. `kinds` (K, L): variants of each kind, most accurate
+    first, −1 ends. `fast_ms`, `fast_tail_ms` (K,): of the fastest of a kind. `grid_ms` (N,): nodes,
+    quadratic. `cells`, `parts` (M, N): where a node comes to lie when a job of the model is added.
+    `share` is the part of a job that each worker bears, `factor` the slow-down when all are busy,
+    `slip` the share of a wait by which requests come later than planned (`margin.py`).
     """
 
     quantiles_ms: Floats
     mean_ms: Floats
+    jobs_ms: Floats
     tail_ms: Floats
     gain: Floats
     kinds: Indices
@@ -47,10 +52,13 @@ class PoolArrays(NamedTuple):
 
 
 class Queue(NamedTuple):
-    """Tickets in order of their deadlines: `due_ms`, `kind` (capacity,), from `first` to `last`."""
+    """Tickets in order of their deadlines: `due_ms`, `kind` (capacity,), from `first` to `last`.
+    `errors_ms` (capacity, ERRORS): by how much the way back may take longer than `due_ms` leaves
+    for it, rising."""
 
     due_ms: Floats
     kind: Indices
+    errors_ms: Floats
     first: int
     last: int
 
@@ -97,6 +105,21 @@ def value_at(grid_ms: Floats, values: Floats, place_ms: float) -> float:
     return float(values[cell] + part * (values[cell + 1] - values[cell]))
 
 
+@njit()
+def worth_after(
+    arrays: PoolArrays, values: Floats, place_ms: float, model: int, factor: float, load_ms: float
+) -> float:
+    """The mean of values on the grid once a job of the model is added at a place of it. A backlog's
+    worth falls the faster the longer it is, so that jobs of two lengths cost more than their mean.
+    """
+    total = 0.0
+    for part in range(arrays.jobs_ms.shape[1]):
+        job_ms = arrays.jobs_ms[model, part] * factor + load_ms
+        after = value_at(arrays.grid_ms, values, place_ms + job_ms * arrays.share)
+        total += (PARTS[part + 1] - PARTS[part]) * after
+    return total
+
+
 @njit(inline="always")
 def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
     """Share of a row's sorted values that are at most the limit."""
@@ -114,6 +137,23 @@ def share_below(sorted_ms: Floats, row: int, limit_ms: float) -> float:
         else:
             high = middle
     return float(low / count)
+
+
+@njit(inline="always")
+def chance(
+    sorted_ms: Floats, row: int, left_ms: float, factor: float, errors_ms: Floats, at: int
+) -> float:
+    """P(service · factor + error ≤ what is left), by one row of the errors."""
+    count = errors_ms.shape[1]
+    if errors_ms[at, 0] == errors_ms[at, count - 1]:
+        return share_below(sorted_ms, row, (left_ms - errors_ms[at, 0]) / factor)
+    total = 0.0
+    for place in range(count):
+        likely = share_below(sorted_ms, row, (left_ms - errors_ms[at, place]) / factor)
+        if likely == 0.0:
+            break
+        total += likely
+    return total / count
 
 
 @njit()

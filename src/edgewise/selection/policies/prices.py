@@ -67,13 +67,18 @@ def start(prices: Prices) -> Prices:
     that come, and too high below; above, no more than the first few requests are queued too many.
     """
     mean_ms, gain = prices.service_ms.mean(axis=1), prices.gain
+    longer_ms = mean_ms - mean_ms.min()
+    value = np.zeros((1, _NODES, len(gain) + 1))
+    value[:, :, :-1] = -dear(mean_ms, gain) * longer_ms
+    return prices._replace(value=value, reach_ms=1.0, edges_ms=np.empty(0))
+
+
+def dear(mean_ms: Floats, gain: Floats) -> float:
+    """A little more than a ms beyond the fastest model brings at the most, in points."""
     fastest = int(np.argmin(mean_ms))
     longer_ms = mean_ms - mean_ms[fastest]
     slower = longer_ms > 0
-    per_ms = _DEAR * ((gain - gain[fastest])[slower] / longer_ms[slower]).max(initial=0.0)
-    value = np.zeros((1, _NODES, len(gain) + 1))
-    value[:, :, :-1] = -per_ms * longer_ms
-    return prices._replace(value=value, reach_ms=1.0, edges_ms=np.empty(0))
+    return float(_DEAR * ((gain - gain[fastest])[slower] / longer_ms[slower]).max(initial=0.0))
 
 
 def solve(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) -> Prices:
