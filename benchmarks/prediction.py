@@ -11,6 +11,7 @@ import heapq
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median_low
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ from edgewise.selection.engine.scheduling import FamilyPlan, Scheduler
 from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
 
 Floats = NDArray[np.float64]
-#: As the load generator's clients weigh their newest request.
-_ALPHA = 0.2
+#: Requests that the load generator's clients remember.
+_WINDOW = 64
 #: The service's limit on its queue.
 _QUEUE = 1024
 
@@ -245,17 +246,16 @@ def _pass(flow: Flow, at_ms: float, left: int) -> float:
 
 
 def _expected(schedule: Schedule, total_ms: Floats, stay_ms: Floats, clients: int) -> Floats:
-    """What each client would say of its network with each request: a weighted mean of those of its
+    """What each client would say of its network with each request: the median of the last of its
     earlier ones that are answered by then. Its first requests say nothing: 0."""
     expected_ms = np.zeros(len(schedule))
     for client in range(clients):
-        mean_ms: float | None = None
+        seen_ms: deque[float] = deque(maxlen=_WINDOW)
         waiting: deque[tuple[float, float]] = deque()
         for i in np.flatnonzero(schedule.client == client):
             now_ms = schedule.due_ms[i]
             while waiting and waiting[0][0] <= now_ms:
-                _, seen_ms = waiting.popleft()
-                mean_ms = seen_ms if mean_ms is None else mean_ms + _ALPHA * (seen_ms - mean_ms)
-            expected_ms[i] = mean_ms or 0.0
+                seen_ms.append(waiting.popleft()[1])
+            expected_ms[i] = median_low(seen_ms) if seen_ms else 0.0
             waiting.append((now_ms + total_ms[i] + stay_ms[i], total_ms[i]))
     return expected_ms

@@ -239,6 +239,19 @@ def test_refusals_only_ever_lower_an_estimate() -> None:
     assert stated(estimate, 100)["rtt_ms"] == pytest.approx(40, abs=1)
 
 
+def test_an_outage_now_and_then_is_stated_as_a_tail() -> None:
+    """Expected is what most see; a mean would be several times that."""
+    estimate = NetworkEstimate()
+    for number in range(40):
+        took_ms = 900.0 if number % 6 == 5 else 30.0
+        done = exchange(100, 0, 0, took_ms, took_ms)
+        done.said = Said(queue_ms=0, inference_ms=0)
+        estimate.saw(done)
+    told = stated(estimate, 100)
+    assert (told["rtt_ms"], told["upload_ms"], told["download_ms"]) == (30, 15, 15)
+    assert told["download_p90_ms"] == pytest.approx(15 + 870)
+
+
 # -- intervals ------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,20 @@ def test_what_the_caller_states_of_the_network_wins() -> None:
     assert found.basis == "client"
     assert found.budget_ms == pytest.approx(200 - 5 - 60 - 20)
     assert found.due_ms == pytest.approx(1001 + 115)
+
+
+def test_how_long_the_way_back_may_take_is_stated_by_two_quantiles() -> None:
+    def errors(**more: float) -> list[float]:
+        stated = RequestTiming(arrived_ms=0.0, sla_ms=300.0, upload_ms=10.0, **more)
+        return resolve(stated, None).errors_ms.tolist()
+
+    found = errors(download_ms=36.0, download_p90_ms=130.0)
+    assert found == sorted(found)
+    assert np.interp(0.5, (np.arange(8) + 0.5) / 8, found) == pytest.approx(0, abs=2)
+    assert -36 < found[0] < 0
+    assert 40 < found[6] < 130 - 36 < found[7]
+    for certain in ({}, {"download_ms": 36.0}, {"download_ms": 36.0, "download_p90_ms": 36.0}):
+        assert errors(**certain) == [0.0] * 8
 
 
 def test_a_round_trip_is_shared_between_the_ways() -> None:

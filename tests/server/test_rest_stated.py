@@ -43,7 +43,8 @@ def test_the_callers_parameters() -> None:
 
 @pytest.mark.parametrize("value", [-1, "5", True, float("nan"), float("inf"), 10**400])
 @pytest.mark.parametrize(
-    "name", ["sla_ms", "elapsed_ms", "rtt_ms", "upload_ms", "download_ms", "timeout"]
+    "name",
+    ["sla_ms", "elapsed_ms", "rtt_ms", "upload_ms", "download_ms", "download_p90_ms", "timeout"],
 )
 def test_no_time_that_is_none(name: str, value: object) -> None:
     with pytest.raises(BadRequest, match=name):

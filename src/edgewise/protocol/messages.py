@@ -51,10 +51,11 @@ class RequestTiming(_Message, frozen=True, gc=False):
     """What came with a request about its time. All in ms, None: not stated.
 
     From the caller: `sla_ms` end to end, `elapsed_ms` already spent before sending, `rtt_ms`,
-    `upload_ms` and `download_ms` what it expects of the network, `timeout_ms` from Triton's
-    `timeout`, `remaining_ms` from gRPC's own deadline. From a proxy in front: `proxy_elapsed_ms`
-    since it got the request, `proxy_timeout_ms` what it waits. Seen by the service:
-    `received_ms` from the first to the last byte of the body, `kernel_rtt_ms` of the connection.
+    `upload_ms` and `download_ms` what it expects of the network, `download_p90_ms` what the way
+    back does not exceed in nine of ten cases, `timeout_ms` from Triton's `timeout`, `remaining_ms`
+    from gRPC's own deadline. From a proxy in front: `proxy_elapsed_ms` since it got the request,
+    `proxy_timeout_ms` what it waits. Seen by the service: `received_ms` from the first to the last
+    byte of the body, `kernel_rtt_ms` of the connection.
     `arrived_ms` is the monotonic clock when the first byte was there.
     """
 
@@ -64,6 +65,7 @@ class RequestTiming(_Message, frozen=True, gc=False):
     rtt_ms: float | None = None
     upload_ms: float | None = None
     download_ms: float | None = None
+    download_p90_ms: float | None = None
     timeout_ms: float | None = None
     remaining_ms: float | None = None
     proxy_elapsed_ms: float | None = None

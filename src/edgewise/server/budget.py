@@ -8,15 +8,25 @@ a buffering proxy the service sees the proxy's network, not the caller's.
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import msgspec
+import numpy as np
 
 from edgewise.protocol.messages import Basis, RequestTiming
+from edgewise.selection.engine.jobs import CERTAIN
+from edgewise.selection.profiles.table import Floats
+
+#: Normal scores of equally likely values, the 90th percentile's being 1.
+_SCORES = np.array(
+    [NormalDist().inv_cdf((k + 0.5) / len(CERTAIN)) for k in range(len(CERTAIN))]
+) / NormalDist().inv_cdf(0.9)
 
 
 class Budget(msgspec.Struct, frozen=True, gc=False):
     """Of one request. `due_ms` is on the monotonic clock: the result has to be ready by then;
-    infinite without a deadline, where `sla_ms` and `budget_ms` are None. All in ms.
+    infinite without a deadline, where `sla_ms` and `budget_ms` are None. `errors_ms`: see `Ticket`.
+    All in ms.
     """
 
     sla_ms: float | None
@@ -25,6 +35,7 @@ class Budget(msgspec.Struct, frozen=True, gc=False):
     upload_ms: float
     download_ms: float
     basis: Basis
+    errors_ms: Floats = msgspec.field(default_factory=lambda: CERTAIN)
 
 
 def resolve(stated: RequestTiming, default_sla_ms: float | None) -> Budget:
@@ -54,7 +65,17 @@ def resolve(stated: RequestTiming, default_sla_ms: float | None) -> Budget:
         return Budget(None, None, math.inf, upload_ms, download_ms, basis)
     if sla_ms is None:
         sla_ms = min(other for other in others if other is not None)
-    return Budget(sla_ms, due_ms - complete_ms, due_ms, upload_ms, download_ms, basis)
+    budget_ms, errors_ms = due_ms - complete_ms, _errors(stated)
+    return Budget(sla_ms, budget_ms, due_ms, upload_ms, download_ms, basis, errors_ms)
+
+
+def _errors(stated: RequestTiming) -> Floats:
+    """By how much the way back may take longer than expected. A median and a 90th percentile are
+    completed as profiles with few quantiles are: the log of the time is linear in the score."""
+    expected_ms, most_ms = stated.download_ms, stated.download_p90_ms
+    if not expected_ms or most_ms is None or most_ms <= expected_ms:
+        return CERTAIN
+    return np.asarray(expected_ms * ((most_ms / expected_ms) ** _SCORES - 1))
 
 
 def _network(stated: RequestTiming) -> tuple[float, float, Basis]:

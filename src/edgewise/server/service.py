@@ -120,6 +120,7 @@ class Service(Offered):
                 sla_ms=budget.sla_ms if budget.sla_ms is not None else float("inf"),
                 pinned=pinned.variant.name if pinned else None,
                 eligible=variants,
+                errors_ms=budget.errors_ms,
             )
             backlog_ms = self._backlog_ms(arrived_ms)
             verdict = self.scheduler.arrive(ticket, arrived_ms)

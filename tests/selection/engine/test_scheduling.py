@@ -68,6 +68,10 @@ def free_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "dear", lambda means_ms, gain: 0.0)
 
 
+#: The way back takes longer than expected in half of all cases.
+LATE_BACK = {"errors_ms": np.array([-8.0, -6.0, -4.0, -2.0, 10.0, 20.0, 30.0, 45.0])}
+
+
 def ticket(number: int, due_ms: float = math.inf, at_ms: float = 0.0, **more: object) -> Ticket:
     return Ticket(number, "f", at_ms, due_ms, due_ms - at_ms, **more)  # type: ignore[arg-type]
 
@@ -209,6 +213,30 @@ def test_a_wide_spread_is_held_to_its_quantile() -> None:
     # The mean of two jobs is 10 ms, and each may well take 4 more.
     assert isinstance(wide.arrive(ticket(1, 11.0), 0.0), Shed)
     assert isinstance(wide.arrive(ticket(2, 20.0), 0.0), Plan)
+
+
+def test_how_long_the_way_back_may_take_counts_in_the_choice() -> None:
+    surely, perhaps = (scheduler().arrive(ticket(1, 62.0, **more), 0.0) for more in ({}, LATE_BACK))
+    assert isinstance(surely, Plan)
+    assert isinstance(perhaps, Plan)
+    assert (surely.variant, surely.probability_in_time) == ("large", 1.0)
+    assert (perhaps.variant, perhaps.probability_in_time) == ("middle", 7 / 8)
+    # What was promised is the service, whatever the way back does.
+    s = scheduler()
+    occupied(s, "large")
+    assert isinstance(s.arrive(ticket(1, 62.0, **LATE_BACK), 0.0), Shed)
+
+
+def test_time_is_dear_before_there_are_prices_unless_one_comes_alone() -> None:
+    s = scheduler()
+    assert isinstance(s.arrive(ticket(1, 500.0), 0.0), Plan)
+    assert started(s.next(0.0))[0].variant == "large"
+    second = s.arrive(ticket(2, 500.0), 1.0)
+    assert isinstance(second, Plan)
+    assert second.variant == "small"
+    loaded = scheduler(loaded=True)
+    loaded.arrive(ticket(1, 500.0), 0.0)
+    assert started(loaded.next(0.0))[0].variant == "small"
 
 
 def test_an_idle_service_tries_what_it_cannot_promise() -> None:

@@ -55,6 +55,7 @@ _REQUEST_PARAMETERS = _known(
     rtt_ms=_told(Ms, "The network's round trip as the caller knows it."),
     upload_ms=_told(Ms, "What the caller expects the upload to take."),
     download_ms=_told(Ms, "What it expects the answer to take."),
+    download_p90_ms=_told(Ms, "What that does not exceed in nine of ten cases."),
     timeout=_told(Ms, "Triton's: microseconds from arrival; 0: none."),
     binary_data_output=_told(
         bool, "Whether outputs come as binary data where they do not say it themselves."

@@ -153,7 +153,7 @@ def chance(
         if likely == 0.0:
             break
         total += likely
-    return total / count
+    return float(total / count)
 
 
 @njit()

@@ -9,7 +9,7 @@ from typing import Any
 from edgewise.protocol.messages import BadRequest
 
 #: In milliseconds, as `Stated` names them.
-_OF_CALLER = ("sla_ms", "elapsed_ms", "rtt_ms", "upload_ms", "download_ms")
+_OF_CALLER = ("sla_ms", "elapsed_ms", "rtt_ms", "upload_ms", "download_ms", "download_p90_ms")
 #: Of the service's own; everything else is passed on.
 _KNOWN = frozenset((*_OF_CALLER, "timeout", "binary_data_output"))
 #: Triton's `timeout` is in microseconds.
