@@ -19,7 +19,7 @@ from edgewise.errors import DeviceError, InputError, UsageError
 from edgewise.network.shaper import Shaper
 from edgewise.placement import device, photos
 from edgewise.placement.compare import measured
-from edgewise.placement.device import Device, Job, Report
+from edgewise.placement.process import Device, Job, Report
 from edgewise.placement.server import Wanted
 from edgewise.records import Placement
 

@@ -12,9 +12,9 @@ from edgewise.family import Preprocess
 from edgewise.network.catalogue import links
 from edgewise.placement import device
 from edgewise.placement.cloud import Sample, Samples, mean_total_ms
-from edgewise.placement.device import Answered, Device, Job, Report
 from edgewise.placement.line import Silence
 from edgewise.placement.phases import InCloud, in_cloud
+from edgewise.placement.process import Answered, Device, Job, Report
 from edgewise.placement.questions import Sending
 from edgewise.placement.subjects import Question, Subject
 from edgewise.protocol.http.prepared import Said

@@ -11,8 +11,8 @@ from edgewise.energy.radio import RadioState
 from edgewise.errors import UsageError
 from edgewise.family import Preprocess
 from edgewise.placement import device
-from edgewise.placement.device import Device
 from edgewise.placement.line import DIRECT
+from edgewise.placement.process import Device
 from edgewise.placement.server import LOCAL, Wanted
 from edgewise.placement.wire import Usage
 from edgewise.records import Way

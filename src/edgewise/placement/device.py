@@ -1,108 +1,30 @@
-"""One way measured: the model on the device, in fresh processes, phase by phase.
-
-A process loads the model once, answers one question (the first answer) and then some more, hot.
-The service's own code does it (`serving.hosted`), so that both ways prepare, run and read alike.
-"""
+"""One way measured: the model on the device, in fresh processes (`process`), phase by phase."""
 
 from __future__ import annotations
 
 import dataclasses
-import gc
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from time import perf_counter_ns
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from edgewise import sandbox
-from edgewise.bench import memory
 from edgewise.bench.sources import sha256_of
 from edgewise.bench.statistics import distribution
 from edgewise.devices import contract, local, registry
 from edgewise.energy.power import power_here
 from edgewise.errors import DeviceError, EdgewiseError, UsageError
 from edgewise.placement.decide import summed_device
-from edgewise.placement.questions import Sending
-from edgewise.placement.subjects import Question, Subject
-from edgewise.protocol.messages import Tensor
+from edgewise.placement.process import WORK, Answered, Device, Job, Report, packed
+from edgewise.placement.slowed import slow_device
+from edgewise.placement.subjects import Subject
 from edgewise.records import DevicePhases, Distribution
-from edgewise.server.pool.frames import Runnable
-from edgewise.server.pool.hosted import Hosted, Times
-from edgewise.server.pool.ports import tensor
 
-_WORK = "edgewise.placement.device:work"
-#: Hot answers before those that count.
-_WARM_UPS = 2
 #: Of the fresh processes so many also answer hot.
 _HOT_PROCESSES = 5
-
-
-class Raw(msgspec.Struct, frozen=True):
-    """A tensor on its way into a worker process."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    content: bytes
-
-
-class Job(msgspec.Struct, frozen=True):
-    """One process: load, answer the first question, then `hot` more, from question `begin` on.
-
-    A question is an encoded image, or a model's inputs. `affinity`: CPUs to be pinned to.
-    """
-
-    runnable: Runnable
-    files: tuple[str, ...]
-    questions: tuple[bytes | tuple[Raw, ...], ...]
-    begin: int
-    hot: int
-    affinity: tuple[int, ...] | None = None
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """One answer: which question, the class (None: not a classifier's), and its phases in ms."""
-
-    question: int
-    chosen: int | None
-    preprocess_ms: float
-    inference_ms: float
-    postprocess_ms: float
-
-    @property
-    def total_ms(self) -> float:
-        """All of it."""
-        return self.preprocess_ms + self.inference_ms + self.postprocess_ms
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What one process measured."""
-
-    load_ms: float
-    first: Answered
-    hot: tuple[Answered, ...]
-
-
-@dataclass(frozen=True)
-class Device:
-    """A kind of device: its name, and how a job is done there.
-
-    `run` raises DeviceError where the device cannot be reached any more. `power` names the
-    declared power model, None: there is none. `client` turns a way to send into one whose bodies
-    the device makes, None: this process is as fast as the device.
-    """
-
-    name: str
-    run: Callable[[Job, sandbox.Limits], Report]
-    power: str | None = None
-    notes: tuple[str, ...] = ()
-    client: Callable[[Sending, Subject, sandbox.Limits], Sending] | None = None
 
 
 class OnDevice(NamedTuple):
@@ -128,8 +50,6 @@ def device(name: str) -> Device:
         raise UsageError(f"--device {name}: {len(several)} devices; name one")
     (found,) = several
     if isinstance(found, local.Emulated):
-        from edgewise.placement.slowed import slow_device
-
         return slow_device(found)
     call = getattr(found, "call", None)
     if call is None:
@@ -183,7 +103,7 @@ def measure(
 def _summary(reports: Sequence[Report], notes: Sequence[str]) -> OnDevice:
     """Means and distributions. All that a first answer takes longer than a hot one is loading: at
     least the load itself, where hot answers vary by more than a first one is slower."""
-    hot = [answer for report in reports for answer in report.hot]
+    hot: list[Answered] = [answer for report in reports for answer in report.hot]
     first_ms = fmean(report.load_ms + report.first.total_ms for report in reports)
     total_ms = fmean(answer.total_ms for answer in hot)
     bare_ms = fmean(report.load_ms for report in reports)
@@ -223,94 +143,13 @@ def spread(processes: Sequence[Sequence[float]]) -> Distribution:
     return distribution([[value for each in processes for value in each]])
 
 
-def packed(question: Question) -> bytes | tuple[Raw, ...]:
-    """A question as it travels into a worker process."""
-    if question.image is not None:
-        return question.image
-    return tuple(_raw(each) for each in question.tensors)
-
-
-def _raw(each: Tensor) -> Raw:
-    values = np.asarray(each.values)
-    return Raw(each.name, values.dtype.str, each.shape, values.tobytes())
-
-
-# -- in the worker process ---------------------------------------------------------------------
-
-
-def work(request: dict[str, Any]) -> Any:
-    """Do one `Job`; a `Report` as builtins."""
-    job = msgspec.convert(request, Job)
-    if job.affinity is not None:
-        os.sched_setaffinity(0, job.affinity)
-    questions = [unpacked(each) for each in job.questions]
-    prepare(job)
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    start = perf_counter_ns()
-    hosted = Hosted(job.runnable)
-    load_ms = (perf_counter_ns() - start) / 1e6
-    sandbox.keep(hosted)
-    first = _answer(hosted, questions, job.begin)
-    warm_ups = _WARM_UPS if job.hot else 0
-    later = [
-        _answer(hosted, questions, (job.begin + i) % len(questions))
-        for i in range(-warm_ups, job.hot)
-    ]
-    return msgspec.to_builtins(Report(load_ms, first, tuple(later[warm_ups:])))
-
-
-def prepare(job: Job) -> None:
-    """What an app has in memory before it loads a model: the runtime; the file in the cache."""
-    from edgewise.runtimes import registry, variant
-
-    registry.info(registry.by_name(job.runnable.runtime))
-    if job.runnable.input_kind == "image":
-        variant.pillow().init()
-    for file in job.files:
-        memory.read_into_cache(Path(file))
-
-
-def _answer(hosted: Hosted, questions: Sequence[Sequence[Tensor]], number: int) -> Answered:
-    """One question; what is neither preparing nor inference is postprocessing, so that the phases
-    add up to what passed."""
-    times = Times()
-    start = perf_counter_ns()
-    (answer,) = hosted.run([questions[number]], times)
-    if isinstance(answer, EdgewiseError):
-        raise answer
-    chosen = best_class(answer)
-    total_ms = (perf_counter_ns() - start) / 1e6
-    rest_ms = total_ms - times.preprocess_ms - times.inference_ms
-    return Answered(number, chosen, times.preprocess_ms, times.inference_ms, rest_ms)
-
-
-def best_class(outputs: Sequence[Tensor]) -> int | None:
-    """The class of an answer: its only value, or the largest; None where it is no number."""
-    values = outputs[0].values if outputs else ()
-    if isinstance(values, tuple) or values.size == 0:
-        return None
-    return int(values.reshape(-1)[0]) if values.size == 1 else int(values.argmax())
-
-
-def unpacked(question: bytes | tuple[Raw, ...]) -> tuple[Tensor, ...]:
-    """The inputs of a question that was packed."""
-    if isinstance(question, bytes):
-        return (Tensor("image", "BYTES", (1,), (question,)),)
-    return tuple(
-        tensor(each.name, np.frombuffer(each.content, each.dtype).reshape(each.shape))
-        for each in question
-    )
-
-
 def _on(
     on: contract.Device, call: Callable[..., sandbox.Answer]
 ) -> Callable[[Job, sandbox.Limits], Report]:
     """How a device that runs functions of this package does a job."""
 
     def run(job: Job, limits: sandbox.Limits) -> Report:
-        answer = call(_WORK, _there(job, on), limits=limits)
+        answer = call(WORK, _there(job, on), limits=limits)
         if answer.exit_status is not None:
             raise DeviceError(f"the process was {answer.exit_status} when it released the model")
         return msgspec.convert(answer.value, Report)

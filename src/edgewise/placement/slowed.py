@@ -20,7 +20,7 @@ from edgewise import sandbox
 from edgewise.devices import emulated
 from edgewise.devices.local import Emulated
 from edgewise.errors import DeviceError
-from edgewise.placement.device import Device, Job, Raw, Report, packed, prepare, unpacked, work
+from edgewise.placement.process import Device, Job, Raw, Report, packed, prepare, unpacked, work
 from edgewise.placement.questions import Ready, Sending
 from edgewise.placement.subjects import Question, Subject
 from edgewise.protocol.http import prepared

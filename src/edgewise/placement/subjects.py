@@ -18,7 +18,7 @@ from edgewise.bench.sources import ModelFile, localise
 from edgewise.errors import EdgewiseError, InputError, RuntimeRefused
 from edgewise.family import Family, Preprocess, load_family
 from edgewise.formats.candidates import is_readable, model_files
-from edgewise.placement import made_up
+from edgewise.placement import synthetic
 from edgewise.protocol.http import prepared
 from edgewise.protocol.inputs import Inputs
 from edgewise.protocol.messages import Tensor
@@ -82,7 +82,7 @@ def subjects(
     """Every model file, files in packages, and every variant of a family (`.toml`).
 
     Args:
-        given: the questions; None: they are made up (`made_up`).
+        given: the questions; None: they are made up (`synthetic`).
         how: prepares images for model files; a family says so itself.
         until: what has to be spooled is gone after it.
         most: how many questions are taken of what is given, from the first on.
@@ -135,8 +135,8 @@ def _subject(
         how = variant.resolve(wanted.preprocess, _only(inputs)) if kind == "image" else None
         notes: tuple[str, ...] = ()
         if given is None:
-            notes = (made_up.NOTES[kind],)
-            questions = _made_up(inputs, outputs, most, images=how is not None)
+            notes = (synthetic.NOTES[kind],)
+            questions = _synthetic(inputs, outputs, most, images=how is not None)
         elif how is not None:
             questions, notes = _images(given, most)
         else:
@@ -207,7 +207,7 @@ def _only(inputs: Sequence[Port]) -> Port:
 def _kind(given: Inputs | None, inputs: Sequence[Port], how: Preprocess) -> Kind:
     """Images where files of them are given, or pixels that the model does not take as they are."""
     if given is None:
-        return made_up.kind_of(inputs, how)
+        return synthetic.kind_of(inputs, how)
     if given.arrays is None:
         return "image"
     try:
@@ -229,12 +229,12 @@ def wire_port(port: Port) -> prepared.Port:
     return prepared.Port(port.name, DATATYPE_OF.get(port.dtype, "BYTES"), sizes)
 
 
-def _made_up(
+def _synthetic(
     inputs: Sequence[Port], outputs: Sequence[Port], most: int, *, images: bool
 ) -> tuple[Question, ...]:
     if images:
-        return tuple(Question(image=content) for content in made_up.pictures()[:most])
-    return (Question(tensors=made_up.tensors(inputs, outputs)),)
+        return tuple(Question(image=content) for content in synthetic.pictures()[:most])
+    return (Question(tensors=synthetic.tensors(inputs, outputs)),)
 
 
 def _images(given: Inputs, most: int) -> tuple[tuple[Question, ...], tuple[str, ...]]:

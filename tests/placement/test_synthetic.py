@@ -7,7 +7,7 @@ import pytest
 
 from edgewise.errors import InputError
 from edgewise.family import Preprocess
-from edgewise.placement import made_up
+from edgewise.placement import synthetic
 from edgewise.records import Port
 
 
@@ -19,17 +19,17 @@ from edgewise.records import Port
     ],
 )  # fmt: skip
 def test_only_colours_make_an_image(shape: tuple[int, ...], kind: str) -> None:
-    assert made_up.kind_of([Port("x", shape, "float32")], Preprocess()) == kind
+    assert synthetic.kind_of([Port("x", shape, "float32")], Preprocess()) == kind
 
 
 def test_two_inputs_are_no_image() -> None:
     port = Port("x", (1, 224, 224, 3), "float32")
-    assert made_up.kind_of([port, port], Preprocess()) == "tensor"
+    assert synthetic.kind_of([port, port], Preprocess()) == "tensor"
 
 
 def test_numbers_fit_the_inputs_and_are_the_same_again() -> None:
     inputs = [Port("a", (1, 4), "float32"), Port("b", (2, 2), "int8", ("n", 2))]
-    first, second = made_up.tensors(inputs, ()), made_up.tensors(inputs, ())
+    first, second = synthetic.tensors(inputs, ()), synthetic.tensors(inputs, ())
     assert [(each.name, each.datatype, each.shape) for each in first] == [
         ("a", "FP32", (1, 4)), ("b", "INT8", (1, 2))
     ]  # fmt: skip
@@ -40,5 +40,5 @@ def test_numbers_fit_the_inputs_and_are_the_same_again() -> None:
 @pytest.mark.parametrize("port", [Port("c", (1,), "complex64"), Port("x", None, "float32")])
 def test_what_cannot_be_made_up_is_refused_with_the_option(port: Port) -> None:
     with pytest.raises(InputError, match="no inputs can be made up") as caught:
-        made_up.tensors([port], ())
+        synthetic.tensors([port], ())
     assert "--input" in str(caught.value.hint)
