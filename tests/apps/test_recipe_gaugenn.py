@@ -162,3 +162,18 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["study", "nobody", store.url]) == 2
     assert run(["study", "gaugenn", store.url, "more"]) == 2
     assert run(["study", "gaugenn", store.url, "--table", "apps"]) == 2
+
+
+@pytest.mark.corpus
+def test_weights_that_the_store_lacks_are_read_where_the_models_lie(
+    known: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = known / "apps" / "s01_tflite_used.apk"
+    url = str(tmp_path / "scanned")
+    assert run(["scan", str(package), "--store", url, "--quiet"]) == 0
+    capsys.readouterr()
+    told: list[str] = []
+    found = by_query(gaugenn.findings(Store.open(url), progress=told.append))
+    assert len(told) == 2
+    assert found["fine_tuned"].n == 2
+    assert "pruned 0.0 %" in str(found["gap"].ours)
