@@ -15,7 +15,7 @@ from edgewise.store import frames, parts, views
 from edgewise.store.columns import R
 from edgewise.store.places import Place, place
 from edgewise.store.rows import Row, assemble, shred
-from edgewise.store.tables import ROOT_OF, TABLES, Table
+from edgewise.store.tables import ROOT_OF, TABLES, Table, needed_for
 
 if TYPE_CHECKING:
     import duckdb
@@ -148,7 +148,7 @@ class Store:
             UsageError: DuckDB refuses the SQL.
         """
         root = ROOT_OF[record]
-        with self.connect() as connection:
+        with self._connected(needed_for(root)) as connection:
             return assemble(
                 record,
                 lambda table: [] if table.name in without
@@ -165,7 +165,10 @@ class Store:
             NewerStore: a part was written by a newer schema than this version knows.
             StoreError: the store cannot be read.
         """
-        return views.connect({table.name: self._rows(table) for table in TABLES}, self._only)
+        return self._connected(TABLES)
+
+    def _connected(self, tables: Iterable[Table]) -> duckdb.DuckDBPyConnection:
+        return views.connect({table.name: self._rows(table) for table in tables}, self._only)
 
     def _rows(self, table: Table) -> Any:
         return parts.read_parts(self._place, table, parts.part_names(self._place, table))

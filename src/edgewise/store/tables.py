@@ -8,7 +8,7 @@ writer was killed) does not exist, and one that was appended twice exists once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -116,3 +116,25 @@ TABLES = (
 
 BY_NAME: Mapping[str, Table] = {table.name: table for table in TABLES}
 ROOT_OF: Mapping[type[Record], Table] = {table.record: table for table in TABLES if table.root}
+
+
+def needed_for(root: Table) -> tuple[Table, ...]:
+    """The tables that the records of one are put together from: its rows, what they hold, and what
+    holds those (of which a row belongs to the latest append)."""
+    held = _closure(root, lambda table: [BY_NAME[part] for part in table.parts.values()])
+    found = {table.name for each in held for table in _closure(each, owners)}
+    return tuple(table for table in TABLES if table.name in found)
+
+
+def _closure(of: Table, more: Callable[[Table], list[Table]]) -> list[Table]:
+    found, waiting = [of], [of]
+    while waiting:
+        new = [table for table in more(waiting.pop()) if table not in found]
+        found += new
+        waiting += new
+    return found
+
+
+def owners(table: Table) -> list[Table]:
+    """The tables whose rows hold rows of this one."""
+    return [other for other in TABLES if table.name in other.parts.values()]

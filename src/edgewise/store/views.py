@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import StoreError, UsageError
-from edgewise.store.tables import TABLES, Table
+from edgewise.store.tables import TABLES, Table, owners
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +26,8 @@ _ROWS_AT_ONCE = 1024
 def connect(
     parts: dict[str, Any], only: Mapping[str, str] | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """A connection with the documented tables over the parts, given by table as Arrow data.
+    """A connection with the documented tables over the parts, given by table as Arrow data: those
+    of which parts are given.
 
     `only`: of the tables that it names the rows of which this SQL over their columns holds.
     """
@@ -34,9 +35,10 @@ def connect(
 
     connection = duckdb.connect()
     connection.execute(f"create schema {_INNER}")
-    for table in TABLES:
+    given = [table for table in TABLES if table.name in parts]
+    for table in given:
         connection.register(_parts(table), parts[table.name])
-    for table in TABLES:
+    for table in given:
         connection.execute(_current(table, (only or {}).get(table.name, "true")))
         columns = ", ".join(f'"{name}"' for name in table.columns())
         connection.execute(f"create view {table.name} as select {columns} from {rows(table)}")
@@ -148,7 +150,7 @@ def _current(table: Table, condition: str) -> str:
 
     Each row once: an append may lie in more than one part.
     """
-    shown = [f"append_id in (select append_id from {rows(owner)})" for owner in _owners(table)]
+    shown = [f"append_id in (select append_id from {rows(owner)})" for owner in owners(table)]
     if table.root and table.owner:
         shown.append(f"{table.owner} is null")
     where = f"where {' or '.join(shown)}" if shown else ""
@@ -159,11 +161,6 @@ def _current(table: Table, condition: str) -> str:
           select * from {_parts(table)} {where}
           qualify row_number() over (partition by {once} {newest}) = 1)
         where {condition}"""
-
-
-def _owners(table: Table) -> list[Table]:
-    """The tables whose rows hold rows of this one."""
-    return [other for other in TABLES if table.name in other.parts.values()]
 
 
 def _shut(connection: duckdb.DuckDBPyConnection) -> None:
