@@ -19,8 +19,8 @@ OFF_THE_CLOCK = frozenset(
     f"test_{name}.py"
     for name in (
         "breakeven", "capped", "catalogue", "client_rules", "computed", "link", "load_parts",
-        "measured", "mix", "outputs", "pacing", "plainly", "recipe_networks", "streams", "synthetic",
-        "traces", "verdict",
+        "measured", "mix", "outputs", "pacing", "plainly", "recipe_networks", "streams",
+        "synthetic", "traces", "verdict",
     )
 )  # fmt: skip
 
