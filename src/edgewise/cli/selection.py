@@ -122,7 +122,9 @@ def simulate(
     """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
     which = wanted(server or device, runtime, delegate, threads, batch, target)
     if recipe:
-        if profiles or arrivals or duplicate or compare or plot or decisions:
+        others = (profiles, arrivals, duplicate, compare, plot, decisions, published is not None)
+        own = (network, policy, sla) == (["artificial"], _POLICIES, "0:500:10")
+        if any(others) or not own:
             raise UsageError("--recipe goes with --requests, --seed, --jobs, --store and --json")
         from edgewise.cli import selection_recipe
 

@@ -101,7 +101,8 @@ def test_the_verb(
     assert "Reconstructed" in shown
     assert "-over-perfect" in shown.partition(f"plot NAME {kept}; NAME: ")[2]
     assert run(["simulate", "--recipe", "nobody"]) == 2
-    assert run(["simulate", "--recipe", "cnnselect", "--profiles", "p2"]) == 2
+    for option in (["--profiles", "p2"], ["--network", "lte"], ["--sla", "9"], ["--published"]):
+        assert run(["simulate", "--recipe", "cnnselect", *option]) == 2
 
 
 def _canned(setups: Iterable[object], rows: list[SimulationRow]) -> list[SimulationRow]:
