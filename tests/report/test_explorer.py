@@ -12,10 +12,18 @@ from typing import Any
 import pytest
 
 import chromium
-from edgewise.records import AccuracyRow, Distribution, Measurement, Placement, Sample, Target
+from edgewise.records import (
+    AccuracyRow,
+    Distribution,
+    Measurement,
+    Placement,
+    Sample,
+    SimulationRow,
+    Target,
+)
 from edgewise.report import chosen, write
 from edgewise.report.explorer import answers
-from edgewise.report.parts import Ask
+from edgewise.report.parts import Ask, Explorer
 from edgewise.report.picks import POLICIES, Pick, conditions, picks_of
 from edgewise.selection.policies.registry import parse
 from edgewise.selection.profiles.stored import read_tables
@@ -110,6 +118,21 @@ def test_without_a_choice_there_are_no_sliders(tmp_path: Path) -> None:
     store.append([measured(0, 4.0), judged(0, 61.0)])
     with Ask(store) as ask:
         assert chosen.parts(ask) == []
+
+
+def test_published_profiles_that_were_simulated_with_have_sliders(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "simulated"), create=True)
+    facts: dict[str, Any] = {
+        "policy": "greedy", "network": "home", "sla_ms": 100.0, "requests": 9, "accuracy": 70.0,
+        "attainment": 0.9, "effective_accuracy": 63.0, "mean_ms": 5.0, "p99_ms": 9.0, "usage": {},
+    }  # fmt: skip
+    store.append([
+        SimulationRow(profiles="pixel3", **facts), SimulationRow(profiles="/etc/passwd", **facts),
+    ])  # fmt: skip
+    with Ask(store) as ask:
+        explorer, *maps = chosen.parts(ask)
+    assert isinstance(explorer, Explorer) and len(maps) == 2
+    assert "published" in explorer.origin and "NASNet large" in explorer.picks.models
 
 
 def test_a_store_without_equal_data_has_no_table(tmp_path: Path) -> None:

@@ -141,3 +141,15 @@ def test_at_most_seven_findings_and_each_leads_somewhere(tmp_path: Path) -> None
     seen = {point.see for point in section.points}
     assert seen == {"apps", "models", "shipped", "reuse", "frontier"}
     assert len([point for point in section.points if point.see != "unseen"]) <= 7
+
+
+def test_what_was_simulated_without_load_is_a_finding_too(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    for policy, effective in (("greedy", 40.0), ("deadline", 70.0)):
+        store.append(
+            SimulationRow(policy=policy, network="home", sla_ms=200.0, requests=100, accuracy=75.0,
+                          attainment=0.9, effective_accuracy=effective, mean_ms=9.0, p99_ms=9.0,
+                          usage={})
+        )  # fmt: skip
+    (said,) = sentences(store)
+    assert said.startswith("Without load over home with 200 ms, `deadline` gives 70.0 %")

@@ -50,7 +50,7 @@ def section(ask: Ask) -> Section | None:
         return None
     lead = "The most accurate model that still answers in time, for every request anew."
     if shown:
-        lead += f" {many(settings.total, 'setting')} simulated under load"
+        lead += f" {many(settings.total, 'setting')} simulated"
         lead += f", the latest {len(shown)} shown." if settings.total > len(shown) else "."
     return Section("choice", "Which model per request", lead, parts)
 

@@ -29,36 +29,62 @@ _SENT = """
 """
 
 
+#: Published sets of profiles that something was simulated with, the latest first.
+_SETS = """
+    select profiles from simulations where profiles is not null
+    group by profiles order by max(stored_at) desc, profiles
+"""
+
+
 def parts(ask: Ask) -> list[Explorer | Figure]:
-    """Nothing where fewer than two models were measured and evaluated on the same data."""
+    """Nothing where fewer than two models were measured and evaluated on the same data, and
+    nothing was simulated with published profiles."""
+    tables = _tables(ask)
+    sent = ask.one(_SENT)
+    payload, reply = sent["payload_bytes"] or 100_000.0, sent["reply_bytes"] or 1_000.0
+    sizes = f"{bytes_text(payload)} there and {bytes_text(reply)} back"
+    sizes += ", as the placements sent" if sent["payload_bytes"] else ""
+    found: list[Explorer | Figure] = []
+    for table in tables:
+        picks = picks_of(table, payload, reply)
+        found.append(_explorer(picks, table, sizes))
+        found += _maps(picks, _origin(table), f", {table.name}" if len(tables) > 1 else "")
+    return found
+
+
+def _tables(ask: Ask) -> list[ProfileTable]:
+    """The store's own profiles, then published ones."""
+    from edgewise.selection.profiles.sources import load, published
     from edgewise.selection.profiles.stored import read_tables
 
-    if not ask.one("select count(*) as n from accuracies where accuracy is not null")["n"]:
-        return []
-    sent = ask.one(_SENT)
-    found: list[Explorer | Figure] = []
-    tables = sorted(read_tables(ask.url), key=len, reverse=True)[:_TABLES]
-    for table in tables:
-        payload, reply = sent["payload_bytes"] or 100_000.0, sent["reply_bytes"] or 1_000.0
-        picks = picks_of(table, payload, reply)
-        sizes = f"{bytes_text(payload)} there and {bytes_text(reply)} back" + (
-            ", as the placements sent" if sent["payload_bytes"] else ""
-        )
-        found.append(_explorer(picks, table, sizes))
-        found += _maps(picks, f", {table.name}" if len(tables) > 1 else "")
-    return found
+    own = []
+    if ask.one("select count(*) as n from accuracies where accuracy is not null")["n"]:
+        own = sorted(read_tables(ask.url), key=len, reverse=True)
+    known = published()
+    others = [load(name).table for (name,) in ask.numbers(_SETS).rows if name in known]
+    return [*own, *others][:_TABLES]
+
+
+def _origin(table: ProfileTable) -> str:
+    return "published" if table.profiles[0].origin == "published" else "measured"
 
 
 def _explorer(picks: Picks, table: ProfileTable, sizes: str) -> Explorer:
     runs = sorted({profile.n for profile in table.profiles if profile.n})
+    whose = (
+        f"The models of the published profiles {table.name}."
+        if _origin(table) == "published"
+        else f"The models that were evaluated on {table.name}."
+    )
     return Explorer(
         f"Which of the {len(table)} models answers",
-        f"The models that were evaluated on {table.name}. Set the deadline and the network: the "
-        f"policies were asked for each pair. One request, nothing in the queue, {sizes}. A network "
-        "with a name is a preset with its spread; one with a time always takes that.",
+        f"{whose} Set the deadline and the network: the policies were asked for each pair. One "
+        f"request, nothing in the queue, {sizes}. A network with a name is a preset with its "
+        "spread; one with a time always takes that.",
         picks,
         n=many(len(table), "model") + _runs(runs),
-        origin="times and accuracy measured; networks from presets; choices by the policies",
+        origin=f"times and accuracy {_origin(table)}; networks from presets; choices by the "
+        "policies",
     )
 
 
@@ -69,7 +95,7 @@ def _runs(counts: list[int]) -> str:
     return f", {least:,} runs each" if least == most else f", {least:,} to {most:,} runs each"
 
 
-def _maps(picks: Picks, of: str) -> list[Figure]:
+def _maps(picks: Picks, origin: str, of: str) -> list[Figure]:
     """One for each drawn policy, a model in the same colour in all."""
     rows = {policy: list(picks.rows(picks.policies.index(policy))) for policy in _DRAWN}
     seen = {row[3] for each in rows.values() for row in each}
@@ -78,11 +104,16 @@ def _maps(picks: Picks, of: str) -> list[Figure]:
     parts = [1 - place / max(1, len(models) - 1) for place in range(len(models))]
     shades = [f"hsl({250 - 200 * k:.0f} {55 + 25 * k:.0f}% {30 + 35 * k:.0f}%)" for k in parts]
     colours = dict(zip(models, shades, strict=True)) | {"refused": _REFUSED}
-    return [_map(picks, policy, each, colours, of) for policy, each in rows.items()]
+    return [_map(picks, policy, each, colours, origin, of) for policy, each in rows.items()]
 
 
 def _map(
-    picks: Picks, policy: str, rows: list[tuple[Any, ...]], colours: dict[str, str], name: str
+    picks: Picks,
+    policy: str,
+    rows: list[tuple[Any, ...]],
+    colours: dict[str, str],
+    origin: str,
+    name: str,
 ) -> Figure:
     place = picks.policies.index(policy)
     numbers = Numbers(_COLUMNS, rows, len(rows), "")
@@ -100,7 +131,7 @@ def _map(
         _spec(rows, {each: colours[each] for each in colours if each in models}, start),
         numbers,
         unit="the model chosen, over ms and network",
-        origin=f"computed by the policy {policy} from measured times and accuracies",
+        origin=f"computed by the policy {policy} from {origin} times and accuracies",
         n=f"{many(len(rows), 'pair')} of deadline and network",
     )
 

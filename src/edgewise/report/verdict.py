@@ -162,16 +162,17 @@ def _cost(ask: Ask) -> tuple[Point | None, Point | None]:
 
 
 def _choice(ask: Ask) -> Point | None:
-    """The case under load where the policies differ the most."""
+    """The case where the policies differ the most: under load, where any was simulated."""
     rows = ask.numbers("""
         with compared as (
           select network, sla_ms, offered_per_s, requests,
             max(effective_accuracy) as best, arg_max(policy, effective_accuracy) as policy,
             max(effective_accuracy) filter (policy <> 'deadline') as other,
             arg_max(policy, effective_accuracy) filter (policy <> 'deadline') as other_policy
-          from simulations where offered_per_s is not null and duplicate is null
+          from simulations where duplicate is null
           group by network, sla_ms, offered_per_s, requests, profiles, arrivals, workers)
-        from compared where other is not null order by best - other desc, network, sla_ms limit 1
+        from compared where other is not null
+        order by offered_per_s is null, best - other desc, network, sla_ms limit 1
     """).objects()
     if not rows:
         return None
@@ -179,10 +180,11 @@ def _choice(ask: Ask) -> Point | None:
     behind = "" if row["policy"] == row["other_policy"] else (
         f", where `{row['other_policy']}`, the best of the others, makes {row['other']:.1f} %"
     )  # fmt: skip
+    load = row["offered_per_s"]
+    rate = "Without load" if load is None else f"At {load:,.0f} requests/s"
     return Point(
-        f"At {row['offered_per_s']:,.0f} requests/s over {row['network']} with "
-        f"{row['sla_ms']:g} ms, `{row['policy']}` gives {row['best']:.1f} % right answers in time"
-        f"{behind}.",
+        f"{rate} over {row['network']} with {row['sla_ms']:g} ms, `{row['policy']}` gives "
+        f"{row['best']:.1f} % right answers in time{behind}.",
         f"simulated, {row['requests']:,} requests",
         see="choice",
     )
