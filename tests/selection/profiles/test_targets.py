@@ -182,6 +182,14 @@ def test_a_store_is_narrowed_to_targets_in_whatever_is_read_of_it(store: Store) 
         left(device="host")
 
 
+def test_names_do_not_depend_on_what_is_asked_for(store: Store) -> None:
+    store.append([measured("a/m.onnx", "1", 5.0), measured("b/m.onnx", "2", 7.0, threads=4)])
+    store.append([judged("m", "1", 70.0), judged("m", "2", 80.0)])
+    assert told(store).models == ("b/m", "a/m")
+    assert told(store, threads=4).models == ("b/m",)
+    assert [one.model for one in read_times(store.url, Wanted(threads=4))] == ["b/m"]
+
+
 def test_names_are_as_short_as_tells_them_apart() -> None:
     assert names({"1": "x/a/m.onnx", "2": "x/b/m.onnx", "3": "k.tflite"}) == {
         "1": "a/m", "2": "b/m", "3": "k",

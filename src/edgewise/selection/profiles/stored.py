@@ -42,9 +42,10 @@ def read_store(url: str, wanted: Wanted = Wanted()) -> ProfileTable:  # noqa: B0
         InputError: no model has both.
     """
     store = Store.open(url)
-    chosen = choose(store.url, _measured(store), wanted)
+    measured = _measured(store)
+    chosen = choose(store.url, measured, wanted)
     judged = _judged(store.read(AccuracyRow))
-    profiles = profiles_of(chosen, judged)
+    profiles = profiles_of(chosen, judged, measured)
     if not profiles:
         raise InputError(
             f"{url}: no measured model has an accuracy", hint="edgewise eval … --store"
@@ -97,7 +98,7 @@ def read_tables(url: str) -> list[ProfileTable]:
                 device = most[0].context.cpu_model or device
             told = f"{PurePosixPath(data).name} on {device}"
             notes = tuple(dict.fromkeys(note for one in chosen for note in one.notes))
-            tables.append(replace(table(told, profiles_of(chosen, judged)), notes=notes))
+            tables.append(replace(table(told, profiles_of(chosen, judged, measured)), notes=notes))
     return tables
 
 
@@ -128,9 +129,10 @@ def of_evaluation(row: AccuracyRow) -> str:
 def times_with_notes(url: str, wanted: Wanted) -> list[tuple[Profile, tuple[str, ...]]]:
     """As `read_times`, with what was chosen and left out for each."""
     store = Store.open(url)
-    chosen = choose(store.url, _measured(store), wanted)
+    measured = _measured(store)
+    chosen = choose(store.url, measured, wanted)
     judged = _judged(store.read(AccuracyRow))
-    called = _called(chosen, judged)
+    called = _called(measured, judged)
     found = []
     for one in chosen:
         key = content(one.measurement)
@@ -145,11 +147,11 @@ def times_with_notes(url: str, wanted: Wanted) -> list[tuple[Profile, tuple[str,
 
 
 def _called(
-    chosen: Iterable[Chosen], judged: Mapping[str, tuple[AccuracyRow, list[str]]]
+    measured: Iterable[Measurement], judged: Mapping[str, tuple[AccuracyRow, list[str]]]
 ) -> dict[str, str]:
     """Each content's name: as the evaluation called it, else as its file is called; by its path
-    where two would be called the same."""
-    paths = {content(one.measurement): one.measurement.model for one in chosen}
+    where two would be called the same. Of all that was measured, whatever of it is asked for."""
+    paths = {content(one): one.model for one in measured}
     by_path = names(paths)
     called = {key: judged[key][0].model if key in judged else by_path[key] for key in paths}
     taken = Counter(called.values())
@@ -206,11 +208,13 @@ def _judged(accuracies: Iterable[AccuracyRow]) -> dict[str, tuple[AccuracyRow, l
 
 
 def profiles_of(
-    chosen: Iterable[Chosen], judged: Mapping[str, tuple[AccuracyRow, list[str]]]
+    chosen: Iterable[Chosen],
+    judged: Mapping[str, tuple[AccuracyRow, list[str]]],
+    measured: Iterable[Measurement],
 ) -> list[Profile]:
-    """Profiles of the measured models whose accuracy is known."""
+    """Profiles of the chosen models whose accuracy is known, among all that were measured."""
     both = [one for one in chosen if content(one.measurement) in judged]
-    called = _called(both, judged)
+    called = _called(measured, judged)
     return [
         profile_of(one.measurement, structs.replace(judged[key][0], model=called[key]))
         for one in both

@@ -123,7 +123,7 @@ def choose(url: str, measured: Sequence[Measurement], wanted: Wanted) -> list[Ch
     models: dict[str, list[Measurement]] = {}
     for one in fitting:
         models.setdefault(content(one), []).append(one)
-    paths = {key: runs[-1].model for key, runs in models.items()}
+    paths = {content(one): one.model for one in measured}
     short = names(paths)
     alike = Counter(PurePosixPath(path).name for path in paths.values())
     return [
