@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from pathlib import Path
 from statistics import NormalDist
 
@@ -230,6 +231,22 @@ def test_a_store_feeds_the_simulator(tmp_path: Path) -> None:
         load(str(tmp_path / "s"))
     store.append([accuracy("m", "1", 70.0)])
     assert load(str(tmp_path / "s")).table.models == ("m",)
+
+
+def test_quantiles_alone_are_a_profile(tmp_path: Path) -> None:
+    path = tmp_path / "quantiles.csv"
+    path.write_text("model,accuracy,p50_ms,p95_ms\na,70,10,20\nb,50,4,4\n")
+    one, other = load(path).table.profiles
+    deviation = math.log(2) / NormalDist().inv_cdf(0.95)  # of the log: a lognormal
+    assert one.mean_ms == pytest.approx(10 * math.exp(deviation**2 / 2), rel=0.01)
+    assert (other.mean_ms, other.std_ms) == (pytest.approx(4), pytest.approx(0, abs=1e-9))
+    for row in ("a,70,20,10", "a,70,10,", "a,70,0,10", "a,70,10,nan", "a,70,nan,10"):
+        path.write_text(f"model,accuracy,p50_ms,p95_ms\n{row}\n")
+        with pytest.raises(InputError, match="line 2: quantiles that are too few"):
+            load(path)
+    path.write_text("model,accuracy,mean_ms,p50_ms,p95_ms\na,70,10,9,20\n")
+    with pytest.raises(InputError, match="lacks the column std_ms"):
+        load(path)
 
 
 def test_a_mean_that_contradicts_its_quantiles_is_refused(tmp_path: Path) -> None:

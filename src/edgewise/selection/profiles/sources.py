@@ -22,7 +22,7 @@ from edgewise import delimited
 from edgewise.errors import InputError
 from edgewise.intervals import wilson
 from edgewise.records import Origin, Profile
-from edgewise.selection.profiles.table import LEVELS, Floats, ProfileTable, table
+from edgewise.selection.profiles.table import ENOUGH, LEVELS, Floats, ProfileTable, table, whole
 from edgewise.selection.profiles.targets import Wanted
 
 Rows = list[tuple[int, dict[str, str]]]
@@ -32,7 +32,7 @@ _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)_ms")
 _LEVELS: tuple[float, ...] = tuple(LEVELS.tolist())
 #: What rounding and interpolation may bring a quantile and a mean apart, as a share.
 _OFF = 0.05
-_LAYOUTS = "model,accuracy,mean_ms,std_ms or model,request,inference_ms,correct"
+_LAYOUTS = "model,accuracy,mean_ms,std_ms or …,p50_ms,p95_ms, or model,request,inference_ms,correct"
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,24 +146,34 @@ def _truth(text: str) -> str:
 
 
 def _read_table(name: str, path: Path, rows: Rows, origin: Origin) -> ProfileTable:
-    _require(path, rows, ("model", "accuracy", "mean_ms", "std_ms"))
+    _require(path, rows, ("model", "accuracy"))
     levels = sorted(
         (round(float(match[1]) / 100, 9), column)
         for column in rows[0][1]
         if (match := _QUANTILE.fullmatch(column))
     )
 
+    moments = ("mean_ms", "std_ms")
+    told = len(levels) < ENOUGH or any(column in rows[0][1] for column in moments)
+    if told:
+        _require(path, rows, moments)
+
     def profile(line: int, row: dict[str, str]) -> Profile:
         def number(column: str) -> float:
             return _number(path, line, row, column)
 
+        quantiles_ms = tuple((level, number(key)) for level, key in levels if row[key])
+        if told:
+            mean_ms, std_ms = (number(column) for column in moments)
+        else:
+            mean_ms, std_ms = _moments(path, line, quantiles_ms)
         return Profile(
             model=row["model"],
             accuracy=number("accuracy"),
-            mean_ms=number("mean_ms"),
-            std_ms=number("std_ms"),
+            mean_ms=mean_ms,
+            std_ms=std_ms,
             n=int(number("n")) if row.get("n") else None,
-            quantiles_ms=tuple((level, number(key)) for level, key in levels if row[key]),
+            quantiles_ms=quantiles_ms,
             cold_ms=number("cold_ms") if row.get("cold_ms") else None,
             origin=origin,
             source=str(path) if origin == "profile" else name,
@@ -176,6 +186,20 @@ def _read_table(name: str, path: Path, rows: Rows, origin: Origin) -> ProfileTab
     for (line, _), one in zip(rows, profiles, strict=True):
         _check_moments(path, line, one)
     return found
+
+
+def _moments(
+    path: Path, line: int, quantiles_ms: tuple[tuple[float, float], ...]
+) -> tuple[float, float]:
+    """Mean and deviation of a distribution that is told by its quantiles alone."""
+    times = [ms for _, ms in quantiles_ms]
+    if len(times) < ENOUGH or times != sorted(times) or not 0 < times[0] <= times[-1] < math.inf:
+        raise InputError(
+            f"{path}, line {line}: quantiles that are too few, do not rise or are not positive",
+            hint="without mean_ms and std_ms it takes two",
+        )
+    whole_ms = whole(quantiles_ms)
+    return float(whole_ms.mean()), float(whole_ms.std())
 
 
 def _check_moments(path: Path, line: int, one: Profile) -> None:

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 LEVELS: Floats = (np.arange(256) + 0.5) / 256
 
 #: One quantile says less about a distribution than its moments do.
-_ENOUGH = 2
+ENOUGH = 2
 #: As many are the distribution; between fewer, and beyond them, it has to be completed.
 _MANY = 64
 #: No service takes eleven days; sums of such times keep their digits.
@@ -70,7 +70,7 @@ class ProfileTable:
     @cached_property
     def empirical(self) -> bool:
         """Whether a profile has quantiles of its own, so that normals would lose something."""
-        return any(len(profile.quantiles_ms) >= _ENOUGH for profile in self.profiles)
+        return any(len(profile.quantiles_ms) >= ENOUGH for profile in self.profiles)
 
     @cached_property
     def fastest(self) -> int:
@@ -151,17 +151,22 @@ def _check(name: str, profile: Profile) -> None:
 
 
 def _quantiles(profile: Profile) -> Floats:
-    if len(profile.quantiles_ms) >= _ENOUGH:
-        levels, times = zip(*profile.quantiles_ms, strict=True)
-        if len(levels) < _MANY:
-            return _completed(levels, times)
-        interpolated: Floats = np.interp(LEVELS, levels, times)
-        return interpolated
+    if len(profile.quantiles_ms) >= ENOUGH:
+        return whole(profile.quantiles_ms)
     if profile.std_ms == 0:
         return np.full(len(LEVELS), profile.mean_ms)
     normal = NormalDist(profile.mean_ms, profile.std_ms)
     below = normal.cdf(0.0)
     return np.array([normal.inv_cdf(below + (1 - below) * level) for level in LEVELS])
+
+
+def whole(quantiles_ms: tuple[tuple[float, float], ...]) -> Floats:
+    """A distribution at `LEVELS` from at least two of its quantiles, rising and positive."""
+    levels, times = zip(*quantiles_ms, strict=True)
+    if len(levels) < _MANY:
+        return _completed(levels, times)
+    interpolated: Floats = np.interp(LEVELS, levels, times)
+    return interpolated
 
 
 def _completed(levels: tuple[float, ...], times_ms: tuple[float, ...]) -> Floats:
