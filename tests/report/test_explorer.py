@@ -82,7 +82,7 @@ def data_of(page: Path) -> dict[str, Any]:
 
 
 def test_the_table_of_the_page_is_what_the_policies_choose(family: Store, page: Path) -> None:
-    (table,) = read_tables(family.url)
+    (table,) = read_tables(family)
     assert table.models == ("net-2", "net-1", "net-0"), "one set of data, batch 1, both known"
     data = data_of(page)
     networks = conditions(30_000, 400)
@@ -102,7 +102,7 @@ def test_the_table_of_the_page_is_what_the_policies_choose(family: Store, page: 
 
 
 def test_in_time_is_what_the_samples_say(family: Store) -> None:
-    (table,) = read_tables(family.url)
+    (table,) = read_tables(family)
     picks = picks_of(table, 30_000, 400)
     at = {ms: place for place, ms in enumerate(picks.deadlines_ms)}
     fastest = picks.picks[POLICIES.index("fastest")][0]
@@ -138,7 +138,7 @@ def test_published_profiles_that_were_simulated_with_have_sliders(tmp_path: Path
 def test_a_store_without_equal_data_has_no_table(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "two"), create=True)
     store.append([measured(0, 4.0), measured(1, 5.0), judged(0, 61.0), judged(1, 70.0, "b.npz")])
-    assert read_tables(store.url) == []
+    assert read_tables(store) == []
 
 
 #: Moves the sliders as a keyboard does, and notes what stands there.
@@ -172,7 +172,7 @@ return seen;
 
 @pytest.mark.skipif(chromium.PROGRAM is None, reason="no chromium here")
 def test_sliders_change_the_choice(family: Store, page: Path) -> None:
-    picks = picks_of(read_tables(family.url)[0], 30_000, 400)
+    picks = picks_of(read_tables(family)[0], 30_000, 400)
     with chromium.tab() as browser:
         browser.open(page.as_uri())
         browser.wait("document.body.dataset.complete")
@@ -200,7 +200,7 @@ def test_sliders_change_the_choice(family: Store, page: Path) -> None:
 
 
 def test_lots_are_told_with_their_chances(family: Store) -> None:
-    picks = picks_of(read_tables(family.url)[0], 30_000, 400)
+    picks = picks_of(read_tables(family)[0], 30_000, 400)
     drawn = Pick(((0, 0.6), (2, 0.4)), in_time=1.0, effective=70.0)
     assert answers(picks, drawn) == "net-2 (60.0 %) or net-0 (40.0 %)"
     several = Pick(((0, 0.3), (1, 0.3), (2, 0.2), (0, 0.2)), in_time=1.0, effective=70.0)

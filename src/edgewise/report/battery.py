@@ -23,12 +23,11 @@ def parts(ask: Ask) -> list[Figure | Table]:
     """Nothing where no metered model has a task that a scenario is about."""
     from edgewise.energy.scenarios import Battery, costs, scenarios
     from edgewise.records import Measurement
-    from edgewise.store import Store
 
     models = {row["sha256"]: row for row in ask.numbers(_TASKS, TABLE_ROWS).objects()}
     if not models:
         return []
-    measured = Store.open(ask.url).read(
+    measured = ask.store.read(
         Measurement, without=("samples",), where="status = 'ok' and energy is not null"
     )
     tasks = {content: str(row["task"]) for content, row in models.items() if row["task"]}

@@ -59,7 +59,7 @@ def _tables(ask: Ask) -> list[ProfileTable]:
 
     own = []
     if ask.one("select count(*) as n from accuracies where accuracy is not null")["n"]:
-        own = sorted(read_tables(ask.url), key=len, reverse=True)
+        own = sorted(read_tables(ask.store), key=len, reverse=True)
     known = published()
     others = [load(name).table for (name,) in ask.numbers(_SETS).rows if name in known]
     return [*own, *others][:_TABLES]

@@ -141,7 +141,7 @@ class Ask:
         Raises:
             UsageError: it is not in the store.
         """
-        self._url = store.url
+        self._store, self._url = store, store.url
         self._connection = store.connect()
         for name in _ASKED:
             rows = _NEWEST.get(name, f"from main.{name}")
@@ -165,9 +165,9 @@ class Ask:
             raise UsageError(f"no {only.kind} of the store is {only.name!r}", hint=hint)
 
     @property
-    def url(self) -> str:
-        """Where the store lies."""
-        return self._url
+    def store(self) -> Store:
+        """The store, for records instead of rows: as it is when they are read."""
+        return self._store
 
     def numbers(self, sql: str, rows: int = FIGURE_ROWS) -> Numbers:
         """The first `rows` rows of a query and how many there are."""

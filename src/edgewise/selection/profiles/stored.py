@@ -63,7 +63,7 @@ def read_store(url: str, wanted: Wanted = Wanted()) -> ProfileTable:  # noqa: B0
     return replace(table(PurePosixPath(url).name, profiles), notes=tuple(dict.fromkeys(notes)))
 
 
-def read_tables(url: str) -> list[ProfileTable]:
+def read_tables(store: Store) -> list[ProfileTable]:
     """What may choose among a store's models, one item at a time: a table of each data set that
     two or more measured models were evaluated on, each on the device that has most of them.
 
@@ -72,15 +72,16 @@ def read_tables(url: str) -> list[ProfileTable]:
     Raises:
         StoreError: the store cannot be read.
     """
-    store = Store.open(url)
     by_data: dict[str, list[AccuracyRow]] = {}
     for row in store.read(AccuracyRow):
         if row.accuracy is not None and row.sha256 is not None:
             by_data.setdefault(row.data, []).append(row)
+    if not by_data:
+        return []
     measured = store.read(
         Measurement,
         where="status = 'ok' and target.batch = 1 and latency_ms.mean is not null"
-        " and sha256 in (select sha256 from accuracies where accuracy is not null)",
+        f" and sha256 in ({_quoted(row.sha256 for rows in by_data.values() for row in rows)})",
     )
     name = device_names(measured)
     tables = []
@@ -92,7 +93,7 @@ def read_tables(url: str) -> list[ProfileTable]:
                 devices.setdefault(name(one), []).append(one)
         most = max(devices.values(), key=lambda runs: len(set(map(content, runs))), default=[])
         if len(set(map(content, most))) > 1:
-            chosen = choose(url, most, Wanted())
+            chosen = choose(store.url, most, Wanted())
             device = name(most[0])
             if device == "host":
                 device = most[0].context.cpu_model or device
@@ -100,6 +101,11 @@ def read_tables(url: str) -> list[ProfileTable]:
             notes = tuple(dict.fromkeys(note for one in chosen for note in one.notes))
             tables.append(replace(table(told, profiles_of(chosen, judged, measured)), notes=notes))
     return tables
+
+
+def _quoted(texts: Iterable[str | None]) -> str:
+    """As SQL lists them."""
+    return ", ".join(sorted({"'" + text.replace("'", "''") + "'" for text in texts if text}))
 
 
 def read_times(url: str, wanted: Wanted = Wanted()) -> list[Profile]:  # noqa: B008 - frozen
