@@ -29,14 +29,16 @@ _EXPECTED = 'Dropping "fit-y"'
 
 
 class Tab:
-    """One page. `console` holds its warnings and errors, `requests` the addresses it asked."""
+    """One page of a browser that has its profile in `folder`. `console` holds the page's warnings
+    and errors, `requests` the addresses that it asked."""
 
-    def __init__(self, commands: int, answers: int) -> None:
+    def __init__(self, commands: int, answers: int, folder: Path) -> None:
         self._commands, self._answers = commands, answers
         self._number = 0
         self._buffer = b""
         self._session: str | None = None
         self._loaded = False
+        self.folder = folder
         self.console: list[str] = []
         self.requests: list[str] = []
 
@@ -178,7 +180,7 @@ def tab() -> Iterator[Tab]:
         os.close(to_browser[0])
         os.close(from_browser[1])
         try:
-            page = Tab(to_browser[1], from_browser[0])
+            page = Tab(to_browser[1], from_browser[0], Path(at))
             page.start()
             yield page
         finally:

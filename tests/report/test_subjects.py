@@ -118,7 +118,7 @@ def test_a_models_page_has_all_that_the_store_knows(browser: chromium.Tab, repor
     assert tables["Accuracy"][0][:2] == ["91", "84"]
     assert tables["Where it should run"][0][:5] == ["host", "here", "lte", "warm", "device"]
     assert sorted(row[-1] for row in tables["Found in"]) == [
-        "Camera · 000000", "Camera · eeeeee", "Photo & <b>Film</b>"
+        "Camera 1.2", "Camera 2.0", "Photo & <b>Film</b>"
     ]  # fmt: skip
     assert seen["bars"] == 11, "ten convolutions and the head"
     assert seen["others"] == 1, "the report's sections make room"

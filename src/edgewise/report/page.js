@@ -35,7 +35,16 @@
     };
   }
 
+  // Vega takes a moment to start: it does when there is something to draw, not before tables work.
+  function started() {
+    if (window.vegaEmbed) return;
+    const vega = document.getElementById("vega");
+    document.head.append(edgewise.make("script", { textContent: vega.textContent }));
+    vega.remove();
+  }
+
   async function drawIn(place, spec) {
+    started();
     const theme = dark.matches ? "dark" : "light";
     const { view } = await vegaEmbed(place, spec, {
       actions: false,
@@ -53,6 +62,7 @@
 
   // A chart as it is on paper, which is light and of one width.
   async function paperIn(place, spec) {
+    started();
     const shaped = { ...spec, width: PAPER, autosize: { type: "fit", contains: "padding" } };
     const config = { ...fitted(themes.light, shaped, PAPER), background: "#fff" };
     const options = { actions: false, ast: true, config, renderer: "svg", tooltip: false };
@@ -139,6 +149,7 @@
   (async () => {
     for (const id of seen) await draw(id);
     edgewise.mark("ready");
+    await edgewise.rested();
     await drawAgain(ids.filter((id) => !document.getElementById(id).dataset.drawn));
     await edgewise.unpacked;
     edgewise.mark("complete");

@@ -115,11 +115,12 @@ class _Page:
         self._names = {section.name for section in sections}
         body = "".join(self._section(section) for section in sections)
         scripts = self._scripts()
+        vega = _bundle() if self._draws() else ""
         return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">
+<meta http-equiv="Content-Security-Policy" content="{_policy([*scripts, vega])}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{_text(self._name)} · Edgewise</title>
@@ -134,7 +135,8 @@ class _Page:
 <footer>Made by Edgewise {_text(__version__)}. Everything is in this file; nothing is fetched.
 </footer>
 <script type="application/json" id="data">{_inert_json(self._data())}</script>
-{self._packs.html()}{"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
+{self._packs.html()}<script type="text/plain" id="vega">{vega}</script>
+{"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
 </html>
 """
 
@@ -143,7 +145,7 @@ class _Page:
         none."""
         if not self._tables and self._subjects.empty:
             return []
-        drawn = [_bundle(), _asset("page.js")] if self._draws() else []
+        drawn = [_asset("page.js")] if self._draws() else []
         more = [_asset("explorer.js")] if self._explorers else []
         own = [_asset(name) for name in ("rows.js", "tables.js")]
         return [*own, *drawn, *more, _asset("subjects.js")]

@@ -67,7 +67,7 @@ const edgewise = (() => {
 
   const SCALES = [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
   const digits = (value, count) => String(Number(value.toPrecision(count)));
-  const grouped = (value) => value.toLocaleString("en-US", { maximumFractionDigits: 20 });
+  const { format: grouped } = new Intl.NumberFormat("en-US", { maximumFractionDigits: 20 });
 
   function scaled(value, end, small) {
     const scale = SCALES.find(([size]) => Math.abs(value) >= size);

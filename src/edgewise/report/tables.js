@@ -94,7 +94,7 @@
     words(row) {
       this.said_by ??= new Array(this.table.rows);
       return (this.said_by[row] ??= this.table.columns
-        .map((column) => text(column, column.at(row))).join("\n").toLowerCase());
+        .map((column) => column.at(row)).join("\n").toLowerCase());
     }
 
     filter() {
