@@ -139,7 +139,8 @@ def _app(number: int) -> App:
     model = Model(path=f"{number}.apk!/m.tflite", format="tflite", sha256=f"{number % 7:064x}")
     return App(
         path=f"{number}.apk", sha256=f"{number:064x}", size_bytes=1000 * number,
-        package=f"org.app{number}", kind="ipa" if number % 10 == 0 else "apk",
+        package=f"org.app{number}", version_name=f"{'long ' * 20}{number % 2}",
+        kind="ipa" if number % 10 == 0 else "apk",
         label="=1+2" if number == 1199 else f"App <b>{number}</b>",
         models=(model,) if number < 9 else (),
     )  # fmt: skip
@@ -168,9 +169,13 @@ def test_a_large_table_turns_over_filters_and_downloads(
     assert page.run("texts('Apps', 'app').length") == 500
     page.run("put(rows('Apps').querySelector('input[type=search]'), 'APP119', 'input')")
     assert page.run("said('Apps')") == "11 rows, of 1,200"
-    page.run("put(rows('Apps').querySelector('.filters select'), '1', 'change')")
+    page.run(
+        "put(rows('Apps').querySelector('.filters label:nth-of-type(2) select'), '1', 'change')"
+    )
     assert page.run("texts('Apps', 'kind')") == ["ipa"], "and of one kind"
-    page.run("put(rows('Apps').querySelector('.filters select'), '', 'change')")
+    page.run(
+        "put(rows('Apps').querySelector('.filters label:nth-of-type(2) select'), '', 'change')"
+    )
     page.run("sort('Apps', 'size')")
     name, text = saved(page, "Apps", "CSV")
     found = list(csv.DictReader(io.StringIO(text)))
