@@ -93,6 +93,22 @@ def test_the_store_has_the_accuracies_and_others_stay(family: ServedFamily, stor
     served = {name: given.with_accuracy(one).variant for name, one in family.variants.items()}
     assert (served["small"].accuracy, served["small"].accuracy_source) == (50.0, "stated")
     assert (served["large"].accuracy, served["large"].accuracy_source) == (90.0, "360 of d")
+    assert list(given.corrections(family)) == []
+    store.append(
+        AccuracyRow(
+            model="model",
+            path="a/model.tflite",
+            data="d",
+            n=360,
+            correct=144,
+            accuracy=40.0,
+            ci95_low=None,
+            ci95_high=None,
+            sha256=content("a"),
+        )
+    )
+    [said] = priors.given(store.url, Wanted(), 1).corrections(family)
+    assert said == "small: 40 % right by the store (360 of d), the family says 50"
     with pytest.raises(InputError, match=r"'large' of .* has no accuracy"):
         catalogue.check_accuracies([family])
 

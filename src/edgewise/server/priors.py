@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +53,16 @@ class Given(NamedTuple):
             served.variant, accuracy=found.accuracy, accuracy_source=of_evaluation(found)
         )
         return replace(served, variant=variant)
+
+    def corrections(self, family: ServedFamily) -> Iterator[str]:
+        """Where a store says otherwise of a variant's accuracy than its family."""
+        for name, served in family.variants.items():
+            stated, found = served.variant.accuracy, self.with_accuracy(served).variant
+            if stated is not None and found.accuracy != stated:
+                yield (
+                    f"{name}: {found.accuracy:.4g} % right by the store ({found.accuracy_source}), "
+                    f"the family says {stated:g}"
+                )
 
     def table(self, family: ServedFamily) -> ProfileTable:
         """The profiles of a family's variants, with the accuracies that they have there.

@@ -39,6 +39,7 @@ class _Read:
     catalogue: Catalogue
     runnables: dict[str, Runnable] = field(default_factory=dict)
     given: priors.Given | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Deployment:
@@ -154,7 +155,7 @@ class Deployment:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was chosen of a store for the profiles to start from, and left out."""
-        return self._read.given.notes if self._read.given is not None else ()
+        return self._read.notes
 
     def profiles_at_start(self, family: str) -> ProfileTable:
         """What was believed when the service started, or read the family again."""
@@ -169,6 +170,7 @@ class Deployment:
         given = None
         if settings.profiles is not None:
             given = priors.given(settings.profiles, settings.target, settings.threads)
+        notes = [] if given is None else list(given.notes)
         for family in catalogue.load(
             self._paths, accuracies_follow=given is not None
         ).families.values():
@@ -177,11 +179,14 @@ class Deployment:
                 if served.variant.endpoint is None:
                     runnable, served = self._identified(family, served)
                     runnables[served.key] = runnable
-                variants[name] = served if given is None else given.with_accuracy(served)
+                variants[name] = served
                 self._attendance.names[served.key] = served.family, name
+            if given is not None:
+                notes += given.corrections(replace(family, variants=variants))
+                variants = {name: given.with_accuracy(one) for name, one in variants.items()}
             families.append(replace(family, variants=variants))
         catalogue.check_accuracies(families)
-        return _Read(Catalogue(families), runnables, given)
+        return _Read(Catalogue(families), runnables, given, tuple(notes))
 
     def _identified(self, family: ServedFamily, served: Served) -> tuple[Runnable, Served]:
         """A variant of this machine under a key that no other content, and no other way to run it,
