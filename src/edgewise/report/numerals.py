@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 _SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -53,12 +52,6 @@ def cell(column: str, value: Any) -> str:
     if column.endswith("_j"):
         return _joules(value)
     return count_text(value)
-
-
-def is_numeric(values: Iterable[Any]) -> bool:
-    """Whether a column holds numbers, which stand to the right."""
-    known = [value for value in values if value is not None]
-    return bool(known) and all(type(value) in (int, float) for value in known)
 
 
 def count_text(value: float | None) -> str:

@@ -251,6 +251,7 @@
   }
 
   function show(subject, said) {
+    place.querySelectorAll("[data-table]").forEach(edgewise.forget);
     const title = make("h2", { tabIndex: -1, id: "subject-title" }, subject?.title ?? "Not in this report");
     const back = make("p", { className: "back" });
     if (!only) back.append(make("a", { href: "#" }, "‹ The whole report"));
