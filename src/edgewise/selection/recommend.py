@@ -307,9 +307,18 @@ def _merged(rows: Sequence[SimulationRow]) -> SimulationRow:
         usage={m: sum(row.usage.get(m, 0.0) for row in rows) / len(rows) for m in models},
         refused=None if refused is None else round(refused),
         fluid_bound=mean(row.fluid_bound for row in rows),
-        attainment_ci95=_within(intervals.of_next(attainments), 1.0),
+        attainment_ci95=_within(_of_next_attainment(rows), 1.0),
         effective_ci95=_within(intervals.of_next(effective), 100.0),
     )
+
+
+def _of_next_attainment(rows: Sequence[SimulationRow]) -> tuple[float, float]:
+    """Where another run's attainment comes to lie. Its deviation is at least that of as many
+    independent answers, which the search for a deadline would else find too small by chance."""
+    attainments = [row.attainment for row in rows]
+    mean = sum(attainments) / len(rows)
+    binomial_std = math.sqrt(mean * (1 - mean) / rows[0].requests)
+    return intervals.of_next(attainments, least_std=binomial_std)
 
 
 def _within(interval: tuple[float, float], most: float) -> tuple[float, float]:
@@ -431,7 +440,7 @@ def _shortest(setup: Setup, objective: Objective, load: Load | None) -> float | 
 def _expected(found: _Found, objective: Objective, sla_ms: float, load: Load | None) -> bool:
     """Whether another run can be expected to meet the objective."""
     runs = _runs(found.kept, found.policy, sla_ms, load)
-    in_time, _ = intervals.of_next([row.attainment for row in runs])
+    in_time, _ = _of_next_attainment(runs)
     right, _ = intervals.of_next([row.accuracy or 0.0 for row in runs])
     return in_time >= objective.attainment and right >= objective.accuracy
 
