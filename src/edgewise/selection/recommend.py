@@ -88,15 +88,15 @@ def recommend(setup: Setup, objective: Objective, load: Load | None = None) -> R
     Raises:
         UsageError: no deadline is given and none below a minute meets the objective.
     """
-    sla_ms = objective.sla_ms
-    if sla_ms is None:
-        sla_ms = _shortest(setup, objective, load)
-        if sla_ms is None:
-            raise UsageError(
-                f"no deadline below {_LONGEST_MS / 1000:g} s meets the objective",
-                hint="ask for less, or give more --workers",
-            )
-    found = _found(setup, objective, sla_ms, load)
+    if objective.sla_ms is not None:
+        sla_ms, found = objective.sla_ms, _found(setup, objective, objective.sla_ms, load)
+    elif (shortest := _shortest(setup, objective, load)) is not None:
+        sla_ms, found = shortest
+    else:
+        raise UsageError(
+            f"no deadline below {_LONGEST_MS / 1000:g} s meets the objective",
+            hint="ask for less, or give more --workers",
+        )
     runs = _runs(found.kept, found.policy, sla_ms, load)
     expected = _merged(runs)
     held = sum(objective.shortfall(row) == 0 for row in runs)
@@ -115,7 +115,7 @@ def recommend(setup: Setup, objective: Objective, load: Load | None = None) -> R
         expected=expected,
         alternatives=found.others[:8],
         curve=tuple(_curve(found, sla_ms, load)),
-        enough_sla_ms=None if met else _shortest(setup, objective, load),
+        enough_sla_ms=None if met else _enough_ms(setup, objective, load),
         enough_workers=None if met or load is None else _workers(setup, objective, sla_ms, load),
         arrivals=load.arrivals.name if load else None,
         workers=load.workers if load else None,
@@ -414,9 +414,14 @@ def _meets(setup: Setup, objective: Objective, sla_ms: float, load: Load | None)
     )
 
 
-def _shortest(setup: Setup, objective: Objective, load: Load | None) -> float | None:
-    """The shortest deadline that meets the objective: doubled until one does, halved in on, then
-    made longer until it can be expected of another run, too."""
+def _enough_ms(setup: Setup, objective: Objective, load: Load | None) -> float | None:
+    shortest = _shortest(setup, objective, load)
+    return None if shortest is None else shortest[0]
+
+
+def _shortest(setup: Setup, objective: Objective, load: Load | None) -> tuple[float, _Found] | None:
+    """The shortest deadline that meets the objective, and what to run then: doubled until one does,
+    halved in on, then made longer until it can be expected of another run, too."""
     high = 10.0
     while not _meets(setup, objective, high, load):
         high *= 2
@@ -431,10 +436,11 @@ def _shortest(setup: Setup, objective: Objective, load: Load | None) -> float | 
             low = middle
     found = _found(setup, objective, high, load)
     while not _expected(found, objective, high, load):
-        high = math.ceil(high * (1 + _EXACT))
+        high = float(math.ceil(high * (1 + _EXACT)))
         if high > _LONGEST_MS:
             return None
-    return float(high)
+        found = _found(setup, objective, high, load)
+    return float(high), found
 
 
 def _expected(found: _Found, objective: Objective, sla_ms: float, load: Load | None) -> bool:

@@ -12,8 +12,9 @@ from edgewise.selection.engine.scheduling import Assignment, Scheduler, Ticket
 _log = logging.getLogger("edgewise.server")
 #: Compiled code that is kept from an earlier start loads sooner.
 _COMPILING_AFTER_S = 3.0
-#: Traffic is looked at every 64 requests.
-_REQUESTS, _DUE_MS = 200, 1e4
+#: Traffic is looked at every 64 requests. Some have so little time that it is asked what they can
+#: still be answered with.
+_REQUESTS, _DUE_MS, _HASTY_MS, _HASTY_EACH = 200, 1e4, 1.0, 5
 
 
 def warm_up(scheduler: Scheduler, families: Iterable[str]) -> None:
@@ -34,10 +35,12 @@ def _choose(scheduler: Scheduler, families: Iterable[str]) -> None:
     """Requests of every family, until traffic was looked at and prices were found more than once:
     later fits and looks run code that the first did not."""
     ids, names = count(), tuple(families)
-    for now_ms in map(float, range(_REQUESTS)):
+    for step, now_ms in enumerate(map(float, range(_REQUESTS))):
+        sla_ms = _DUE_MS if step % _HASTY_EACH else _HASTY_MS
         for name in names:
-            due_ms = now_ms + _DUE_MS
-            ticket = Ticket(next(ids), name, arrived_ms=now_ms, due_ms=due_ms, sla_ms=_DUE_MS)
+            ticket = Ticket(
+                next(ids), name, arrived_ms=now_ms, due_ms=now_ms + sla_ms, sla_ms=sla_ms
+            )
             scheduler.arrive(ticket, now_ms)
         for action in scheduler.next(now_ms):
             if isinstance(action, Assignment):
