@@ -35,6 +35,7 @@ def _choose(scheduler: Scheduler, families: Iterable[str]) -> None:
     """Requests of every family, until traffic was looked at and prices were found more than once:
     later fits and looks run code that the first did not."""
     ids, names = count(), tuple(families)
+    running: list[Assignment] = []
     for step, now_ms in enumerate(map(float, range(_REQUESTS))):
         sla_ms = _DUE_MS if step % _HASTY_EACH else _HASTY_MS
         for name in names:
@@ -42,8 +43,10 @@ def _choose(scheduler: Scheduler, families: Iterable[str]) -> None:
                 next(ids), name, arrived_ms=now_ms, due_ms=now_ms + sla_ms, sla_ms=sla_ms
             )
             scheduler.arrive(ticket, now_ms)
-        for action in scheduler.next(now_ms):
-            if isinstance(action, Assignment):
-                scheduler.done(action, now_ms + 0.5, inference_ms=0.5, service_ms=0.5, cold_ms=0.0)
+        # Requests come, and are refused, while workers are busy, too.
+        for job in running:
+            scheduler.done(job, now_ms, inference_ms=0.5, service_ms=0.5, cold_ms=0.0)
+        running = [each for each in scheduler.next(now_ms) if isinstance(each, Assignment)]
+        scheduler.backlog_ms(now_ms)
         if scheduler.refit_due:
             scheduler.refit()
