@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -60,6 +61,8 @@ def plug(adb_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             config.chmod(0o644)
             config.write_text(config.read_text() + "\n" + toml)
             phone = until.enter_context(fakephone.running(folder))
+            while not phone.port:  # it listens a moment before it says where
+                time.sleep(0.001)
             phone.serial = f"127.0.0.1:{phone.port}"
             adb("connect", phone.serial)
             until.callback(adb, "disconnect", phone.serial)
