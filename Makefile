@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test fuzz lint style types imports pages docs bench smoke peers clean
+.PHONY: demo test fuzz lint style types imports pages kernels docs bench smoke peers clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
@@ -13,7 +13,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --requirement requirements-dev.txt
+	$(PIP) install --quiet --no-compile --constraint constraints.txt --requirement requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.installed
@@ -31,7 +31,7 @@ fuzz: $(VENV)/.dev
 	  $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m hypothesis --hypothesis-profile fuzz --hypothesis-seed $$seed || exit 1; \
 	done
 
-lint: style types imports pages
+lint: style types imports pages kernels
 
 style: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -42,6 +42,13 @@ types: $(VENV)/.dev
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
+
+# What numba compiles is checked when it compiles it, and kept for the tests.
+kernels: $(VENV)/.dev
+	$(BIN)/edgewise simulate --profiles p2 --network home --sla 300 --requests 2000 --arrivals poisson:40 --workers 2 \
+	  --policy deadline,mdinference+queue,fastest --quiet >/dev/null
+	$(BIN)/edgewise simulate --profiles p2 --network home --sla 300 --requests 2000 --arrivals poisson:40 --workers 2 \
+	  --policy deadline --discipline edf --quiet >/dev/null
 
 pages: $(VENV)/.dev
 	$(BUILD_DOCS)
