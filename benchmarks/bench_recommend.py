@@ -3,7 +3,7 @@
     python benchmarks/bench_recommend.py [--requests 10000] [--runs 20] [--cells 4] [--smoke]
 
 Each cell asks for the shortest deadline that meets an objective, and then runs what is recommended
-on other requests, and on other profiles where those are samples (`recommend.redrawn`). The service
+on other requests, and on other profiles where those are samples (`variations.redrawn`). The service
 has to meet the objective in 19 of 20.
 """
 
@@ -18,7 +18,8 @@ from edgewise.network.link import Network, Pair
 from edgewise.selection.engine.queueing import Load, parse, run
 from edgewise.selection.policies.published import Static
 from edgewise.selection.profiles.sources import load as profiles
-from edgewise.selection.recommend import Objective, recommend, redrawn
+from edgewise.selection.recommend import Objective, recommend
+from edgewise.selection.variations import redrawn
 from edgewise.selection.workload.arrivals import parse as arrivals
 from edgewise.selection.workload.setup import Setup
 from smoke import shortened

@@ -133,7 +133,7 @@ def test_an_emulated_device_is_slower(digits: Path, capsys: pytest.CaptureFixtur
     status, rows = bench(model, *asked, capsys=capsys)
     own, slow = sorted(rows, key=lambda row: row["context"]["emulated"] is not None)  # type: ignore[index]
     assert status == 0 and slow["target"]["device"] == "host:emulated=0.2"  # type: ignore[index]
-    assert slow["latency_ms"]["mean"] > 2 * own["latency_ms"]["min"]  # type: ignore[index]
+    assert slow["latency_ms"]["mean"] > 3 * own["latency_ms"]["min"]  # type: ignore[index]
 
 
 def test_cores_are_grouped_by_their_top_frequency() -> None:

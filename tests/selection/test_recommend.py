@@ -72,9 +72,19 @@ def test_what_cannot_be_met_comes_with_what_would_do() -> None:
 def test_without_a_deadline_the_shortest_that_will_do_is_found() -> None:
     found = recommend(p2(), Objective(None, 0.97, 70))
     assert found.met
+    assert found.expected.attainment_ci95 is not None
+    assert found.expected.attainment_ci95[0] >= 0.97, "another run can be expected to, too"
     shorter = recommend(p2(), Objective(found.sla_ms * 0.9, 0.97, 70))
     assert not shorter.met
     assert shorter.enough_sla_ms == pytest.approx(found.sla_ms, rel=0.05)
+
+
+def test_under_load_the_policy_that_is_named_is_the_one_that_was_judged() -> None:
+    found = recommend(p2(600), Objective(None, 0.95, 70), Load(arrivals("poisson:60"), 2))
+    assert found.met
+    assert found.runs_met == found.runs
+    assert found.expected.attainment_ci95 is not None
+    assert found.expected.attainment_ci95[0] >= 0.95
 
 
 def test_the_curve_rises_to_what_is_expected() -> None:

@@ -16,10 +16,6 @@ import httpx
 import pytest
 
 pytest.importorskip("ray", reason="Ray is not installed (extra 'ray')")
-# A minute and both cores, as other tests of a real cluster: asked for by EDGEWISE_RAY=local.
-pytestmark = pytest.mark.skipif(
-    not os.environ.get("EDGEWISE_RAY"), reason="EDGEWISE_RAY is not set"
-)
 
 FAMILY = Path(__file__).parents[2] / "src/edgewise/demo/data/digits"
 

@@ -13,12 +13,9 @@ simulated as the service runs them, earliest deadline first, and what is expecte
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
-
-import numpy as np
-from msgspec import structs
 
 from edgewise import intervals
 from edgewise.errors import UsageError
@@ -30,10 +27,9 @@ from edgewise.selection.engine.queueing import run
 from edgewise.selection.engine.simulate import simulate
 from edgewise.selection.policies.cascade import Cascade, fit
 from edgewise.selection.policies.deadline import Deadline
-from edgewise.selection.policies.protocol import Indices
 from edgewise.selection.policies.published import MDInference, Static
-from edgewise.selection.profiles.sources import gather
-from edgewise.selection.profiles.table import LONGEST_MS, table
+from edgewise.selection.profiles.table import LONGEST_MS
+from edgewise.selection.variations import merged, of_next_attainment, redrawn, with_models
 from edgewise.selection.workload.setup import Setup
 
 #: Points of effective accuracy that simplicity may cost, and the runs that tell what to expect.
@@ -98,7 +94,7 @@ def recommend(setup: Setup, objective: Objective, load: Load | None = None) -> R
             hint="ask for less, or give more --workers",
         )
     runs = _runs(found.kept, found.policy, sla_ms, load)
-    expected = _merged(runs)
+    expected = merged(runs)
     held = sum(objective.shortfall(row) == 0 for row in runs)
     met = objective.shortfall(expected) == 0
     kept = found.kept.table.models
@@ -219,7 +215,7 @@ def _floors(
 
 def _above(setup: Setup, accuracy: float) -> Setup:
     """Without the variants that are less accurate."""
-    return _with_models(
+    return with_models(
         setup, [m.model for m in setup.table.profiles if (m.accuracy or 0.0) >= accuracy]
     )
 
@@ -253,78 +249,6 @@ def _runs(setup: Setup, policy: AnyPolicy, sla_ms: float, load: Load | None) -> 
     return found
 
 
-def redrawn(setup: Setup, number: int) -> Setup:
-    """The same set-up with other random numbers, and with profiles that differ from what they say
-    by as much as n times or a set of so many inputs leave open. Samples are drawn again."""
-    seed = setup.seed + 1000 * number
-    rng = np.random.default_rng([seed, number])
-    samples = setup.samples
-    if samples is not None:
-        rows = rng.integers(0, len(samples), len(samples))
-        return _of_samples(replace(setup, seed=seed), setup.table.models, rows)
-    profiles = [_redrawn(profile, rng) for profile in setup.table.profiles]
-    return replace(setup, seed=seed, table=table(setup.table.name, profiles))
-
-
-def _redrawn(profile: Profile, rng: np.random.Generator) -> Profile:
-    of_time, of_accuracy = rng.standard_normal(2)
-    longer, accuracy = 1.0, profile.accuracy or 0.0
-    if profile.n and profile.n > 1:
-        error = profile.std_ms / profile.mean_ms / profile.n**0.5
-        longer = float(np.exp(error * of_time))
-    if profile.accuracy_ci95 is not None:
-        low, high = profile.accuracy_ci95
-        accuracy = min(
-            max(accuracy + (high - low) / (2 * intervals.Z95) * float(of_accuracy), 0.0), 100.0
-        )
-    return structs.replace(
-        profile,
-        accuracy=accuracy,
-        mean_ms=profile.mean_ms * longer,
-        std_ms=profile.std_ms * longer,
-        quantiles_ms=tuple((level, ms * longer) for level, ms in profile.quantiles_ms),
-    )
-
-
-def _merged(rows: Sequence[SimulationRow]) -> SimulationRow:
-    """The mean of several runs; its intervals are those in which another run comes to lie."""
-
-    def mean(values: Iterable[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return sum(known) / len(known) if known else None
-
-    models = dict.fromkeys(model for row in rows for model in row.usage)
-    refused = mean(row.refused for row in rows)
-    attainments = [row.attainment for row in rows]
-    effective = [row.effective_accuracy for row in rows]
-    return structs.replace(
-        rows[0],
-        accuracy=mean(row.accuracy for row in rows),
-        attainment=sum(attainments) / len(rows),
-        effective_accuracy=sum(effective) / len(rows),
-        mean_ms=mean(row.mean_ms for row in rows),
-        p99_ms=mean(row.p99_ms for row in rows),
-        usage={m: sum(row.usage.get(m, 0.0) for row in rows) / len(rows) for m in models},
-        refused=None if refused is None else round(refused),
-        fluid_bound=mean(row.fluid_bound for row in rows),
-        attainment_ci95=_within(_of_next_attainment(rows), 1.0),
-        effective_ci95=_within(intervals.of_next(effective), 100.0),
-    )
-
-
-def _of_next_attainment(rows: Sequence[SimulationRow]) -> tuple[float, float]:
-    """Where another run's attainment comes to lie. Its deviation is at least that of as many
-    independent answers, which the search for a deadline would else find too small by chance."""
-    attainments = [row.attainment for row in rows]
-    mean = sum(attainments) / len(rows)
-    binomial_std = math.sqrt(mean * (1 - mean) / rows[0].requests)
-    return intervals.of_next(attainments, least_std=binomial_std)
-
-
-def _within(interval: tuple[float, float], most: float) -> tuple[float, float]:
-    return max(interval[0], 0.0), min(interval[1], most)
-
-
 def _bound(setup: Setup, row: SimulationRow, load: Load | None) -> float | None:
     """What no policy can surpass with all the variants."""
     if load is None:
@@ -356,7 +280,7 @@ def _lean(full: _Candidate, objective: Objective, load: Load | None) -> Setup:
         left = [model for model in kept.table.models if model not in gone]
         if not gone or not left:
             continue
-        fewer = _with_models(setup, left)
+        fewer = with_models(setup, left)
         if _as_good(_deliver(fewer, policy, row.sla_ms, load), row, objective):
             kept = fewer
     return kept
@@ -372,30 +296,6 @@ def _pair(setup: Setup, policy: AnyPolicy) -> set[str]:
     return set()
 
 
-def _with_models(setup: Setup, models: Sequence[str]) -> Setup:
-    kept = setup.table.without(set(setup.table.models) - set(models))
-    if setup.samples is None:
-        return replace(setup, table=kept)
-    return _of_samples(setup, kept.models, np.arange(len(setup.samples)))
-
-
-def _of_samples(setup: Setup, models: Sequence[str], rows: Indices) -> Setup:
-    """With some of the samples' models and requests."""
-    samples = setup.samples
-    assert samples is not None
-    columns = np.array([setup.table.index(model) for model in models])
-    cells = np.ix_(rows, columns)
-    fewer = gather(
-        setup.table.name,
-        tuple(models),
-        samples.service_ms[cells],
-        samples.correct[cells],
-        None if samples.load_ms is None else samples.load_ms[cells],
-        None if samples.confidence is None else samples.confidence[cells],
-    )
-    return replace(setup, table=fewer.table, samples=fewer)
-
-
 def _curve(found: _Found, sla_ms: float, load: Load | None) -> Iterator[SimulationRow]:
     """What it delivers over deadlines; under load half as many, of a quarter of the requests."""
     setup, policy = found.kept, found.policy
@@ -405,7 +305,7 @@ def _curve(found: _Found, sla_ms: float, load: Load | None) -> Iterator[Simulati
         if load:
             yield _served(fewer, policy, at_ms, load)
         else:
-            yield _merged(_runs(setup, policy, at_ms, None))
+            yield merged(_runs(setup, policy, at_ms, None))
 
 
 def _meets(setup: Setup, objective: Objective, sla_ms: float, load: Load | None) -> bool:
@@ -446,7 +346,7 @@ def _shortest(setup: Setup, objective: Objective, load: Load | None) -> tuple[fl
 def _expected(found: _Found, objective: Objective, sla_ms: float, load: Load | None) -> bool:
     """Whether another run can be expected to meet the objective."""
     runs = _runs(found.kept, found.policy, sla_ms, load)
-    in_time, _ = _of_next_attainment(runs)
+    in_time, _ = of_next_attainment(runs)
     right, _ = intervals.of_next([row.accuracy or 0.0 for row in runs])
     return in_time >= objective.attainment and right >= objective.accuracy
 
