@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 
 _TYPE_OPS = frozenset((0x1C, 0x1F, 0x20, 0x22, 0x23, 0x24, 0x25))
 _FIELD_OPS = frozenset(range(0x52, 0x6E))
-#: Methods that ask for a class by its name, and that load a native library.
+#: Methods that ask for a class by its name.
 _ASKING = {"java.lang.Class.forName", "java.lang.ClassLoader.loadClass"}
-_LOADING = ("loadLibrary", "load", "loadLibs", "maybeLoadLibrary")
 #: How many methods a path may pass through on its way to a loader.
 _ROUNDS = 3
 

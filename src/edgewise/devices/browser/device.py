@@ -24,8 +24,6 @@ SYNTAX = "browser, browser:SERIAL"
 _LITERT, _ONNX = "litert.js", "onnxruntime-web"
 RUNTIMES: tuple[str, ...] | None = (_LITERT, _ONNX)
 _OPENED_WITHIN_S = 600.0
-#: A page without isolation has a clock of 100 µs or 1 ms.
-_FINE_CLOCK_MS = 0.05
 
 
 def open(name: str, options: Options) -> Sequence[Device]:

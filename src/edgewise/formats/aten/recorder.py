@@ -14,9 +14,6 @@ from edgewise.errors import RejectedModel
 from edgewise.formats.building import Budget, Builder, Meaning
 from edgewise.graph import Kind, Tensor
 
-#: Values in lists of arguments.
-LIST_LIMIT = 100_000
-
 
 class NotPlain(Exception):
     """An argument would have to be a plain value, and depends on sizes or data."""

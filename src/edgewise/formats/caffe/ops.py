@@ -310,10 +310,6 @@ def _roi_pool(reader: Caffe, op: str, layer: Message) -> None:
     _add(reader, op, layer, Kind.ROI_POOL, size=size)
 
 
-def _argmax(reader: Caffe, op: str, layer: Message) -> None:
-    _add(reader, op, layer, Kind.POSTPROCESS)
-
-
 def _parameter(reader: Caffe, op: str, layer: Message) -> None:
     weight = reader.weight(layer.text("name"), 0, "data")
     tensor = reader.netlist.tensor(weight)

@@ -180,17 +180,6 @@ def _adaptive_pool(kind: str) -> Callable[[Operator], Meaning]:
     return translate
 
 
-def _axis_of(kind: Kind, place: int, **more: Any) -> Callable[[Operator], Meaning]:
-    """Kinds whose axis is an attribute here and an input there."""
-
-    def translate(operator: Operator) -> Meaning:
-        axis = operator.numbers(place)
-        attributes = {"axis": int(axis[0]) if axis else operator.integer("axis", 0), **more}
-        return Meaning(kind, attributes, tuple(p for p in range(len(operator.inputs)) if p < place))
-
-    return translate
-
-
 def _gather(operator: Operator) -> Meaning:
     axis = operator.numbers(2)
     batch = operator.integer("batch_dims", 0)

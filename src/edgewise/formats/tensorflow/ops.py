@@ -291,11 +291,6 @@ def _merge(builder: Builder, node: Node, inputs: Inputs) -> None:
     make(builder, node, Kind.IDENTITY, inputs[:1], 1)
 
 
-def _list_reserve(builder: Builder, node: Node, inputs: Inputs) -> None:
-    """A list that a loop fills: its shape is known when the items are."""
-    make(builder, node, Kind.VARIABLE, inputs)
-
-
 def _block_lstm(sequence: bool) -> Translator:
     """Weights (input and hidden, 4·hidden) are inputs 4 (after the first of a sequence) on."""
 

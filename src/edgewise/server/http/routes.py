@@ -7,7 +7,7 @@ and `perf_analyzer` ask for besides.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from edgewise.server.http.statistics import Statistics
     from edgewise.server.service import Service
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 _JSON = "application/json"
 
 
