@@ -44,7 +44,7 @@ def _print(console: Console, step: Step, typed: str) -> None:
     from edgewise.cli.evaluate import rows_table as accuracy_table
     from edgewise.cli.load import run_table as load_table
     from edgewise.cli.place_print import rows as print_placements
-    from edgewise.cli.selection import rows_table as simulation_table
+    from edgewise.cli.selection_print import rows_table as simulation_table
     from edgewise.demo.walk import (
         Evaluated,
         Inspected,

@@ -23,21 +23,18 @@ from edgewise.cli.arguments import (
     wanted,
 )
 from edgewise.cli.links import links
+from edgewise.cli.selection_print import print_comparison, print_rows
 from edgewise.errors import InputError, UsageError
 from edgewise.extras import check
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from edgewise.network.link import Network
-    from edgewise.records import PolicyComparison, Profile, SimulationRow
+    from edgewise.records import Profile, SimulationRow
     from edgewise.selection.engine.cases import AnyPolicy, Load
     from edgewise.selection.profiles.targets import Wanted
     from edgewise.selection.workload.setup import Setup
 
 _POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
-#: More rows than fit on a screen or two are thinned out for people; `--json` has them all.
-_ROWS_SHOWN = 72
 #: A longer deadline is a mistake; see `selection.profiles`.
 _LONGEST_MS = 1e9
 
@@ -157,9 +154,9 @@ def simulate(
                     output.emit(row)
         if compare:
             written = rows[0].policy, rows[1].policy
-            _print_comparison(rows, written, as_json=as_json)
+            print_comparison(rows, written, as_json=as_json)
         elif not as_json:
-            _print_rows(rows)
+            print_rows(rows)
             for note in dict.fromkeys(note for setup in setups for note in setup.table.notes):
                 output.console().print(f"note: {note}", style="dim", markup=False)
     if plot:
@@ -351,87 +348,3 @@ def _draw(
     if not load and all(row.policy != Oracle.kind for row in rows):
         rows = [*rows, *sweep(setups, [Oracle()], deadlines)]
     write_picture(policy_curves(rows), path)
-
-
-def _print_rows(rows: list[SimulationRow]) -> None:
-    every = -(-len(rows) // _ROWS_SHOWN)
-    kept = set(sorted({row.sla_ms for row in rows})[::every])
-    sets: dict[str, list[SimulationRow]] = {}
-    for row in rows:
-        if row.sla_ms in kept:
-            sets.setdefault(f"{row.profiles} over {row.network}", []).append(row)
-    screen = output.console()
-    for title, shown in sets.items():
-        screen.print(f"{title}, in percent", style="bold", markup=False)
-        screen.print(rows_table(shown))
-    if every > 1:
-        screen.print(f"One deadline in {every} is shown. All of them: --json, --plot.")
-
-
-def rows_table(rows: Sequence[SimulationRow]) -> Table:
-    """What policies deliver, for people."""
-    from rich.table import Table
-
-    loaded = any(row.fluid_bound is not None for row in rows)
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("deadline", justify="right", no_wrap=True)
-    table.add_column("policy", no_wrap=True)
-    columns = ["accuracy", "in time", "effective", "mean", "p99"]
-    for column in columns + (["refused", "bound"] if loaded else []):
-        table.add_column(column, justify="right")
-    for row in rows:
-        cells = [
-            f"{row.sla_ms:g} ms",
-            row.policy,
-            _percent(row.accuracy),
-            _percent(100 * row.attainment),
-            _percent(row.effective_accuracy),
-            output.milliseconds(row.mean_ms),
-            output.milliseconds(row.p99_ms),
-        ]
-        if loaded:
-            refused = None if row.refused is None else 100 * row.refused / row.requests
-            cells += [_percent(refused), _percent(row.fluid_bound)]
-        table.add_row(*cells)
-    return table
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _print_comparison(rows: list[SimulationRow], names: tuple[str, str], *, as_json: bool) -> None:
-    from edgewise.selection.compare import compare
-
-    results = compare(rows, *names)
-    if as_json:
-        for result in results:
-            output.emit(result)
-        return
-    from rich.table import Table
-
-    table = Table(title=f"{names[0]} less {names[1]}, in points", box=None, header_style="bold")
-    for column in ("profiles", "network", "ahead"):
-        table.add_column(column)
-    for column in ("in time, most", "effective, most", "least"):
-        table.add_column(column, justify="right")
-    for result in results:
-        table.add_row(*_comparison_cells(result))
-    output.console().print(table)
-
-
-def _comparison_cells(result: PolicyComparison) -> list[str]:
-    def points(value: float, at_ms: float) -> str:
-        return f"{value:+.1f} at {at_ms:g} ms"
-
-    ahead = "never"
-    if result.ahead_from_ms is not None:
-        ahead = f"{result.ahead_from_ms:g}…{result.ahead_to_ms:g} ms"
-    return [
-        str(result.profiles),
-        result.network,
-        ahead,
-        points(result.attainment_peak_points, result.attainment_peak_at_ms),
-        points(result.effective_peak_points, result.effective_peak_at_ms),
-        points(result.effective_worst_points, result.effective_worst_at_ms),
-    ]
