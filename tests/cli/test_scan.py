@@ -113,3 +113,17 @@ def test_names_cannot_steer_the_terminal(
 
 def test_no_paths_is_wrong_usage() -> None:
     assert run(["scan"]) == 2
+
+
+def test_a_snapshot_remembers_also_the_apps_that_are_passed_over(tmp_path: Path) -> None:
+    from edgewise.records import Sighting
+    from edgewise.store import Store
+
+    store = str(tmp_path / "store")
+    for name in ("2026-10", "2026-11"):
+        assert run(["scan", DEMO, "--store", store, "--snapshot", name, "--quiet"]) == 0
+    found = Store.open(store).read(Sighting)
+    assert [(each.snapshot, each.package) for each in found] == [
+        ("2026-10", "dev.edgewise.demo"), ("2026-11", "dev.edgewise.demo"),
+    ]  # fmt: skip
+    assert run(["scan", DEMO, "--snapshot", "nowhere"]) == 2

@@ -46,6 +46,12 @@ def scan(
     weights: bool = typer.Option(
         False, "--weights", help="Read the weights too, so that `lineage` and `report` relate them."
     ),
+    snapshot: str | None = typer.Option(
+        None,
+        "--snapshot",
+        metavar="NAME",
+        help="With --store: remember which apps were there, under a name such as 2026-11.",
+    ),
     ray: str | None = typer.Option(
         None, "--ray", help="Address of a Ray cluster that does the work; 'local' starts one."
     ),
@@ -53,11 +59,16 @@ def scan(
     """Which models an app ships, what they cost, and what its code uses.
 
     With a store, apps that it has already are passed over: a run that was ended goes on with the
-    same command.
+    same command. `report` compares the first snapshot with the last, in the order of their names.
     """
     from edgewise.apps import corpus
     from edgewise.apps.workers import Bounds
+    from edgewise.errors import UsageError
+    from edgewise.records import Sighting
     from edgewise.store import Store
+
+    if snapshot is not None and (store is None or not snapshot.strip()):
+        raise UsageError("--snapshot: a name, and --store that keeps it")
 
     if bom is not None:
         from edgewise import extras
@@ -83,6 +94,10 @@ def scan(
         for each in done:
             if each.new:
                 keep(each.app)
+            if snapshot is not None:
+                app = each.app
+                keep(Sighting(snapshot=snapshot, path=app.path, sha256=app.sha256,
+                              package=app.package))  # fmt: skip
             if bom is not None and each.app.error is None:
                 _write_bom(bom, each.app)
             in_order.add(each.number, each.app)

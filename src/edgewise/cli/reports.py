@@ -42,6 +42,9 @@ def report(
     model: str | None = typer.Option(
         None, "--model", metavar="SHA-256", help="Only this model's page; its start will do."
     ),
+    before: str | None = typer.Option(
+        None, "--before", metavar="STORE", help="An older store: what came, went and changed since."
+    ),
     device: str | None = DEVICE,
     server: str | None = SERVER,
     runtime: str | None = RUNTIME,
@@ -64,9 +67,10 @@ def report(
     check(["report"], "report")
     which = wanted(server or device, runtime, delegate, threads, batch, target)
     opened = narrowed(Store.open(store), which)
+    older = None if before is None else Store.open(before)
     output.check_writable(out, "-o", (".html", ".htm"))
     with output.progress("report", len(SECTIONS), quiet=quiet) as advance:
-        write(opened, out, advance, only)
+        write(opened, out, advance, only, older)
     output.console().print(str(out), soft_wrap=True, markup=False)
 
 

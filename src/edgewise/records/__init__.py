@@ -21,6 +21,7 @@ from edgewise.records.apps import (
     PackageKind,
     Port,
     Reach,
+    Sighting,
     Status,
     TensorRow,
 )
@@ -139,6 +140,7 @@ __all__ = [
     "RuntimeInfo",
     "RuntimeOption",
     "Sample",
+    "Sighting",
     "SimulationRow",
     "Stability",
     "Status",

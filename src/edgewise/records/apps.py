@@ -200,3 +200,13 @@ class App(Record, frozen=True):
     signatures: str | None = None
     listing: dict[str, str] = msgspec.field(default_factory=dict)
     analysis_version: int = ANALYSIS_VERSION
+
+
+class Sighting(Record, frozen=True):
+    """An app was there when a market or a phone was looked at: one row for each app and snapshot,
+    also of apps that need no new look. Snapshots stand in the order of their names."""
+
+    snapshot: str
+    path: str
+    sha256: str | None = None
+    package: str | None = None

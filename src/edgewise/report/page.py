@@ -44,15 +44,17 @@ def write(
     out: Path,
     advance: Callable[[], object] = lambda: None,
     only: Only | None = None,
+    before: Store | None = None,
 ) -> None:
-    """Write the report of a store; `advance` is called after each section.
+    """Write the report of a store; `advance` is called after each section. `before` is an older
+    store, of the same market or phone, to compare with.
 
     Raises:
         NewerStore, StoreError: the store cannot be read.
         UsageError: `only` is not in the store.
         InputError: the file cannot be written.
     """
-    page = page_of(store, advance, only=only)
+    page = page_of(store, advance, only=only, before=before)
     try:
         out.write_text(page, encoding="utf-8")
     except OSError as error:
@@ -64,11 +66,13 @@ def page_of(
     advance: Callable[[], object] = lambda: None,
     *,
     only: Only | None = None,
+    before: Store | None = None,
     live: Mapping[str, Any] | None = None,
 ) -> str:
     """The report of a store as it is now, as one HTML page; or the page of one app or model of it.
 
     Args:
+        before: an older store to compare with.
         live: what a server offers beside the page (`subjects.js`).
 
     Raises:
@@ -76,7 +80,7 @@ def page_of(
         UsageError: `only` is not in the store.
     """
     sections = []
-    with Ask(store, only) as ask:
+    with Ask(store, only, before) as ask:
         subjects = Subjects(ask)
         if only is not None:
             return _Page(only.name, subjects, live, only).render([])

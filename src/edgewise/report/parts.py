@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from textwrap import dedent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import UsageError
 from edgewise.report.only import Only
 from edgewise.report.picks import Picks
 from edgewise.store import Store, answer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Rows that a report carries at most for one figure or table; the rest is counted.
 FIGURE_ROWS = 40_000
@@ -135,13 +138,13 @@ class Ask:
     The SQL of every answer runs in `edgewise query` too. Use it in `with`.
     """
 
-    def __init__(self, store: Store, only: Only | None = None) -> None:
-        """Of one app or model alone where `only` says so.
+    def __init__(self, store: Store, only: Only | None = None, before: Store | None = None) -> None:
+        """Of one app or model alone where `only` says so. `before`: an older store to compare with.
 
         Raises:
             UsageError: it is not in the store.
         """
-        self._store, self._url = store, store.url
+        self._store, self._url, self.before = store, store.url, before
         self._connection = store.connect()
         for name in _ASKED:
             rows = _NEWEST.get(name, f"from main.{name}")
@@ -175,6 +178,18 @@ class Ask:
         shown = list(islice(found, rows))
         total = len(shown) + sum(1 for _ in found)
         return Numbers(columns, shown, total, dedent(sql).strip())
+
+    def computed(self, sql: str, rows: int = TABLE_ROWS) -> Numbers:
+        """The same of tables that only this report has: `edgewise query` cannot ask them."""
+        return replace(self.numbers(sql, rows), sql="")
+
+    def make(self, sql: str) -> None:
+        """Make a table or a view that later questions ask."""
+        answer(self._connection, sql, self._url)
+
+    def bring(self, name: str, rows: pa.Table) -> None:
+        """Let later questions ask these rows."""
+        self._connection.register(name, rows)
 
     def one(self, sql: str) -> dict[str, Any]:
         """The only row of a query."""

@@ -3,7 +3,7 @@ from version to version."""
 
 from __future__ import annotations
 
-from edgewise.report import changes
+from edgewise.report import changes, snapshots
 from edgewise.report.charts import PALETTE, category, rows_by, size_axis, tooltip
 from edgewise.report.names import NAMED
 from edgewise.report.numerals import many
@@ -85,7 +85,7 @@ def section(ask: Ask) -> Section | None:
     tasks = ask.numbers(_TASKS)
     if tasks.rows:
         parts.append(_by_task(tasks))
-    parts += changes.parts(ask)
+    parts += snapshots.parts(ask) or changes.parts(ask)
     if not parts:
         return None
     return Section("shipped", "What is shipped", _lead(ask), parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgewise.report import changes
+from edgewise.report import changes, snapshots
 from edgewise.report import quantised as halved
 from edgewise.report.names import APPS_NAMED, DEVICE, NAMED
 from edgewise.report.numerals import bytes_text, many, percent, short
@@ -93,8 +93,10 @@ def shipped(ask: Ask) -> Point | None:
 
 
 def changed(ask: Ask) -> Point | None:
-    """What two versions of the apps differ by."""
-    rows = ask.numbers(changes.APPS, 100_000).objects()
+    """What two snapshots, or two versions of the apps, differ by."""
+    if said := snapshots.finding(ask):
+        return Point(*said, see="shipped")
+    rows = ask.numbers(changes.Sides().apps(), 100_000).objects()
     if not rows:
         return None
     added, replaced, removed = (

@@ -27,6 +27,7 @@ from edgewise.records import (
     PlacementMix,
     Record,
     Sample,
+    Sighting,
     SimulationRow,
     TensorRow,
 )
@@ -92,6 +93,7 @@ class Table:
 #: A table stands after those that hold its rows' owners.
 TABLES = (
     Table("apps", App, key=True, root=True, parts={"models": "models", "evidence": "evidence"}),
+    Table("sightings", Sighting, key=True, root=True),
     Table("evidence", Evidence, owner="app_key"),
     Table(
         "models",
