@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import pkgutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-import edgewise.cli
 from edgewise import __version__
 from edgewise.cli.main import VERBS, command_line, run
 
@@ -33,7 +30,13 @@ def test_help_names_every_verb(arguments: list[str], capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     "arguments",
-    [["nonsense"], ["scan"], ["scan", "--nonsense", "x"], ["bench", "m", "--seed", "x"]],
+    [
+        ["nonsense"],
+        ["scan"],
+        ["scan", "--nonsense", "x"],
+        ["bench", "m", "--seed", "x"],
+        ["simulate", "--connection", "hot"],
+    ],
 )
 def test_wrong_usage_is_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
@@ -47,15 +50,8 @@ def test_a_verb_alone_is_there_as_it_is_among_all() -> None:
     every = command_line([]).registered_commands
     assert [info.name for info in every] == list(VERBS)
     for info in every:
-        alone = {
-            found.name: found.callback for found in command_line([info.name]).registered_commands
-        }
-        assert alone[info.name] is info.callback
-        assert len({VERBS[name] for name in alone}) == 1
-    rooms = {module.name for module in pkgutil.iter_modules(edgewise.cli.__path__)}
-    assert {
-        name for name in rooms if hasattr(import_module(f"edgewise.cli.{name}"), "register")
-    } == {*VERBS.values()}
+        (alone,) = command_line([info.name]).registered_commands
+        assert (alone.name, alone.callback) == (info.name, info.callback)
 
 
 @pytest.mark.parametrize("verb", ["--help", "--version"])

@@ -142,9 +142,9 @@ def test_who_of_many_users_is_served_where(capfd: pytest.CaptureFixture[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--connection", "lukewarm"], "--connection lukewarm"),
-        (["--radio", "off"], "--radio off"),
-        (["--prepare", "nobody"], "--prepare nobody"),
+        (["--connection", "lukewarm"], "'lukewarm' is not one of"),
+        (["--radio", "off"], "'off' is not one of"),
+        (["--prepare", "nobody"], "'nobody' is not one of"),
         (["--mix", "wifi=1"], "--mix and --price go with --profiles"),
         (["--input", "x.npz"], "nothing to place: no models"),
         (["--profiles", "pixel3", "--link", "lte"], "the server has profiles too"),

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from edgewise.cli import evaluate, selection
+from edgewise.cli import selection
+from edgewise.cli.evaluate import evaluate
+from edgewise.cli.links import links
 from edgewise.errors import EdgewiseError, UsageError
 
 FIELDS = {
@@ -20,8 +22,9 @@ FIELDS = {
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
     app = typer.Typer(pretty_exceptions_enable=False)
-    selection.register(app)
-    evaluate.register(app)
+    app.command()(selection.simulate)
+    app.command()(links)
+    app.command("eval")(evaluate)
 
     def call(*arguments: str) -> tuple[int, str]:
         status = app(args=list(arguments), standalone_mode=False)
@@ -106,7 +109,7 @@ def test_rows_go_to_a_store(run, tmp_path: Path) -> None:  # type: ignore[no-unt
         ["--policy", "nope"], ["--network", "nope"], ["--profiles", "nope"], ["--sla", "-5"],
         ["--sla", "1:2"], ["--sla", "x"], ["--sla", "5:1:1"], ["--sla", "0:1:0"], ["--sla", "nan"],
         ["--sla", "0:1e9:0.001"], ["--requests", "0"], ["--seed", "-1"], ["--compare", "greedy"],
-        ["--duplicate", "p2"], ["--duplicate", "p2:nope"], ["--connection", "hot"],
+        ["--duplicate", "p2"], ["--duplicate", "p2:nope"],
         ["--network", "lte", "--published"], ["--workers", "2"], ["--policy", "greedy,greedy"],
         ["--network", "lte", "--payload", "-1"], ["--network", "-3,1"],
         ["--plot", "out.gif", "--requests", "1000000000"], ["--sla", "1e308"],

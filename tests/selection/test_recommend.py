@@ -105,7 +105,7 @@ def test_half_a_wish_is_refused(objective: tuple[float | None, float, float]) ->
 
 def cli(*arguments: str) -> str:
     app = typer.Typer()
-    verb.register(app)
+    app.command()(verb.recommend)
     app.command("other")(lambda: None)
     result = CliRunner().invoke(app, ["recommend", *arguments], catch_exceptions=False)
     assert result.exit_code == 0

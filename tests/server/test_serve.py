@@ -226,7 +226,7 @@ def test_a_token_is_asked_for(tmp_path: Path) -> None:
         (["--host", "0.0.0.0"], "other machines", 2),
         (["--certificate", "x.pem"], "both a certificate and its key", 2),
         (["--policy", "best"], "best", 2),
-        (["--log", "all"], "requests, errors or off", 2),
+        (["--log", "all"], "'requests', 'errors', 'off'", 2),
         (["--memory", "nan"], "--memory nan", 2),
         (["--drain", "-1"], "to drain in", 2),
         (["--grpc-port", "99999"], "the port 99999", 2),

@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 _STATED = ("package", "version_name", "version_code", "label", "min_sdk", "target_sdk")
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
-    app.command("scan")(scan)
-
-
 def scan(
     paths: list[str] = typer.Argument(
         help="App packages (apk, apks, xapk, apkm, aab, aar, obb, ipa, zip), folders, or URLs."

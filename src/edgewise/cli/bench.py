@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from edgewise.bench.plan import Plan
     from edgewise.devices.contract import Options
     from edgewise.records import Measurement, Target
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("bench")(bench)
 
 
 def bench(
@@ -75,8 +70,8 @@ def bench(
     binary: Path | None = typer.Option(
         None, "--binary", help="Phones: the benchmark_model to run there."
     ),
-    screen: str | None = typer.Option(
-        None, help="Phones: keep it on, or off where the frequency holds.", metavar="keep|off"
+    screen: Literal["keep", "off"] | None = typer.Option(
+        None, help="Phones: keep it on, or off where the frequency holds."
     ),
     cool_to: float | None = typer.Option(
         None, "--cool-to", help="Phones: wait before each process until they are this cool, in °C."
@@ -199,12 +194,10 @@ def _options(**given: Any) -> Options:
     """The devices' options.
 
     Raises:
-        UsageError: one is no choice that there is.
+        UsageError: a file is not there, or an option lacks the one that it goes with.
     """
     from edgewise.devices.contract import Options
 
-    if given["screen"] not in (None, "keep", "off"):
-        raise UsageError(f"--screen {given['screen']!r}", hint="keep or off")
     if given["binary"] is not None and not given["binary"].is_file():
         raise UsageError(f"--binary {given['binary']}: no such file")
     if given["hub"] is not None and not given["detached"]:

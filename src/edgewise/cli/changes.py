@@ -18,12 +18,6 @@ _EXCEEDED = 3
 _COSTS = (("size_bytes", "size"), ("parameters", "parameters"), ("macs", "MACs"))
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
-    app.command("diff")(diff)
-    app.command("check")(check)
-
-
 def diff(
     old: str = typer.Argument(help="An app package, a folder of them, or a store."),
     new: str = typer.Argument(help="The same, later."),

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from edgewise.records import Model
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("demo")(demo)
-
-
 def demo(
     folder: Path = typer.Option(
         Path("edgewise-demo"), "-o", "--output", help="Folder for the store and the report."

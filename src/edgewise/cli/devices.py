@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from edgewise.records import Device
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("devices")(devices)
-
-
 def devices(
     what: list[str] = typer.Argument(
         None, metavar="[prepare NAME…]", help="Put in place what measuring on these devices needs."

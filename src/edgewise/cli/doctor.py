@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "missing": "dim", "problem": "red"}
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("doctor")(doctor)
-
-
 def doctor(
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),

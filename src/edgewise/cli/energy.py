@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from edgewise.records import Energy
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("energy")(energy)
-
-
 def energy(
     files: list[Path] = typer.Argument(
         help="A meter's log (Monsoon CSV, Perfetto trace), or a folder with tree/ and series.jsonl."

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from edgewise.records import AccuracyRow
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
-    app.command("eval")(evaluate)
-
-
 def evaluate(
     paths: list[str] = typer.Argument(help="Families (.toml) or model files."),
     data: Path = typer.Option(

@@ -11,11 +11,6 @@ from edgewise.cli.evaluate import parse_preprocess
 from edgewise.errors import UsageError
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("family")(family)
-
-
 def family(
     what: str = typer.Argument(metavar="init", help="init: write a family."),
     files: list[str] = typer.Argument(

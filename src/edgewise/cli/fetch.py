@@ -18,11 +18,6 @@ _SIZE = re.compile(r"([0-9.]+)\s*(k|M|G)?B?", re.I)
 _UNITS = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("fetch")(fetch)
-
-
 def fetch(
     sources: list[str] = typer.Argument(
         help="A folder, a URL or a list of them, fdroid:URL?fingerprint=…, androzoo:LIST.csv.gz, "

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from edgewise.records import Measurement
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("import")(import_)
-
-
 def import_(
     files: list[Path] = typer.Argument(help="Outputs of benchmark tools, as they printed them."),
     device: str = typer.Option("unknown", help="The device that they ran on."),

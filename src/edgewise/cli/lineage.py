@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from edgewise.records import Lineage, Model
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("lineage")(lineage)
-
-
 def lineage(
     paths: list[str] = typer.Argument(
         metavar="FILE…|STORE", help="Model files, folders, files in packages; or a store."

@@ -9,7 +9,6 @@ import typer
 
 from edgewise.cli import output
 from edgewise.cli.arguments import parse_numbers, parse_words
-from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
     from edgewise.records import Distribution, LoadRun
 
 _INTERRUPTED = 130
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("load")(load)
 
 
 def load(
@@ -43,7 +37,9 @@ def load(
         "", "--link", metavar="A,B,…", help="Links by name, or traces; clients take turns."
     ),
     clients: int = typer.Option(1, "--clients", help="Each with a link of its own."),
-    connection: str = typer.Option("warm", "--connection", help="warm or fresh."),
+    connection: Literal["warm", "fresh"] = typer.Option(
+        "warm", "--connection", help="One that stays open, or one for each request."
+    ),
     warmup: float = typer.Option(0.0, "--warmup", help="Seconds that are not counted."),
     timeout: float = typer.Option(10.0, "--timeout", help="Seconds until a request has failed."),
     seed: int = typer.Option(0, "--seed", min=0, help="Same seed, same requests."),
@@ -81,7 +77,7 @@ def load(
         sla_ms=sla,
         links=parse_words(link),
         clients=clients,
-        connection=_kept(connection),
+        connection=connection,
         timeout_s=timeout,
         seed=seed,
         token=token,
@@ -104,14 +100,6 @@ def load(
         else:
             _print(run)
     return _INTERRUPTED if run.status == "interrupted" else 0
-
-
-def _kept(connection: str) -> Literal["warm", "fresh"]:
-    if connection == "warm":
-        return "warm"
-    if connection == "fresh":
-        return "fresh"
-    raise UsageError(f"--connection {connection}", hint="warm or fresh")
 
 
 def _run(settings: LoadSettings, *, quiet: bool) -> LoadRun:

@@ -15,35 +15,35 @@ from edgewise.cli.output import without_odd_signs
 from edgewise.errors import EdgewiseError, MissingExtra, UsageError
 from edgewise.extras import bringing
 
-#: The verbs in the order of the help, and the module of this room that each is in.
+#: The verbs in the order of the help; each is a function of a module of this room.
 VERBS = {
-    "scan": "apps",
-    "fetch": "fetch",
-    "diff": "changes",
-    "check": "changes",
-    "inspect": "models",
-    "formats": "models",
-    "lineage": "lineage",
-    "eval": "evaluate",
-    "family": "families",
-    "bench": "bench",
-    "devices": "devices",
-    "import": "imports",
-    "energy": "energy",
-    "scenarios": "scenarios",
-    "simulate": "selection",
-    "links": "selection",
-    "recommend": "recommend",
-    "serve": "serve",
-    "load": "load",
-    "place": "place",
-    "report": "reports",
-    "query": "reports",
-    "plot": "plot",
-    "ui": "ui",
-    "study": "study",
-    "doctor": "doctor",
-    "demo": "demo",
+    "scan": "apps.scan",
+    "fetch": "fetch.fetch",
+    "diff": "changes.diff",
+    "check": "changes.check",
+    "inspect": "models.inspect",
+    "formats": "models.formats",
+    "lineage": "lineage.lineage",
+    "eval": "evaluate.evaluate",
+    "family": "families.family",
+    "bench": "bench.bench",
+    "devices": "devices.devices",
+    "import": "imports.import_",
+    "energy": "energy.energy",
+    "scenarios": "scenarios.scenarios",
+    "simulate": "selection.simulate",
+    "links": "links.links",
+    "recommend": "recommend.recommend",
+    "serve": "serve.serve",
+    "load": "load.load",
+    "place": "place.place",
+    "report": "reports.report",
+    "query": "reports.query",
+    "plot": "plot.plot",
+    "ui": "ui.ui",
+    "study": "study.study",
+    "doctor": "doctor.doctor",
+    "demo": "demo.demo",
 }
 _HELP = ("-h", "--help")
 _INTERRUPTED = 130
@@ -76,13 +76,13 @@ def command_line(arguments: Sequence[str]) -> typer.Typer:
     )
     app.callback()(_common)
     verb = next((word for word in arguments if not word.startswith("-") or word in _HELP), None)
-    wanted: Iterable[str] = [VERBS[verb]] if verb in VERBS else dict.fromkeys(VERBS.values())
+    wanted: Iterable[str] = [verb] if verb is not None and verb in VERBS else VERBS
     if arguments[:1] == ["--version"]:
         wanted = []
     for name in wanted:
-        import_module(f"edgewise.cli.{name}").register(app)
-    for command in app.registered_commands:
-        command.epilog = epilog(str(command.name))
+        module, _, function = VERBS[name].partition(".")
+        command = getattr(import_module(f"edgewise.cli.{module}"), function)
+        app.command(name, epilog=epilog(name))(command)
     return app
 
 

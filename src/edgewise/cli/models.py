@@ -31,12 +31,6 @@ _DEPLOYED = ("deployability",)
 _PURPOSE = ("modality", "task", "task_confidence")
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
-    app.command("inspect")(inspect)
-    app.command("formats")(formats)
-
-
 def inspect(
     files: list[str] = typer.Argument(
         help="Model files, folders to search, or files inside packages: app.apk!/assets/m.tflite."

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import typer
 
-from edgewise.cli import output, place_computed, place_print, place_recipe
-from edgewise.cli.arguments import (
-    BATCH,
-    DELEGATE,
-    OF_A_STORE,
-    RUNTIME,
-    TARGET,
-    parse_words,
-    wanted,
+from edgewise.cli import (
+    arguments,
+    output,
+    place_computed,
+    place_measured,
+    place_print,
+    place_recipe,
 )
 from edgewise.cli.evaluate import parse_preprocess
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgewise.energy.radio import RadioState
     from edgewise.placement.comparison import Kind
-    from edgewise.records import Placement, Record, Way
-    from edgewise.store import Store
+    from edgewise.records import Record
 
 R = TypeVar("R", bound="Record")
 _MEASURED, _COMPUTED = "Measured", "Computed"
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("place")(place)
 
 
 def place(
@@ -59,8 +49,12 @@ def place(
     link: str = typer.Option(
         "direct", "--link", metavar="A,B,…", help="Links by name, files, traces; direct: no proxy."
     ),
-    connection: str = typer.Option("both", "--connection", help="fresh, warm or both."),
-    radio: str = typer.Option("active", "--radio", help="active or idle before the first request."),
+    connection: Literal["fresh", "warm", "both"] = typer.Option(
+        "both", "--connection", help="A new one for each request, or one that is open."
+    ),
+    radio: Literal["active", "idle"] = typer.Option(
+        "active", "--radio", help="Before the first request."
+    ),
     cap_radio: bool = typer.Option(
         True,
         "--cap-radio/--no-cap-radio",
@@ -70,8 +64,8 @@ def place(
     requests: int | None = typer.Option(
         None, "--requests", min=1, help="In a row, sharing the radio's tail.  [10; computed: 100]"
     ),
-    prepare: str = typer.Option(
-        "both", "--prepare", help="Who resizes photos for the server: device, cloud; the sooner."
+    prepare: Literal["device", "cloud", "both"] = typer.Option(
+        "both", "--prepare", help="Who resizes photos for the server; both: the sooner."
     ),
     power: str | None = typer.Option(
         None, "--power", help="Declared power of the device: a name, or FILE.toml:NAME."
@@ -153,12 +147,15 @@ def place(
         rich_help_panel=_COMPUTED,
         help="Compute: each device's profiles: a store, a CSV, or a published set (pixel3).",
     ),
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    batch: int | None = BATCH,
-    target: str | None = TARGET,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    batch: int | None = arguments.BATCH,
+    target: str | None = arguments.TARGET,
     server_target: str | None = typer.Option(
-        None, "--server-target", help="As --target, for the server.", rich_help_panel=OF_A_STORE
+        None,
+        "--server-target",
+        help="As --target, for the server.",
+        rich_help_panel=arguments.OF_A_STORE,
     ),
     photo: str = typer.Option(
         place_computed.PHOTO,
@@ -215,15 +212,15 @@ def place(
     """Where a model should run: its times and energy on the device against the cloud's."""
     from edgewise.placement.wire import Usage
 
-    kinds = _kinds(connection)
-    by = _prepared_by(prepare)
+    kinds: tuple[Kind, ...] = ("fresh", "warm") if connection == "both" else (connection,)
+    by = None if prepare == "both" else prepare
     if recipe is not None:
         if profiles is not None:
             raise UsageError("--recipe measures: leave out --profiles")
-        return _measure(
+        return place_measured.run(
             place_recipe.source(
                 recipe, models=models, device=device or "host", phone=power, server=server,
-                links=() if link == "direct" else parse_words(link), inputs=inputs,
+                links=() if link == "direct" else arguments.parse_words(link), inputs=inputs,
                 requests=requests, processes=processes, capped=cap_radio,
                 whole_phone=whole_phone, cache=cache, quick=quick,
             ),
@@ -243,12 +240,12 @@ def place(
             models=tuple(dict.fromkeys(models)),
             given=tuple(inputs),
             server=Wanted(server, served, token, ca, server_threads),
-            links=parse_words(link),
+            links=arguments.parse_words(link),
             on=find(device or "host"),
             connections=kinds,
             requests=requests or (3 if quick else 10),
             processes=processes or (3 if quick else 10),
-            radio=_radio(radio),
+            radio=radio,
             gap_ms=gap * 1000,
             capped=cap_radio,
             prepared_by=by,
@@ -260,21 +257,19 @@ def place(
             store=_filled(store),
             seed=seed,
         )
-        return _measure(
+        return place_measured.run(
             lambda step: measured(comparison, step), store,
             as_json=as_json, quiet=quiet, named=comparison.models,
         )  # fmt: skip
     asked = place_computed.Asked(
         models=tuple(models),
-        profiles=parse_words(profiles),
+        profiles=arguments.parse_words(profiles),
         device=device,
-        which=wanted(None, runtime, delegate, threads, batch, target),
+        which=arguments.wanted(None, runtime, delegate, threads, batch, target),
         server=server,
-        server_which=wanted(target=server_target),
-        links=parse_words(link),
-        usages=tuple(
-            Usage(kind, _radio(radio), requests or 100, gap * 1000, cap_radio) for kind in kinds
-        ),
+        server_which=arguments.wanted(target=server_target),
+        links=arguments.parse_words(link),
+        usages=tuple(Usage(kind, radio, requests or 100, gap * 1000, cap_radio) for kind in kinds),
         sent=place_computed.sent(photo, payload, reply, input_size, by),
         power=power,
         whole_phone=bool(whole_phone),
@@ -304,16 +299,15 @@ def _show(
             show(found)
 
 
-def _open(store: str | None) -> Store | None:
-    """Before the work: a store that cannot be written is no reason to do it in vain."""
+def _filled(store: str | None) -> str | None:
+    """The store that rows go to, for the joules that it has. It is opened before the work: a store
+    that cannot be written is no reason to do it in vain."""
+    if not store:
+        return None
     from edgewise.store import Store
 
-    return Store.open(store, create=True) if store else None
-
-
-def _filled(store: str | None) -> str | None:
-    """The store that rows go to, for the joules that it has. One that is not there yet is made."""
-    return store if _open(store) is not None else None
+    Store.open(store, create=True)
+    return store
 
 
 def _utilisation(given: float | None) -> float:
@@ -324,78 +318,3 @@ def _utilisation(given: float | None) -> float:
             f"--utilisation {given:g}", hint="above 0 and below 1; leave it out for no queue"
         )
     return given
-
-
-def _kinds(text: str) -> tuple[Kind, ...]:
-    known: dict[str, tuple[Kind, ...]] = {
-        "fresh": ("fresh",), "warm": ("warm",), "both": ("fresh", "warm")
-    }  # fmt: skip
-    if text not in known:
-        raise UsageError(f"--connection {text}", hint="fresh, warm or both")
-    return known[text]
-
-
-def _radio(text: str) -> RadioState:
-    match text:
-        case "active" | "idle":
-            return text
-        case _:
-            raise UsageError(f"--radio {text}", hint="active or idle")
-
-
-def _prepared_by(text: str) -> Way | None:
-    match text:
-        case "device" | "cloud":
-            return text
-        case "both":
-            return None
-        case _:
-            raise UsageError(f"--prepare {text}", hint="device, cloud or both")
-
-
-# -- measured ----------------------------------------------------------------------------------
-
-
-def _measure(
-    source: Callable[[Callable[[str], None]], Iterator[Placement]],
-    store: str | None,
-    *,
-    as_json: bool,
-    quiet: bool,
-    named: Sequence[str],
-    after: Callable[[Sequence[Placement]], None] = lambda _: None,
-    shown: Callable[[Placement], Record | dict[str, object]] = lambda row: row,
-) -> int:
-    """Measure; what is complete is printed and stored at once. `after` says more at the end,
-    `shown` of each row to programs."""
-    rows: list[Placement] = []
-    with output.kept_in(store, at_once=True) as keep:
-        try:
-            with _progress(quiet=quiet, store=store) as step:
-                for row in source(step):
-                    rows.append(row)
-                    keep(row)
-                    if as_json:
-                        output.emit(shown(row))
-        finally:
-            if rows:
-                if not as_json:
-                    place_print.rows(rows)
-                after(rows)
-    return 1 if any(_all_failed(path, rows) for path in named or {row.model for row in rows}) else 0
-
-
-def _all_failed(path: str, rows: Sequence[Placement]) -> bool:
-    """The user named this path, and nothing of it was compared. What fails beside others in a
-    folder or a family is a finding."""
-    below = f"{path.rstrip('/')}/"
-    mine = [row for row in rows if row.model == path or row.model.startswith(below)]
-    if path.lower().endswith(".toml"):
-        mine = [row for row in rows if row.family is not None] or mine
-    return all(row.faster is None for row in mine or rows)
-
-
-@contextmanager
-def _progress(*, quiet: bool, store: str | None) -> Iterator[Callable[[str], None]]:
-    with output.progress("place", None, quiet=quiet, store=store) as advance:
-        yield lambda what: advance(what)

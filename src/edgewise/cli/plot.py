@@ -8,26 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edgewise.cli import output
-from edgewise.cli.arguments import (
-    BATCH,
-    DELEGATE,
-    DEVICE,
-    RUNTIME,
-    SERVER,
-    TARGET,
-    THREADS,
-    wanted,
-)
+from edgewise.cli import arguments, output
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
     from edgewise.report.plots import Named
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("plot")(plot)
 
 
 def plot(
@@ -39,13 +24,13 @@ def plot(
     ),
     csv: bool = typer.Option(True, "--csv/--no-csv", help="Its data beside it."),
     width: int = typer.Option(720, "--width", min=100, max=4000, help="Pixels within the axes."),
-    device: str | None = DEVICE,
-    server: str | None = SERVER,
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    threads: int | None = THREADS,
-    batch: int | None = BATCH,
-    target: str | None = TARGET,
+    device: str | None = arguments.DEVICE,
+    server: str | None = arguments.SERVER,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    threads: int | None = arguments.THREADS,
+    batch: int | None = arguments.BATCH,
+    target: str | None = arguments.TARGET,
     as_json: bool = typer.Option(False, "--json", help=f"Of a list: {output.JSON_HELP}"),
 ) -> None:
     """One figure of the report for a paper; without a name, which figures a store gives."""
@@ -62,7 +47,7 @@ def plot(
         raise UsageError(
             f"{what[0]}: no store there", hint="`edgewise plot STORE` lists its figures"
         )
-    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    which = arguments.wanted(server or device, runtime, delegate, threads, batch, target)
     found = plots.figures(narrowed(Store.open(what[-1]), which))
     if name is None:
         _list(found.values(), as_json)

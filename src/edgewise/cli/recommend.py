@@ -7,18 +7,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edgewise.cli import output
-from edgewise.cli.arguments import (
-    BATCH,
-    DELEGATE,
-    DEVICE,
-    RUNTIME,
-    SERVER,
-    TARGET,
-    THREADS,
-    check_wanted,
-    wanted,
-)
+from edgewise.cli import arguments, output
 from edgewise.cli.selection import check_picture
 from edgewise.errors import UsageError
 
@@ -31,22 +20,17 @@ if TYPE_CHECKING:
     from edgewise.selection.workload.setup import Setup
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("recommend")(recommend)
-
-
 def recommend(
     profiles: str = typer.Option(
         "p2", "--profiles", help="A published set, a CSV file, samples, or a store."
     ),
-    device: str | None = DEVICE,
-    server: str | None = SERVER,
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    threads: int | None = THREADS,
-    batch: int | None = BATCH,
-    target: str | None = TARGET,
+    device: str | None = arguments.DEVICE,
+    server: str | None = arguments.SERVER,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    threads: int | None = arguments.THREADS,
+    batch: int | None = arguments.BATCH,
+    target: str | None = arguments.TARGET,
     network: str = typer.Option(
         "artificial",
         "--network",
@@ -92,8 +76,8 @@ def recommend(
         )
     objective = Objective(sla, attainment, accuracy)
     load = _load(arrivals, workers)
-    which = wanted(server or device, runtime, delegate, threads, batch, target)
-    check_wanted(which, [profiles])
+    which = arguments.wanted(server or device, runtime, delegate, threads, batch, target)
+    arguments.check_wanted(which, [profiles])
     setup = _setup(profiles, which, network, payload, reply, requests, seed)
     with output.kept_in(store) as keep:
         with output.progress("recommend", None, quiet=quiet):

@@ -11,26 +11,10 @@ from typing import Any
 
 import typer
 
-from edgewise.cli import output
-from edgewise.cli.arguments import (
-    BATCH,
-    DELEGATE,
-    DEVICE,
-    RUNTIME,
-    SERVER,
-    TARGET,
-    THREADS,
-    wanted,
-)
+from edgewise.cli import arguments, output
 from edgewise.errors import UsageError
 
 _STORE = typer.Argument(help="A folder or URL that scan, inspect or bench stored to.")
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
-    app.command("report")(report)
-    app.command("query")(query)
 
 
 def report(
@@ -45,13 +29,13 @@ def report(
     before: str | None = typer.Option(
         None, "--before", metavar="STORE", help="An older store: what came, went and changed since."
     ),
-    device: str | None = DEVICE,
-    server: str | None = SERVER,
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    threads: int | None = THREADS,
-    batch: int | None = BATCH,
-    target: str | None = TARGET,
+    device: str | None = arguments.DEVICE,
+    server: str | None = arguments.SERVER,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    threads: int | None = arguments.THREADS,
+    batch: int | None = arguments.BATCH,
+    target: str | None = arguments.TARGET,
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """The pictures: one HTML file, readable anywhere, with the numbers behind each."""
@@ -65,7 +49,7 @@ def report(
     only = Only("app", app) if app is not None else None
     only = Only("model", model) if model is not None else only
     check(["report"], "report")
-    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    which = arguments.wanted(server or device, runtime, delegate, threads, batch, target)
     opened = narrowed(Store.open(store), which)
     older = None if before is None else Store.open(before)
     output.check_writable(out, "-o", (".html", ".htm"))

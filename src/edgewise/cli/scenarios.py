@@ -7,28 +7,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from edgewise.cli import output
-from edgewise.cli.arguments import (
-    BATCH,
-    DELEGATE,
-    DEVICE,
-    RUNTIME,
-    SERVER,
-    TARGET,
-    THREADS,
-    parse_words,
-    wanted,
-)
+from edgewise.cli import arguments, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgewise.energy.scenarios import Scenario, ScenarioCost
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("scenarios")(scenarios)
 
 
 def scenarios(
@@ -45,13 +29,13 @@ def scenarios(
     all_models: bool = typer.Option(
         False, "--all-models", help="Also models whose task does not fit, or is not known."
     ),
-    device: str | None = DEVICE,
-    server: str | None = SERVER,
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    threads: int | None = THREADS,
-    batch: int | None = BATCH,
-    target: str | None = TARGET,
+    device: str | None = arguments.DEVICE,
+    server: str | None = arguments.SERVER,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    threads: int | None = arguments.THREADS,
+    batch: int | None = arguments.BATCH,
+    target: str | None = arguments.TARGET,
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
 ) -> None:
     """What scenarios take from a battery, with the models that a store has measurements of.
@@ -65,7 +49,9 @@ def scenarios(
 
     there = known() if file is None else read_scenarios(file)
     chosen = (
-        [named(each, there) for each in parse_words(scenario)] if scenario else [*there.values()]
+        [named(each, there) for each in arguments.parse_words(scenario)]
+        if scenario
+        else [*there.values()]
     )
     if store is None:
         _list(chosen, as_json)
@@ -76,7 +62,7 @@ def scenarios(
     from edgewise.selection.profiles.targets import narrowed
     from edgewise.store import Store
 
-    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    which = arguments.wanted(server or device, runtime, delegate, threads, batch, target)
     opened = narrowed(Store.open(store), which)
     tasks = {each.sha256: each.task for each in opened.read(Model) if each.sha256 and each.task}
     found = costs(

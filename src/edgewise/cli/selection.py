@@ -1,4 +1,4 @@
-"""Verbs about choosing: `simulate` and `links`."""
+"""The verb `simulate`: policies against networks, deadlines and load."""
 
 from __future__ import annotations
 
@@ -6,23 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from edgewise.cli import output
-from edgewise.cli.arguments import (
-    BATCH,
-    DELEGATE,
-    DEVICE,
-    RUNTIME,
-    SERVER,
-    TARGET,
-    THREADS,
-    check_wanted,
-    wanted,
-)
-from edgewise.cli.links import links
+from edgewise.cli import arguments, output
 from edgewise.cli.selection_print import print_comparison, print_rows
 from edgewise.errors import InputError, UsageError
 from edgewise.extras import check
@@ -39,12 +27,6 @@ _POLICIES = "fastest,greedy,exploration,budget_weighted,mdinference,cnnselect"
 _LONGEST_MS = 1e9
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verbs."""
-    app.command("simulate")(simulate)
-    app.command("links")(links)
-
-
 def simulate(
     profiles: list[str] | None = typer.Option(
         None,
@@ -52,13 +34,13 @@ def simulate(
         show_default="p2",
         help="A published set, a CSV file, samples, or a store; repeatable.",
     ),
-    device: str | None = DEVICE,
-    server: str | None = SERVER,
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    threads: int | None = THREADS,
-    batch: int | None = BATCH,
-    target: str | None = TARGET,
+    device: str | None = arguments.DEVICE,
+    server: str | None = arguments.SERVER,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    threads: int | None = arguments.THREADS,
+    batch: int | None = arguments.BATCH,
+    target: str | None = arguments.TARGET,
     network: list[str] = typer.Option(
         ["artificial"],
         "--network",
@@ -74,7 +56,9 @@ def simulate(
     reply: float = typer.Option(1_000, "--reply", help="Bytes down, for links and traces."),
     rtt: float = typer.Option(60.0, "--rtt", help="Round trip in ms, for traces."),
     jitter: float = typer.Option(0.0, "--jitter", help="Its deviation in ms, for traces."),
-    connection: str = typer.Option("warm", "--connection", help="warm or fresh."),
+    connection: Literal["warm", "fresh"] = typer.Option(
+        "warm", "--connection", help="One that is open, or a new one for each request."
+    ),
     idle: float = typer.Option(0.0, "--idle", help="How long the device was silent, in ms."),
     sla: str = typer.Option(
         "0:500:10", "--sla", metavar="FROM:TO:STEP|A,B,…", help="Deadlines in ms."
@@ -86,10 +70,9 @@ def simulate(
         None, "--arrivals", metavar="poisson:80|gamma:80,4|trace:FILE", help="Queueing, per second."
     ),
     workers: int = typer.Option(1, "--workers", help="Servers that share the queue."),
-    discipline: str = typer.Option(
+    discipline: Literal["fcfs", "edf"] = typer.Option(
         "fcfs",
         "--discipline",
-        metavar="fcfs|edf",
         help="Order of service: of arrival, or earliest deadline first, by what serves.",
     ),
     duplicate: str | None = typer.Option(
@@ -117,7 +100,7 @@ def simulate(
     quiet: bool = typer.Option(False, "--quiet", help=output.QUIET_HELP),
 ) -> None:
     """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
-    which = wanted(server or device, runtime, delegate, threads, batch, target)
+    which = arguments.wanted(server or device, runtime, delegate, threads, batch, target)
     if recipe:
         others = (profiles, arrivals, duplicate, compare, plot, decisions, published is not None)
         own = (network, policy, sla) == (["artificial"], _POLICIES, "0:500:10")
@@ -135,7 +118,7 @@ def simulate(
         replay(decisions, policy.split(","), profiles or [], which, as_json=as_json)
         return
     profiles = profiles or ["p2"]
-    check_wanted(which, [*profiles, (duplicate or "").rpartition(":")[0]])
+    arguments.check_wanted(which, [*profiles, (duplicate or "").rpartition(":")[0]])
     check_picture(plot)
     deadlines = parse_deadlines(sla)
     names = list(_two(compare)) if compare else policy.split(",")
@@ -219,16 +202,13 @@ def _networks(
     reply: float,
     rtt: float,
     jitter: float,
-    connection: str,
+    connection: Literal["warm", "fresh"],
     idle: float,
 ) -> list[Network]:
     from edgewise.network.catalogue import Carried, resolve
     from edgewise.network.link import Connection
 
-    if connection not in ("warm", "fresh"):
-        raise UsageError(f"--connection {connection}", hint="warm or fresh")
-    state = Connection("fresh" if connection == "fresh" else "warm", idle)
-    carried = Carried(payload, reply, rtt, jitter, state)
+    carried = Carried(payload, reply, rtt, jitter, Connection(connection, idle))
     return [resolve(name, carried) for name in names]
 
 
@@ -269,14 +249,12 @@ def _device(text: str, device: str | None) -> Profile:
     where, _, model = text.rpartition(":")
     if not where:
         raise UsageError(f"--duplicate {text}", hint="PROFILES:MODEL, such as pixel3:SqueezeNet")
-    table = load(where, target=wanted(device)).table
+    table = load(where, target=arguments.wanted(device)).table
     return table.profiles[table.index(model)]
 
 
-def _load(arrivals: str | None, workers: int, discipline: str) -> Load | None:
+def _load(arrivals: str | None, workers: int, discipline: Literal["fcfs", "edf"]) -> Load | None:
     """What queues, None: nothing does."""
-    if discipline not in ("fcfs", "edf"):
-        raise UsageError(f"--discipline {discipline}", hint="fcfs or edf")
     if arrivals is None:
         for option, given in (("--workers", workers != 1), ("--discipline", discipline != "fcfs")):
             if given:
@@ -285,7 +263,7 @@ def _load(arrivals: str | None, workers: int, discipline: str) -> Load | None:
     from edgewise.selection.engine.cases import Load
     from edgewise.selection.workload.arrivals import parse
 
-    return Load(parse(arrivals), workers, "edf" if discipline == "edf" else "fcfs")
+    return Load(parse(arrivals), workers, discipline)
 
 
 def _noting(setups: Sequence[Setup]) -> Callable[[SimulationRow], SimulationRow]:

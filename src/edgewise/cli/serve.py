@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from edgewise.cli import output
-from edgewise.cli.arguments import DELEGATE, DEVICE, RUNTIME, SERVER, TARGET, check_wanted, wanted
+from edgewise.cli import arguments, output
 from edgewise.errors import UsageError
 from edgewise.extras import check
 
 if TYPE_CHECKING:
     from edgewise.server.main import Listening
-    from edgewise.server.settings import RequestLog, ServerSettings
+    from edgewise.server.settings import ServerSettings
 
 _MB = 1024 * 1024
 _MOST_BYTES = 1 << 60
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("serve")(serve)
 
 
 def serve(
@@ -56,11 +50,11 @@ def serve(
         help="Times to start from: a store, which has the accuracies too, or a CSV; else measured "
         "at start.",
     ),
-    device: str | None = DEVICE,
-    server: str | None = SERVER,
-    runtime: str | None = RUNTIME,
-    delegate: str | None = DELEGATE,
-    target: str | None = TARGET,
+    device: str | None = arguments.DEVICE,
+    server: str | None = arguments.SERVER,
+    runtime: str | None = arguments.RUNTIME,
+    delegate: str | None = arguments.DELEGATE,
+    target: str | None = arguments.TARGET,
     state: Path | None = typer.Option(
         None, "--state", help="Folder where learned profiles are kept between runs."
     ),
@@ -74,7 +68,9 @@ def serve(
     body: float = typer.Option(64.0, "--body", help="Largest request body in MB."),
     connections: int = typer.Option(4096, "--connections", help="Most open connections."),
     drain: float = typer.Option(30.0, "--drain", help="Seconds to finish in after SIGTERM."),
-    log: str = typer.Option("errors", "--log", help="requests, errors or off; JSON on stderr."),
+    log: Literal["requests", "errors", "off"] = typer.Option(
+        "errors", "--log", help="What is logged, as JSON on standard error."
+    ),
     ray: bool = typer.Option(False, "--ray", help="Variants as replicas on a Ray cluster."),
     ray_address: str | None = typer.Option(
         None, "--ray-address", help="A running cluster; without it a local one is started."
@@ -85,7 +81,9 @@ def serve(
     """Serve families: per request the most accurate variant that still meets its deadline."""
     from edgewise.server.settings import Limits, ServerSettings
 
-    check_wanted(wanted(server or device, runtime, delegate, target=target), [profiles or ""])
+    arguments.check_wanted(
+        arguments.wanted(server or device, runtime, delegate, target=target), [profiles or ""]
+    )
     settings = ServerSettings(
         host=host,
         port=port,
@@ -103,10 +101,10 @@ def serve(
         state=state,
         decisions=decisions,
         profiles=profiles,
-        target=wanted(server or device, runtime, delegate, threads, target=target),
+        target=arguments.wanted(server or device, runtime, delegate, threads, target=target),
         drain_seconds=drain,
         seed=seed,
-        log=_log(log),
+        log=log,
         limits=Limits(body_bytes=_bytes("--body", body), connections=connections),
     )
     _run(families, settings, ray=ray, ray_address=ray_address, as_json=as_json)
@@ -116,14 +114,6 @@ def _bytes(option: str, megabytes: float) -> int:
     if not 0 < megabytes * _MB < _MOST_BYTES:
         raise UsageError(f"{option} {megabytes:g}", hint="in MB, above 0")
     return int(megabytes * _MB)
-
-
-def _log(text: str) -> RequestLog:
-    match text:
-        case "requests" | "errors" | "off":
-            return text
-        case _:
-            raise UsageError(f"--log {text}", hint="requests, errors or off")
 
 
 def _run(

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("study")(study)
-
-
 def study(
     what: list[str] = typer.Argument(
         metavar="[PAPER] STORE",

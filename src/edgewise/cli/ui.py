@@ -9,11 +9,6 @@ import typer
 from edgewise.cli import output
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's verb."""
-    app.command("ui")(ui)
-
-
 def ui(
     store: str = typer.Argument(help="A folder or URL that verbs store to, also meanwhile."),
     host: str = typer.Option("127.0.0.1", "--host", help="Address to listen on."),
