@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgewise.cli import output
+from edgewise.cli.main import run
 from edgewise.errors import InputError, StoreError, UsageError
 from edgewise.records import App
 from edgewise.store import Store, places
@@ -89,6 +90,8 @@ def test_a_pipe_is_never_wrapped(
     monkeypatch.delenv("COLUMNS", raising=False)
     output.console().print("word " * 200)
     assert capsys.readouterr().out.count("\n") == 1
+    assert run(["scan", str(DIGITS.parents[1] / "demo.apk")]) == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) < 300
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])

@@ -88,7 +88,7 @@ def test_a_runtime_of_another_package_is_listed_last_and_measured(toy: Path, dig
     assert found.status == "ok", found.reason
     assert (found.target.runtime, found.target.delegate) == ("toy", "abacus")
     assert found.coverage is not None and found.coverage.fell_back == {"Softmax": 1}
-    assert "abacus took 2 of 3 operators in 1 pieces; not 1 Softmax" in found.notes
+    assert "abacus took 2 of 3 operators in 1 piece; not 1 Softmax" in found.notes
     assert found.context.versions["toy"] == "1"
 
 

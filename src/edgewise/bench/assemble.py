@@ -112,7 +112,7 @@ def _notes(timed: Sequence[Report], latency: Distribution, waited: float | None)
         yield "no interval of the median: it takes at least two processes"
     missing = [name for name in ("p90", "p95", "p99") if getattr(latency, name) is None]
     if missing:
-        yield f"{', '.join(missing)}: not given, {latency.n} samples are too few"
+        yield f"too few samples ({latency.n}) for {', '.join(missing)}"
     if not all(report.steady for report in timed):
         yield "still getting faster when warm-up ended"
     if waited is not None and _DISTURBED < waited <= stability.WAITING:
@@ -138,7 +138,8 @@ def _coverage_notes(timed: Sequence[Report]) -> Iterator[str]:
     if not found.delegated:
         yield f"{found.delegate} took none of the {found.operators} operators: {left}{more}"
         return
-    pieces = "" if found.partitions is None else f" in {found.partitions} pieces"
+    many = found.partitions
+    pieces = "" if many is None else f" in {many} piece{'s' if many != 1 else ''}"
     yield (
         f"{found.delegate} took {found.delegated} of {found.operators} operators{pieces}; "
         f"not {left}{more}"

@@ -159,9 +159,9 @@ def print_report(console: Console, app: App) -> None:
 
     console.print(f"[bold]{_plain(app.path)}[/bold]\n  {escape(_who(app))}")
     if app.models:
-        console.print(Padding(_models_table(app), (0, 0, 0, 2)))
+        console.print(Padding.indent(_models_table(app), 2))
     if app.evidence:
-        console.print(Padding(_evidence_table(app), (0, 0, 0, 2)))
+        console.print(Padding.indent(_evidence_table(app), 2))
     console.print(f"  {_coverage(app)}")
     for reason, paths in _reasons(app).items():
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""

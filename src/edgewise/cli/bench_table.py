@@ -32,7 +32,8 @@ def print_table(console: Console, found: Sequence[Measurement], *, all_notes: bo
             console.print(_layer_table(each))
     notes = _notes(good)
     if not all_notes and len(notes) > 1:
-        heads = "; ".join(dict.fromkeys(map(_head, notes)))
+        # One of those that differ in their figures alone.
+        heads = "; ".join({re.sub(r"\d+", "", head): head for head in map(_head, notes)}.values())
         console.print(
             f"[dim]notes: {escape(heads)} (--notes tells all {len(notes)})[/dim]", soft_wrap=True
         )

@@ -61,6 +61,7 @@ def _print(console: Console, step: Step, typed: str) -> None:
         case Measured(measurements):
             _heading(console, "What that means on this machine", typed)
             print_table(console, measurements)
+            console.print()
         case Evaluated(rows):
             _heading(console, "How often each variant is right", typed)
             console.print(accuracy_table(rows), "")

@@ -61,15 +61,16 @@ def _print_device(device: Device) -> None:
     console.print(f"[bold]{device.name}[/bold]  {escape(device.description)}")
     context = device.context
     if context.architecture is not None:
+        load = "unknown" if context.load_average is None else f"{context.load_average:.1f}"
         console.print(
             f"  {context.architecture}, {output.size(context.memory_bytes)} memory, "
-            f"governor {context.governor or 'unknown'}, load {output.count(context.load_average)}"
+            f"governor {context.governor or 'unknown'}, load {load}"
         )
     for note in device.notes:
         console.print(f"  {escape(note)}", style="dim")
     for runtime in device.runtimes:
         if runtime.available:
-            what = f"{runtime.version}; {', '.join(runtime.delegates)}"
+            what = f"{runtime.version or '(version unknown)'}; {', '.join(runtime.delegates)}"
         else:
             what = f"not available: {runtime.reason}"
         formats = ", ".join(runtime.formats)

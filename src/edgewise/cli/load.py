@@ -172,11 +172,11 @@ def _accuracies(run: LoadRun) -> str:
         return "–"
     stated = [
         f"{_percent(run.accuracy)} stated",
-        f"{_percent(run.effective_accuracy)}{_interval(run.effective_ci95, 1)} effective",
+        f"{_percent(run.effective_accuracy)}{_interval(run.effective_ci95, 1)} right in time",
     ]
     measured = [
         f"{_percent(run.measured_accuracy)} measured",
-        f"{_percent(run.measured_effective_accuracy)} effective",
+        f"{_percent(run.measured_effective_accuracy)} right in time",
     ]
     parts = (stated if run.accuracy is not None else []) + (
         measured if run.measured_accuracy is not None else []

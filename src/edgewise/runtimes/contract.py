@@ -132,6 +132,17 @@ class Runtime(Protocol):
         ...
 
 
+def installed_version(package: str) -> str | None:
+    """The version of a package that does not tell it itself; None where it was not installed as
+    one."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def check_delegate(runtime: str, delegate: str, has: Iterable[str]) -> None:
     """Whether a runtime has a delegate on this machine.
 

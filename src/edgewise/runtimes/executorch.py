@@ -42,20 +42,11 @@ def info() -> RuntimeInfo:
     Runtime.get()
     return RuntimeInfo(
         name=NAME,
-        version=_version(),
+        version=contract.installed_version("executorch"),
         delegates=(DEFAULT_DELEGATE,),
         formats=FORMATS,
         options=OPTIONS,
     )
-
-
-def _version() -> str | None:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("executorch")
-    except PackageNotFoundError:
-        return None
 
 
 def load(

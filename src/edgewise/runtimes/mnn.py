@@ -34,11 +34,11 @@ OPTIONS = (
 
 def info() -> RuntimeInfo:
     """See `Runtime.info`."""
-    import MNN
+    import MNN  # noqa: F401 - it is here or it is not
 
     return RuntimeInfo(
         name=NAME,
-        version=getattr(MNN, "__version__", None),
+        version=contract.installed_version("MNN"),
         delegates=(DEFAULT_DELEGATE,),
         formats=FORMATS,
         options=OPTIONS,
