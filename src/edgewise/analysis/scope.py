@@ -288,11 +288,18 @@ class Scope(Sizes):
         nbytes = int(product(tensor.shape)) * DTYPE_BITS.get(tensor.dtype, 32) // 8
         tensor.weights = replace(tensor.weights, nbytes=nbytes)
 
-    def set_value(self, layer: Layer, value: Value, place: int = 0) -> None:
-        """Keep the value of an output where it is small, as its type holds it."""
+    def set_value(
+        self, layer: Layer, value: Value, place: int = 0, spread: Sequence[int] | None = None
+    ) -> None:
+        """Keep the value of an output where it is small, as its type holds it.
+
+        Args:
+            spread: the shape over which the value is repeated, instead of its own.
+        """
         index = layer.outputs[place] if place < len(layer.outputs) else None
         if index is not None and value.size <= SMALL_ELEMENTS:
-            self.values[index] = as_type(value, self.graph.tensors[index].dtype)
+            held = as_type(value, self.graph.tensors[index].dtype)
+            self.values[index] = held if spread is None else np.broadcast_to(held, spread)
 
     def enter(self, body: Graph) -> Scope:
         """A scope for a body of control flow; what it captures is known from here.

@@ -16,6 +16,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 #: Fields that one file may make a reader look at. A network of 30,000 nodes has about a million.
 FIELD_LIMIT = 4_000_000
 _HIGHEST_TAG = (1 << 32) - 1
+#: Bytes of a message that `Wire.short` copies at most.
+_COPIED = 1024
 #: Wire types whose value, or its length, is a varint.
 _WITH_VARINT = (VARINT, BYTES)
 
@@ -85,9 +87,12 @@ class Wire:
                     tag, position = self._long_tag(position, end)
                 kind = tag & 7
                 if kind in _WITH_VARINT:
-                    # One byte holds most lengths and values: no call for those.
+                    # One or two bytes hold most lengths and values: no call for those.
                     if position < end and (value := data[position]) < 0x80:
                         position += 1
+                    elif position + 1 < end and (high := data[position + 1]) < 0x80:
+                        value += (high - 1) << 7
+                        position += 2
                     else:
                         value, position = self.varint(position, end)
                     if kind == VARINT:
@@ -97,12 +102,47 @@ class Wire:
                     value = _fixed_length(kind, position)
                 stop = position + value
                 if stop > end:
-                    raise RejectedModel(f"field {tag >> 3} at byte {position} is cut off")
+                    raise _cut_off(tag, position)
                 yield tag, position, stop
                 position = stop
         finally:
             self.budget -= spent
         raise _too_many()
+
+    def short(self, start: int, end: int) -> tuple[bytes, list[tuple[int, int, int]]]:
+        """The first bytes of a message and its fields, as `fields` has them but with places counted
+        from its start: in half the time, for messages of which a file has thousands.
+
+        Raises what `fields` does.
+        """
+        raw = bytes(self.data[start : min(end, start + _COPIED)])
+        size, most = end - start, len(raw) - 1
+        found: list[tuple[int, int, int]] = []
+        position = 0
+        while position < most:
+            tag, value = raw[position], raw[position + 1]
+            # Nearly all: tag and length, or tag and value, of one byte each.
+            if 8 <= tag < 0x80 and value < 0x80 and tag & 5 == 0:
+                position += 2
+                if tag & BYTES:
+                    stop = position + value
+                    if stop > size:
+                        raise _cut_off(tag, start + position)
+                    found.append((tag, position, stop))
+                    position = stop
+                else:
+                    found.append((tag, value, position))
+                continue
+            for tag, a, b in self.fields(start + position, end):
+                position = b - start
+                found.append((tag, a if tag & 7 == VARINT else a - start, position))
+                break
+        for tag, a, b in self.fields(start + position, end):
+            found.append((tag, a if tag & 7 == VARINT else a - start, b - start))
+        self.budget -= len(found)
+        if self.budget < 0:
+            raise _too_many()
+        return raw, found
 
     def varint(self, position: int, end: int) -> tuple[int, int]:
         """The variable-length integer at `position`, and the place after it."""
@@ -145,6 +185,10 @@ class Wire:
             if found == tag:
                 return (start, end)
         return None
+
+
+def _cut_off(tag: int, position: int) -> RejectedModel:
+    return RejectedModel(f"field {tag >> 3} at byte {position} is cut off")
 
 
 def _too_many() -> LimitExceeded:

@@ -57,9 +57,8 @@ def _fill(scope: Scope, layer: Layer) -> list[Dims | None]:
     if filler is None and (given := scope.value(layer, 1)) is not None and given.size == 1:
         filler = given.reshape(-1)[0]
     if filler is not None and product(wanted) <= SMALL_ELEMENTS:
-        value = np.empty([int(size) for size in wanted], dtype=object)
-        value[...] = filler
-        scope.set_value(layer, value)
+        one = np.array(filler, dtype=object)
+        scope.set_value(layer, one, spread=[int(size) for size in wanted])
     return [tuple(wanted)]
 
 

@@ -9,28 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from edgewise.errors import LimitExceeded, RejectedModel
 from edgewise.formats.kit import Meaning, arrange
 from edgewise.formats.onnx.constants import constant_tensor
 from edgewise.formats.onnx.control import CONTROL_FLOW, control_flow, given_dtypes
+from edgewise.formats.onnx.decoder import Decoder, Node, Operation, Value
 from edgewise.formats.onnx.dtypes import UNKNOWN, output_dtypes
 from edgewise.formats.onnx.needs import needs
 from edgewise.formats.onnx.operator import Operator
 from edgewise.formats.onnx.ops import is_listed, meaning
 from edgewise.formats.onnx.quantization import describe_weights
 from edgewise.formats.onnx.weights import ExternalFiles, sparse_tensor, stored_tensor
-from edgewise.formats.onnx.wire import (
-    GraphTag,
-    Message,
-    Node,
-    Reference,
-    Value,
-    decode_attribute,
-    decode_node,
-    decode_value,
-)
+from edgewise.formats.onnx.wire import GraphTag, Message, Reference, decode_attribute
 from edgewise.formats.protobuf import Span, Wire
 from edgewise.graph import FreeDim, Graph, Kind, Layer, Tensor
 
@@ -72,6 +65,10 @@ class Context:
     functions: Mapping[Key, Function] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     parts: int = 0
+    decoder: Decoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.decoder = Decoder(self.wire)
 
     def count(self, parts: int = 1) -> None:
         """Raise `LimitExceeded` at the limit."""
@@ -111,6 +108,8 @@ class GraphReader:
         self._ids: dict[str, int] = {}
         self._stated: dict[str, Value] = {}
         self._absent: set[str] = set()
+        #: What operations mean whose attributes alone say it.
+        self._meanings: dict[Operation, Meaning] = {}
 
     def read(self, span: Span) -> Graph:
         """The GraphProto in `span`."""
@@ -163,12 +162,13 @@ class GraphReader:
         return self.graph.tensors[index]
 
     def _values(self, spans: Iterable[Span]) -> list[Value]:
-        return [decode_value(self.context.wire, span) for span in spans]
+        return list(map(self.context.decoder.value, spans))
 
     def _state(self, values: list[Value]) -> None:
         for value in values:
             self._stated[value.name] = value
-            self.context.notes.update(dict.fromkeys(value.odd))
+            if value.odd:
+                self.context.notes.update(dict.fromkeys(value.odd))
 
     def _add_stored(self, parts: Mapping[int, list[Span]]) -> None:
         wire, files = self.context.wire, self.context.files
@@ -229,7 +229,7 @@ class GraphReader:
         index = self._find(name)
         if index is None:
             raise RejectedModel(
-                f"node {_label(node)!r} reads {name!r}, which nothing before it gives"
+                f"node {node.label!r} reads {name!r}, which nothing before it gives"
             )
         return index
 
@@ -240,70 +240,82 @@ class GraphReader:
                 raise RejectedModel(f"nothing gives the output {name!r} of {self.graph.name!r}")
             self.graph.outputs.append(index)
 
-    def attribute(self, node: Node, name: str) -> Any:
-        """The value of a node's attribute, None where it is missing."""
-        span = node.attributes.get(name)
-        if span is None:
-            return None
-        if name not in node.decoded:
-            node.decoded[name] = decode_attribute(self.context.wire, span)
-        value = node.decoded[name]
+    def attribute(self, operation: Operation, name: str) -> Any:
+        """The value of an operation's attribute, None where it is missing."""
+        value = operation.decoded.get(name)
+        if value is None:
+            span = operation.attributes.get(name)
+            if span is None:
+                return None
+            value = operation.decoded[name] = decode_attribute(self.context.wire, span)
         return self.around.bound.get(value.name) if isinstance(value, Reference) else value
 
+    def _attributes(self, operation: Operation) -> dict[str, Any]:
+        return {name: self.attribute(operation, name) for name in operation.attributes}
+
     def _operator(self, node: Node, inputs: list[int | None]) -> Operator:
-        context = self.context
+        operation = node.operation
 
         def tensor(name: str) -> Tensor | None:
-            value = self.attribute(node, name)
+            value = self.attribute(operation, name)
             if not isinstance(value, Message) or value.what != "tensor":
                 return None
-            return stored_tensor(context.wire, value.span, context.files)
+            return stored_tensor(self.context.wire, value.span, self.context.files)
 
         return Operator(
-            node.op, lambda name: self.attribute(node, name), self.around.opsets.get("", 1),
+            operation.op, partial(self.attribute, operation), self.around.opsets.get("", 1),
             [None if index is None else self.origin(index) for index in inputs],
             node.outputs, tensor,
         )  # fmt: skip
 
     def _add_node(self, span: Span) -> None:
-        node = decode_node(self.context.wire, span)
-        if not node.op:
-            raise RejectedModel(f"node {_label(node)!r} without an operator")
+        node = self.context.decoder.node(span)
+        operation = node.operation
+        if not operation.op:
+            raise RejectedModel(f"node {node.label!r} without an operator")
         inputs = [self._use(name, node) for name in node.inputs]
-        function = self.context.functions.get((node.domain, node.op, node.overload))
+        function = self.context.functions.get((operation.domain, operation.op, operation.overload))
         if function is not None:
             self._add_call(node, inputs, function)
-        elif node.domain == "" and node.op == "Constant":
+        elif operation.domain == "" and operation.op == "Constant":
             self._add_constant(node)
-        elif node.domain == "" and node.op in CONTROL_FLOW:
+        elif operation.domain == "" and operation.op in CONTROL_FLOW:
             operator = self._operator(node, inputs)
-            bodies = self._bodies(node, given_dtypes(operator))
+            bodies = self._bodies(operation, given_dtypes(operator))
             parts = control_flow(operator, bodies)
             self._add_layer(node, inputs, parts.meaning, parts.dtypes, parts.bodies)
         else:
             self._add_operator(node, inputs)
 
-    def _bodies(self, node: Node, given: Sequence[str] = ()) -> dict[str, Graph]:
-        values = {name: self.attribute(node, name) for name in node.attributes}
+    def _bodies(self, operation: Operation, given: Sequence[str] = ()) -> dict[str, Graph]:
         return {
             name: self.body(value, given)
-            for name, value in values.items()
+            for name, value in self._attributes(operation).items()
             if isinstance(value, Message) and value.what == "graph"
         }
 
     def _add_operator(self, node: Node, inputs: list[int | None]) -> None:
-        if node.domain not in self.around.opsets:
-            self._miss_opset(node.domain)
+        operation = node.operation
+        if operation.domain not in self.around.opsets:
+            self._miss_opset(operation.domain)
         operator = self._operator(node, inputs)
         describe_weights(operator)
-        what = meaning(node.domain, operator)
+        what = self._meanings.get(operation) or self._meaning(operation, operator)
+        dtypes = output_dtypes(operator, what.attributes.get("dtype"))
+        # Operators that no table has may hold networks, such as ONNX Runtime's BeamSearch.
+        held = what.kind is Kind.UNKNOWN and not is_listed(operation.domain, operation.op)
+        bodies = tuple(self._bodies(operation).values()) if held else ()
+        self._add_layer(node, inputs, what, dtypes, bodies)
+
+    def _meaning(self, operation: Operation, operator: Operator) -> Meaning:
+        operator.looked_around = False
+        what = meaning(operation.domain, operator)
         asked = needs(operator)
         if asked:
             what = what._replace(attributes={**what.attributes, "needs": asked})
-        dtypes = output_dtypes(operator, what.attributes.get("dtype"))
-        # Operators that no table has may hold networks, such as ONNX Runtime's BeamSearch.
-        bodies = () if is_listed(node.domain, node.op) else tuple(self._bodies(node).values())
-        self._add_layer(node, inputs, what, dtypes, bodies)
+        if not operator.looked_around:
+            self._meanings[operation] = what
+        return what
 
     def _miss_opset(self, domain: str) -> None:
         if not domain:
@@ -311,55 +323,53 @@ class GraphReader:
         self.context.notes[f"operator set {domain!r} is used but not imported"] = None
 
     def _add_call(self, node: Node, inputs: list[int | None], function: Function) -> None:
-        key = (node.domain, node.op, node.overload)
+        operation = node.operation
+        key = (operation.domain, operation.op, operation.overload)
         if key in self.around.calls:
-            raise RejectedModel(f"function {node.op!r} calls itself")
-        given = {name: self.attribute(node, name) for name in node.attributes}
+            raise RejectedModel(f"function {operation.op!r} calls itself")
+        given = self._attributes(operation)
         inside = Surroundings(
             function.opsets, None, {**function.defaults, **given},
             self.around.calls | {key}, self.around.depth + 1,
         )  # fmt: skip
         arguments = [None if index is None else self.graph.tensors[index] for index in inputs]
         body = GraphReader(self.context, inside).read_function(function, arguments)
-        body.name = node.op
+        body.name = operation.op
         dtypes = [body.tensors[index].dtype for index in body.outputs]
         self._add_layer(node, inputs, Meaning(Kind.CALL), dtypes, (body,))
 
     def _add_constant(self, node: Node) -> None:
         outputs = [name for name in node.outputs if name]
         if len(outputs) != 1:
-            raise RejectedModel(f"constant {_label(node)!r} with {len(outputs)} outputs")
-        values = {name: self.attribute(node, name) for name in node.attributes}
+            raise RejectedModel(f"constant {node.label!r} with {len(outputs)} outputs")
+        values = self._attributes(node.operation)
         tensor = constant_tensor(self.context.wire, self.context.files, outputs[0], values)
         index = self._define(tensor)
-        self.graph.layers.append(Layer(_label(node), node.op, Kind.CONSTANT, (), (index,)))
+        self.graph.layers.append(Layer(node.label, node.operation.op, Kind.CONSTANT, (), (index,)))
 
     def _add_layer(
         self, node: Node, inputs: list[int | None], what: Meaning,
         dtypes: list[str], bodies: tuple[Graph, ...],
     ) -> None:  # fmt: skip
-        outputs = [self._add_output(node, k, dtypes) for k in range(len(node.outputs))]
+        outputs = [
+            self._add_output(name, dtypes[k] if k < len(dtypes) else UNKNOWN)
+            for k, name in enumerate(node.outputs)
+        ]
         if what.outputs is not None:
             outputs = [outputs[k] if k < len(outputs) else None for k in what.outputs]
-        op = f"{node.domain}::{node.op}" if node.domain else node.op
+        operation = node.operation
+        op = f"{operation.domain}::{operation.op}" if operation.domain else operation.op
         self.graph.layers.append(
-            Layer(_label(node), op, what.kind, arrange(inputs, what, self._append, rest=True),
+            Layer(node.label, op, what.kind, arrange(inputs, what, self._append, rest=True),
                   tuple(outputs), dict(what.attributes), bodies)
         )  # fmt: skip
 
-    def _add_output(self, node: Node, position: int, dtypes: list[str]) -> int | None:
-        name = node.outputs[position]
+    def _add_output(self, name: str, dtype: str) -> int | None:
         if not name:
             return None
-        dtype = dtypes[position] if position < len(dtypes) else UNKNOWN
         stated = self._stated.get(name)
         if stated is None:
             return self._define(Tensor(name, dtype, None))
         return self._define(
             Tensor(name, dtype if stated.dtype == UNKNOWN else stated.dtype, stated.shape)
         )
-
-
-def _label(node: Node) -> str:
-    """What to call a node that has no name: its first output, or its operator."""
-    return node.name or next(filter(None, node.outputs), node.op)

@@ -37,6 +37,9 @@ _PACKED_INTEGERS = frozenset((bytes_tag(5), bytes_tag(7), bytes_tag(11)))
 _LONE_INTEGERS = frozenset((varint_tag(5), varint_tag(7), varint_tag(11)))
 _STRING_DATA = bytes_tag(6)
 _TYPED = _AS_THEY_ARE | _PACKED_INTEGERS | _LONE_INTEGERS | {_STRING_DATA}
+_DIMS, _DATA_TYPE, _NAME, _RAW_DATA = (
+    TensorTag.DIMS, TensorTag.DATA_TYPE, TensorTag.NAME, TensorTag.RAW_DATA
+)  # fmt: skip
 _SPARSE_VALUES, _SPARSE_INDICES = bytes_tag(1), bytes_tag(2)
 _SPARSE_DIMS, _SPARSE_DIMS_PACKED = varint_tag(3), bytes_tag(3)
 #: TensorProto.DataLocation
@@ -107,21 +110,23 @@ def _checked_shape(name: str, dims: list[int]) -> tuple[int, ...]:
 
 def _head(wire: Wire, span: Span) -> _Head:
     head = _Head(span)
-    for tag, start, end in wire.fields(*span):
-        if tag == TensorTag.DIMS:
+    first = span[0]
+    _, fields = wire.short(*span)
+    for tag, start, end in fields:
+        if tag == _DIMS:
             head.dims.append(signed(start))
-        elif tag == TensorTag.RAW_DATA:
-            head.raw = (start, end)
-        elif tag == TensorTag.NAME:
-            head.name = wire.text(start, end)
-        elif tag == TensorTag.DATA_TYPE:
+        elif tag == _RAW_DATA:
+            head.raw = (first + start, first + end)
+        elif tag == _NAME:
+            head.name = wire.text(first + start, first + end)
+        elif tag == _DATA_TYPE:
             head.code = start
         elif tag in _TYPED:
             head.typed = True
         elif tag == TensorTag.DIMS_PACKED:
-            head.dims.extend(signed(size) for size in wire.varints(start, end))
+            head.dims.extend(map(signed, wire.varints(first + start, first + end)))
         elif tag == TensorTag.EXTERNAL_DATA:
-            key, value = decode_pairs(wire, (start, end))
+            key, value = decode_pairs(wire, (first + start, first + end))
             head.external = {**(head.external or {}), key: value}
         elif tag == TensorTag.DATA_LOCATION and start == _EXTERNAL:
             head.external = head.external or {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from edgewise.errors import RejectedModel
@@ -20,7 +20,6 @@ from edgewise.formats.protobuf import (
     signed,
     varint_tag,
 )
-from edgewise.graph import FreeDim, Shape
 
 #: Names of TensorProto.DataType's values, by their number.
 DTYPES = (
@@ -119,14 +118,7 @@ class TensorTag:
 
 
 _KEY, _VALUE = bytes_tag(1), bytes_tag(2)
-_TENSOR_TYPE, _SEQUENCE, _MAP, _SPARSE, _OPTIONAL = (bytes_tag(n) for n in (1, 4, 5, 8, 9))
-_ELEMENT, _SHAPE = varint_tag(1), bytes_tag(2)
-_DIMENSION = bytes_tag(1)
-_DIM_VALUE, _DIM_PARAM = varint_tag(1), bytes_tag(2)
-_VALUE_NAME, _VALUE_TYPE = bytes_tag(1), bytes_tag(2)
 _OPSET_DOMAIN, _OPSET_VERSION = bytes_tag(1), varint_tag(2)
-#: What exporters write for a dimension without a name; two of them are not the same.
-_NO_NAMES = ("", "?", "-1", "None")
 #: What an attribute of a type (AttributeProto.AttributeType) means whose value is left out, as
 #: writers of proto3 do with zeros.
 _EMPTY: Mapping[int, Any] = {1: 0.0, 2: 0, 3: "", 6: (), 7: (), 8: ()}
@@ -135,114 +127,6 @@ _EMPTY: Mapping[int, Any] = {1: 0.0, 2: 0, 3: "", 6: (), 7: (), 8: ()}
 def dtype_name(code: int) -> str:
     """The dtype of a TensorProto.DataType, `"unknown"` for one of a newer ONNX."""
     return DTYPES[code] if code < len(DTYPES) else DTYPES[0]
-
-
-@dataclass(slots=True)
-class Value:
-    """A ValueInfoProto: what the file states of a value. `shape` None: nothing.
-
-    `odd` holds remarks about dimensions that cannot be meant as they stand.
-    """
-
-    name: str
-    dtype: str = "unknown"
-    shape: Shape | None = None
-    odd: list[str] = field(default_factory=list)
-
-
-def decode_value(wire: Wire, span: Span) -> Value:
-    """Decode a ValueInfoProto."""
-    value = Value("")
-    for tag, start, end in wire.fields(*span):
-        if tag == _VALUE_NAME:
-            value.name = wire.text(start, end)
-        elif tag == _VALUE_TYPE:
-            _decode_type(wire, (start, end), value)
-    return value
-
-
-def _decode_type(wire: Wire, span: Span, value: Value) -> None:
-    for tag, start, end in wire.fields(*span):
-        if tag in (_TENSOR_TYPE, _SPARSE):
-            _decode_tensor_type(wire, start, end, value)
-        elif tag == _SEQUENCE:
-            value.dtype = "sequence"
-        elif tag == _OPTIONAL:
-            value.dtype = "optional"
-        elif tag == _MAP:
-            value.dtype = "map"
-
-
-def _decode_tensor_type(wire: Wire, start: int, end: int, value: Value) -> None:
-    for tag, low, high in wire.fields(start, end):
-        if tag == _ELEMENT:
-            value.dtype = dtype_name(low)
-        elif tag == _SHAPE:
-            dimensions = [
-                (place[0], place[1])
-                for found, *place in wire.fields(low, high)
-                if found == _DIMENSION
-            ]
-            value.shape = tuple(
-                _decode_dimension(wire, span, value, axis) for axis, span in enumerate(dimensions)
-            )
-
-
-def _decode_dimension(wire: Wire, span: Span, value: Value, axis: int) -> int | FreeDim:
-    size: int | None = None
-    first, last = span
-    data = wire.data
-    if last - first == 2 and data[first] == _DIM_VALUE and data[first + 1] < 0x80:
-        return data[first + 1]
-    for tag, start, end in wire.fields(first, last):
-        if tag == _DIM_VALUE:
-            size = signed(start)
-        elif tag == _DIM_PARAM and (text := wire.text(start, end)) not in _NO_NAMES:
-            return FreeDim(text)
-    if size is None:
-        return FreeDim(f"{value.name}_{axis}")
-    if size < 0:
-        value.odd.append(f"{value.name}: size {size} of axis {axis} taken as free")
-        return FreeDim(f"{value.name}_{axis}")
-    return size
-
-
-@dataclass(slots=True)
-class Node:
-    """A NodeProto. `attributes` maps names to where the AttributeProtos lie; `decoded` has
-    the values of those that were asked for."""
-
-    name: str = ""
-    op: str = ""
-    domain: str = ""
-    overload: str = ""
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
-    attributes: dict[str, Span] = field(default_factory=dict)
-    decoded: dict[str, Any] = field(default_factory=dict)
-
-
-def decode_node(wire: Wire, span: Span) -> Node:
-    """Decode a NodeProto, of its attributes only the names."""
-    node = Node()
-    text = wire.text
-    for tag, start, end in wire.fields(*span):
-        if tag == NodeTag.INPUT:
-            node.inputs.append(text(start, end))
-        elif tag == NodeTag.OUTPUT:
-            node.outputs.append(text(start, end))
-        elif tag == NodeTag.ATTRIBUTE:
-            place = (start, end)
-            node.attributes[attribute_name(wire, place)] = place
-        elif tag == NodeTag.OP_TYPE:
-            node.op = text(start, end)
-        elif tag == NodeTag.NAME:
-            node.name = text(start, end)
-        elif tag == NodeTag.DOMAIN:
-            node.domain = canonical_domain(text(start, end))
-        elif tag == NodeTag.OVERLOAD:
-            node.overload = text(start, end)
-    return node
 
 
 def canonical_domain(domain: str) -> str:
