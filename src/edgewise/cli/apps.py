@@ -185,28 +185,18 @@ def _who(app: App) -> str:
 
 
 def _models_table(app: App) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("model", overflow="fold")
-    table.add_column("format")
-    for heading in ("size", "params", "MACs"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("quantised")
-    if with_tasks := any(model.task for model in app.models):
-        table.add_column("task")
-    table.add_column("outcome")
+    with_tasks = any(model.task for model in app.models)
+    table = output.table(
+        "model", "format", ">size", ">params", ">MACs", "quantised",
+        *(("task",) if with_tasks else ()), "outcome",
+    )  # fmt: skip
     for model in app.models:
         table.add_row(_inside(app, model), *_columns(model, with_tasks))
     return table
 
 
 def _evidence_table(app: App) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    for heading in ("evidence", "kind", "seen as", "reached by", "where"):
-        table.add_column(heading, overflow="fold")
+    table = output.table("evidence", "kind", "seen as", "reached by", "where")
     for row in app.evidence:
         reach = " ".join(filter(None, (row.reach, f"by {row.owner}" if row.owner else "")))
         where = f"{row.where}: {row.detail}" if row.detail else row.where

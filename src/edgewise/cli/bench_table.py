@@ -87,18 +87,13 @@ _WIDE = 110
 
 def _table(found: Sequence[Measurement], *, wide: bool) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("model", overflow="fold")
-    table.add_column("target", overflow="fold")
-    for name in ("median [95 %]", *(("p90", "first", "load") if wide else ()), "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
     metered = any(each.energy is not None for each in found)
     called = _names(found)
-    if metered:
-        table.add_column("above idle", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table = output.table(
+        "model", "target", ">median [95 %]", *((">p90", ">first", ">load") if wide else ()),
+        ">memory", *((">above idle",) if metered else ()), "",
+    )  # fmt: skip
     for each in found:
         table.add_row(
             escape(called[each.model]),
@@ -122,13 +117,8 @@ def _further(measurement: Measurement) -> Iterator[str]:
 
 def _layer_table(measurement: Measurement) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, header_style="dim")
-    table.add_column("layer")
-    table.add_column("op")
-    table.add_column("mean", justify="right")
-    table.add_column("share", justify="right")
+    table = output.table("layer", "op", ">mean", ">share")
     slowest_first = sorted(measurement.layer_times or (), key=lambda each: -each.mean_ms)
     for each in slowest_first:
         table.add_row(

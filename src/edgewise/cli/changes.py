@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 #: Exit status where a limit is exceeded (cli.md).
 _EXCEEDED = 3
+_HEADINGS = ("app", "change", "what", "became", "before and after")
 _COSTS = (("size_bytes", "size"), ("parameters", "parameters"), ("macs", "MACs"))
 
 
@@ -90,14 +91,11 @@ def check(
 
 def _print(changes: list[Change]) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     if not changes:
         typer.echo("no differences in models and evidence")
         return
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    for heading in ("app", "change", "what", "became", "before and after"):
-        table.add_column(heading, overflow="fold")
+    table = output.table(*_HEADINGS)
     for change in changes:
         table.add_row(*(escape(output.plain(cell)) for cell in _cells(change)))
     output.console().print(table)
@@ -106,7 +104,7 @@ def _print(changes: list[Change]) -> None:
 def _markdown(changes: list[Change]) -> str:
     if not changes:
         return "No differences in models and evidence."
-    lines = ["| app | change | what | became | before and after |", "|---|---|---|---|---|"]
+    lines = [f"| {' | '.join(_HEADINGS)} |", "|---" * len(_HEADINGS) + "|"]
     for change in changes:
         cells = (output.plain(cell).replace("|", "\\|").replace("<", "&lt;")
                  for cell in _cells(change))  # fmt: skip

@@ -50,21 +50,18 @@ def replay(
 
 
 def _print(estimates: Sequence[OffPolicyEstimate]) -> None:
-    from rich.table import Table
-
     screen = output.console()
     for family in dict.fromkeys(estimate.family for estimate in estimates):
         rows = [estimate for estimate in estimates if estimate.family == family]
         first = rows[0]
-        delivered = _percent(first.logged_effective_accuracy)
+        delivered = output.percent(first.logged_effective_accuracy)
         screen.print(
             f"{family}: {first.decisions} decisions, {delivered} effective accuracy delivered",
             style="bold", markup=False,
         )  # fmt: skip
-        table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-        table.add_column("policy", no_wrap=True)
-        for column in ("effective", "95 %", "in time", "effective samples", "untried"):
-            table.add_column(column, justify="right")
+        table = output.table(
+            "policy", ">effective", ">95 %", ">in time", ">effective samples", ">untried"
+        )
         for row in rows:
             table.add_row(*_cells(row))
         screen.print(table)
@@ -86,13 +83,9 @@ def _cells(row: OffPolicyEstimate) -> list[str]:
     attainment = None if row.attainment is None else 100 * row.attainment
     return [
         row.policy,
-        _percent(row.effective_accuracy),
+        output.percent(row.effective_accuracy),
         f"{interval[0]:.1f} … {interval[1]:.1f}" if interval else "–",
-        _percent(attainment),
+        output.percent(attainment),
         f"{row.effective_samples:.0f}",
-        _percent(100 * row.uncovered_fraction),
+        output.percent(100 * row.uncovered_fraction),
     ]
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} %"

@@ -113,13 +113,9 @@ def _heading(console: Console, text: str, command: str) -> None:
 
 
 def _models_table(models: tuple[Model, ...]) -> object:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim")
-    table.add_column("model")
-    for name in ("size", "parameters", "MACs", "peak activations"):
-        table.add_column(name, justify="right")
-    table.add_column("quantisation")
+    table = output.table(
+        "model", ">size", ">parameters", ">MACs", ">peak activations", "quantisation"
+    )
     for model in models:
         table.add_row(
             Path(model.path).name,

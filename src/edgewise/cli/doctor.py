@@ -35,12 +35,9 @@ def doctor(
 
 
 def _print(found: Iterable[Finding]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("what", "", "found", "needed for"):
-        table.add_column(heading, overflow="fold")
+    table = output.table("what", "", "found", "needed for")
     mends = []
     for each in found:
         table.add_row(

@@ -71,17 +71,12 @@ def _as_json(
 
 def _print(file: Path, found: Energy) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     console = output.console()
     console.print(f"[bold]{escape(str(file))}[/bold]  {found.method}: {found.boundary}")
     if found.reason is not None:
         output.fail(f"{file}: no joules: {found.reason}")
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("rail")
-    for name in ("gross", "net", "idle"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+    table = output.table("rail", ">gross", ">net", ">idle", "")
     for rail in found.rails:
         beside = rail.reason or ("" if rail.counted else "inside another, not added")
         table.add_row(

@@ -116,12 +116,7 @@ def parse_preprocess(
 
 def rows_table(rows: Sequence[AccuracyRow]) -> Table:
     """Accuracies with their intervals, for people."""
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    table.add_column("model")
-    for column in ("accuracy", "95 % interval", "top 5", "right", "recorded"):
-        table.add_column(column, justify="right")
+    table = output.table("model", ">accuracy", ">95 % interval", ">top 5", ">right", ">recorded")
     called = _called(rows)
     for row in rows:
         if row.accuracy is None:
@@ -129,11 +124,11 @@ def rows_table(rows: Sequence[AccuracyRow]) -> Table:
             continue
         table.add_row(
             called[row.path],
-            f"{row.accuracy:.2f} %",
+            output.percent(row.accuracy, 2),
             f"{row.ci95_low:.2f} … {row.ci95_high:.2f}",
-            "–" if row.top5_accuracy is None else f"{row.top5_accuracy:.2f} %",
+            output.percent(row.top5_accuracy, 2),
             f"{row.correct} of {row.n}",
-            "–" if row.recorded_accuracy is None else f"{row.recorded_accuracy:.2f} %",
+            output.percent(row.recorded_accuracy, 2),
         )
     return table
 

@@ -112,13 +112,8 @@ def _print(found: Sequence[Lineage], models: int) -> None:
 
 def _table(found: Sequence[Lineage]) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    for name in ("model", "and", "are"):
-        table.add_column(name, overflow="fold")
-    for name in ("shared", "layers differ"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = output.table("model", "and", "are", ">shared", ">layers differ")
     for pair in found:
         table.add_row(
             escape(output.plain(_name(pair.a))), escape(output.plain(_name(pair.b))),

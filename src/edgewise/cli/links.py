@@ -90,11 +90,7 @@ def links(
         for pair in pairs:
             output.emit({"kind": "pair", **catalogue.describe_pair(pair)})
         return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    for column in ("link", "uplink", "downlink", "round trip", "radio", "what"):
-        table.add_column(column)
+    table = output.table("link", "uplink", "downlink", "round trip", "radio", "what")
     for link in known:
         table.add_row(
             link.name,
@@ -106,9 +102,7 @@ def links(
         )
     screen = output.console()
     screen.print(table)
-    table = Table(box=None, header_style="bold")
-    for column in ("published pair", "one way, mean", "deviation"):
-        table.add_column(column)
+    table = output.table("published pair", "one way, mean", "deviation")
     for pair in pairs:
         table.add_row(pair.name, f"{pair.mean_ms:g} ms", f"{pair.std_ms:g} ms")
     screen.print(table)

@@ -143,8 +143,9 @@ def _rows(run: LoadRun) -> list[tuple[str, str]]:
     ]  # fmt: skip
     if run.attainment is not None:
         rows.append((
-            "in time", f"{_percent(100 * run.attainment)}{_interval(run.attainment_ci95, 100)} "
-            f"within {run.sla_ms:g} ms, {run.goodput_per_s or 0:.1f} per s",
+            "in time", f"{output.percent(100 * run.attainment, 2)}"
+            f"{_interval(run.attainment_ci95, 100)} within {run.sla_ms:g} ms, "
+            f"{run.goodput_per_s or 0:.1f} per s",
         ))  # fmt: skip
     rows.append(("accuracy", _accuracies(run)))
     rows.append(("latency", _quantiles(run.latency_ms)))
@@ -168,30 +169,25 @@ def _kinds(run: LoadRun) -> str:
 
 
 def _accuracies(run: LoadRun) -> str:
-    if run.accuracy is None and run.measured_accuracy is None:
-        return "–"
-    stated = [
-        f"{_percent(run.accuracy)} stated",
-        f"{_percent(run.effective_accuracy)}{_interval(run.effective_ci95, 1)} right in time",
-    ]
-    measured = [
-        f"{_percent(run.measured_accuracy)} measured",
-        f"{_percent(run.measured_effective_accuracy)} right in time",
-    ]
-    parts = (stated if run.accuracy is not None else []) + (
-        measured if run.measured_accuracy is not None else []
-    )
-    return ", ".join(parts)
+    parts = []
+    if run.accuracy is not None:
+        interval = _interval(run.effective_ci95, 1)
+        parts += [
+            f"{output.percent(run.accuracy, 2)} stated",
+            f"{output.percent(run.effective_accuracy, 2)}{interval} right in time",
+        ]
+    if run.measured_accuracy is not None:
+        parts += [
+            f"{output.percent(run.measured_accuracy, 2)} measured",
+            f"{output.percent(run.measured_effective_accuracy, 2)} right in time",
+        ]
+    return ", ".join(parts) or "–"
 
 
 def _quantiles(times: Distribution) -> str:
     known = [("median", times.p50), ("p90", times.p90), ("p95", times.p95), ("p99", times.p99)]
     shown = [f"{name} {output.milliseconds(ms)}" for name, ms in known if ms is not None]
     return ", ".join(shown) or "–"
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f} %"
 
 
 def _interval(interval: tuple[float, float] | None, scale: float) -> str:

@@ -229,11 +229,7 @@ def _runs(one: Deployability) -> str:
 
 
 def _layer_table(rows: tuple[LayerRow, ...]) -> object:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim")
-    for name in ("#", "op", "output", "MACs", "parameters", "output size"):
-        table.add_column(name, justify="left" if name in ("op", "output") else "right")
+    table = output.table(">#", "op", "output", ">MACs", ">parameters", ">output size")
     for row in rows:
         table.add_row(
             str(row.index),
@@ -248,8 +244,6 @@ def _layer_table(rows: tuple[LayerRow, ...]) -> object:
 
 def formats(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)) -> None:
     """The model formats that are known, and what is read of each."""
-    from rich.table import Table
-
     from edgewise.formats import registry
     from edgewise.runtimes import registry as runtimes
 
@@ -269,11 +263,8 @@ def formats(as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP)
         for row in rows:
             output.emit(row)
         return
-    table = Table(box=None, header_style="dim")
-    columns = ("format", "level", "extensions", "companions", "runtimes")
-    for name in columns:
-        table.add_column("runs on" if name == "runtimes" else name)
+    table = output.table("format", "level", "extensions", "companions", "runs on")
     for row in rows:
-        cells = (row[name] for name in columns)
+        cells = list(row.values())[: len(table.columns)]
         table.add_row(*(cell if isinstance(cell, str) else " ".join(cell) for cell in cells))
     output.console().print(table)

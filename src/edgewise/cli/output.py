@@ -18,6 +18,7 @@ from edgewise.errors import InputError, StoreError, UsageError
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn, TaskID
+    from rich.table import Table
 
     from edgewise.records import Record
 
@@ -42,6 +43,21 @@ def console() -> Console:
 
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(highlight=False, width=_UNWRAPPED if piped else None)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """An empty table. A column that begins with `>` is of numbers: right-aligned, never wrapped."""
+    from rich.table import Table
+
+    found = Table(
+        title=title, title_justify="left", box=None, header_style="dim", padding=(0, 1, 0, 0)
+    )
+    for name in columns:
+        if name.startswith(">"):
+            found.add_column(name[1:], justify="right", no_wrap=True)
+        else:
+            found.add_column(name, overflow="fold")
+    return found
 
 
 def without_odd_signs() -> None:
@@ -261,6 +277,11 @@ def size(value: int | None) -> str:
         if value >= scale * (1 - 0.5e-3) or sign == "kB":
             return f"{number(value / scale, 3)} {sign}"
     raise AssertionError(value)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """12.34 → '12.3 %'; None → '–'."""
+    return "–" if value is None else f"{value:.{digits}f} %"
 
 
 def milliseconds(value: float | None) -> str:

@@ -53,17 +53,12 @@ def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
     """The times and energies of both ways beside each other. What all rows share is left out, and
     in a narrow table first answers and energies too."""
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("model", overflow="fold", min_width=12)
     called = output.told_apart(row.model for row in found)
     told = [name for name in _PLACES if len({getattr(row, name) for row in found}) > 1]
-    for name in told:
-        table.add_column(name, overflow="fold")
-    for name in ("on device", "in cloud", *(_FURTHER if wide else ())):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("faster", no_wrap=True)
+    further = _FURTHER if wide else ()
+    table = output.table("model", *told, ">on device", ">in cloud", *further, "faster")
+    table.columns[0].min_width = 12
     for row in found:
         here = row.on_device
         table.add_row(
@@ -78,7 +73,7 @@ def rows_table(found: Sequence[Placement], *, wide: bool = True) -> Table:
 
 
 _PLACES = ("device", "server", "link", "connection")
-_FURTHER = ("first", "first in cloud", "energy", "in cloud", "frugal")
+_FURTHER = (">first", ">first in cloud", ">energy", ">in cloud", ">frugal")
 #: Columns of a terminal from which these are shown.
 _WIDE = 110
 
@@ -105,17 +100,13 @@ def _frugal(row: Placement) -> str:
 def mixes(found: Sequence[PlacementMix]) -> None:
     """A row per model: who is better served where, and what that costs."""
     from rich.markup import escape
-    from rich.table import Table
 
     screen = output.console()
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("model", overflow="fold", min_width=12)
     called = output.told_apart(row.model for row in found)
     told = [name for name in _PLACES if len({getattr(row, name, None) for row in found}) > 1]
-    for name in told:
-        table.add_column(name, overflow="fold")
-    for name in ("to the cloud", "all on device", "all in cloud", "each its best"):
-        table.add_column(name, justify="right", no_wrap=True)
+    ways = (">to the cloud", ">all on device", ">all in cloud", ">each its best")
+    table = output.table("model", *told, *ways)
+    table.columns[0].min_width = 12
     for row in found:
         table.add_row(
             escape(called[row.model]), *(escape(str(getattr(row, name))) for name in told),

@@ -80,20 +80,14 @@ def show(rows: Sequence[Placement], store: str | None, *, as_json: bool) -> None
 
 def _per_row(found: Sequence[Finding]) -> object:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table(
-        box=None, header_style="dim", padding=(0, 1, 0, 0),
-        caption="device over cloud; shares of the first answer on the device",
-        caption_justify="left",
-    )  # fmt: skip
-    for name in ("model", "link"):
-        table.add_column(name, overflow="fold")
     # On two lines, so that a terminal of 80 columns has room for the models' names.
-    for name in ("first\ntime", "later\ntime", "first\nenergy", "later\nenergy"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("loading", "computing"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = output.table(
+        "model", "link", ">first\ntime", ">later\ntime", ">first\nenergy", ">later\nenergy",
+        ">loading", ">computing",
+    )  # fmt: skip
+    table.caption = "device over cloud; shares of the first answer on the device"
+    table.caption_justify = "left"
     for one in found:
         table.add_row(
             escape(one.model), escape(one.link),

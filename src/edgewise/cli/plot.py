@@ -65,13 +65,9 @@ def plot(
 
 
 def _list(found: Iterable[Named], as_json: bool) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in ("name", "section", "title"):
-        table.add_column(heading, overflow="fold")
-    table.add_column("rows", justify="right")
+    table = output.table("name", "section", "title", ">rows")
     for each in found:
         title, rows = each.figure.title, each.figure.numbers.total
         if as_json:

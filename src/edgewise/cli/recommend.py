@@ -142,8 +142,8 @@ def _print(found: Recommendation) -> None:
         f"{found.profiles} over {found.network}, {found.sla_ms:g} ms",
         f"run     {found.policy}",
         f"keep    {', '.join(found.keep)}",
-        f"expect  {_percent(row.accuracy)} right, {100 * row.attainment:.2f} % of all in time, "
-        f"{row.effective_accuracy:.1f} % right in time{bound}",
+        f"expect  {output.percent(row.accuracy)} right, {100 * row.attainment:.2f} % of all in "
+        f"time, {row.effective_accuracy:.1f} % right in time{bound}",
         f"        in another run {100 * least:.2f} to {100 * most:.2f} % in time, {low:.1f} to "
         f"{high:.1f} % right in time ({found.runs} runs, {found.runs_met} meet the objective)",
         f"        mean {output.milliseconds(row.mean_ms)}, p99 {output.milliseconds(row.p99_ms)}",
@@ -165,22 +165,13 @@ def _print(found: Recommendation) -> None:
 
 
 def _table(title: str, rows: tuple[SimulationRow, ...], first: str) -> Table:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=None, header_style="bold")
-    table.add_column(first)
-    for column in ("accuracy", "in time", "right in time", "p99"):
-        table.add_column(column, justify="right")
+    table = output.table(first, ">accuracy", ">in time", ">right in time", ">p99", title=title)
     for row in rows:
         table.add_row(
             row.policy if first == "policy" else f"{row.sla_ms:g} ms",
-            _percent(row.accuracy),
-            _percent(100 * row.attainment),
-            _percent(row.effective_accuracy),
+            output.percent(row.accuracy),
+            output.percent(100 * row.attainment),
+            output.percent(row.effective_accuracy),
             output.milliseconds(row.p99_ms),
         )
     return table
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} %"

@@ -87,13 +87,7 @@ def _list(wanted: Sequence[Scenario], as_json: bool) -> None:
         for each in wanted:
             output.emit(msgspec.to_builtins(each))
         return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    for column in ("scenario", "what", "inferences", "a second", "source"):
-        table.add_column(
-            column, justify="right" if column in ("inferences", "a second") else "left"
-        )
+    table = output.table("scenario", "what", ">inferences", ">a second", "source")
     for each in wanted:
         rate = "–" if each.rate_hz is None else f"{each.rate_hz:g}"
         table.add_row(each.name, each.title, f"{each.inferences:,}", rate, each.source)
@@ -102,19 +96,12 @@ def _list(wanted: Sequence[Scenario], as_json: bool) -> None:
 
 def _print(found: Sequence[ScenarioCost]) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     console = output.console()
     if not found:
         console.print("no measured model has a task that fits (--all-models takes all)")
         return
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    table.add_column("scenario")
-    table.add_column("model", overflow="fold")
-    table.add_column("target", overflow="fold")
-    for column in ("energy", "charge", "battery"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("by", overflow="fold")
+    table = output.table("scenario", "model", "target", ">energy", ">charge", ">battery", "by")
     for each in found:
         target = f"{each.target.device} {each.target.runtime} {each.target.delegate}"
         figures = ("–", "–", "–")

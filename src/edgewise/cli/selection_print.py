@@ -34,15 +34,11 @@ def print_rows(rows: list[SimulationRow]) -> None:
 
 def rows_table(rows: Sequence[SimulationRow]) -> Table:
     """What policies deliver, for people."""
-    from rich.table import Table
-
     loaded = any(row.fluid_bound is not None for row in rows)
-    table = Table(box=None, header_style="bold", padding=(0, 1, 0, 0))
-    table.add_column("deadline", justify="right", no_wrap=True)
-    table.add_column("policy", no_wrap=True)
-    columns = ["accuracy", "in time", "effective", "mean", "p99"]
-    for column in columns + (["refused", "bound"] if loaded else []):
-        table.add_column(column, justify="right")
+    table = output.table(
+        ">deadline", "policy", ">accuracy", ">in time", ">effective", ">mean", ">p99",
+        *((">refused", ">bound") if loaded else ()),
+    )  # fmt: skip
     for row in rows:
         cells = [
             f"{row.sla_ms:g} ms",
@@ -73,13 +69,10 @@ def print_comparison(rows: list[SimulationRow], names: tuple[str, str], *, as_js
         for result in results:
             output.emit(result)
         return
-    from rich.table import Table
-
-    table = Table(title=f"{names[0]} less {names[1]}, in points", box=None, header_style="bold")
-    for column in ("profiles", "network", "ahead"):
-        table.add_column(column)
-    for column in ("in time, most", "effective, most", "least"):
-        table.add_column(column, justify="right")
+    table = output.table(
+        "profiles", "network", "ahead", ">in time, most", ">effective, most", ">least",
+        title=f"{names[0]} less {names[1]}, in points",
+    )  # fmt: skip
     for result in results:
         table.add_row(*_comparison_cells(result))
     output.console().print(table)

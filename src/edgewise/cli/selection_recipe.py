@@ -43,16 +43,12 @@ def run(
 
 def _curves(found: Sequence[PublishedFinding]) -> None:
     """The whole curve of the headline, by profiles and network."""
-    from rich.table import Table
-
     from edgewise.selection.recipes.cnnselect import curves
 
     details = next(each.details for each in found if each.details)
     ends = details[0]["deadlines_ms"]
-    table = Table(box=None, header_style="dim", padding=(0, 1, 0, 0))
-    for column in ("profiles", "network", "most points in time"):
-        table.add_column(column, no_wrap=True)
-    table.add_column(f"cnnselect less greedy, {ends[0]:g} to {ends[-1]:g} ms", no_wrap=True)
+    curve = f"cnnselect less greedy, {ends[0]:g} to {ends[-1]:g} ms"
+    table = output.table("profiles", "network", "most points in time", curve)
     for cells in curves(details):
         table.add_row(*cells)
     output.console().print(table, "")

@@ -109,17 +109,16 @@ def _study(store: Store, name: str) -> Study:
 
 def _print(title: str, rows: list[dict[str, Any]]) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     console = output.console()
     console.print(f"[bold]{title.replace('_', ' ')}[/bold]")
     if not rows:
         console.print("  none\n")
         return
-    table = Table(box=None, padding=(0, 1, 0, 1), header_style="dim")
-    for column in rows[0]:
-        is_number = isinstance(rows[0][column], int | float)
-        table.add_column(column.replace("_", " "), justify="right" if is_number else "left")
+    numeric = [name for name, value in rows[0].items() if isinstance(value, int | float)]
+    table = output.table(
+        *(f"{'>' * (name in numeric)}{name.replace('_', ' ')}" for name in rows[0])
+    )
     for row in rows[:_SHOWN]:
         table.add_row(*(escape(_cell(name, value)) for name, value in row.items()))
     console.print(table)
