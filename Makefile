@@ -3,17 +3,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Compiled when it is first imported, once: hundreds of processes of the tests import the same modules.
+INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test fuzz lint style types imports pages kernels docs bench smoke peers clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Edgewise needs Python 3.11 or newer")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[litert,onnx,serve,report]'
+	$(INSTALL) --editable '.[litert,onnx,serve,report]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) install --quiet --no-compile --constraint constraints.txt --requirement requirements-dev.txt
+	$(INSTALL) --requirement requirements-dev.txt
 	touch $@
 
 demo: $(VENV)/.installed
@@ -31,7 +34,8 @@ fuzz: $(VENV)/.dev
 	  $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m hypothesis --hypothesis-profile fuzz --hypothesis-seed $$seed || exit 1; \
 	done
 
-lint: style types imports pages kernels
+# What takes longest is first; the kernels need no tool, and are compiled while those are installed.
+lint: types style imports pages kernels
 
 style: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -44,7 +48,7 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 # What numba compiles is checked when it compiles it, and kept for the tests.
-kernels: $(VENV)/.dev
+kernels: $(VENV)/.installed
 	$(BIN)/edgewise simulate --profiles p2 --network home --sla 300 --requests 2000 --arrivals poisson:40 --workers 2 \
 	  --policy deadline,mdinference+queue,fastest --quiet >/dev/null
 	$(BIN)/edgewise simulate --profiles p2 --network home --sla 300 --requests 2000 --arrivals poisson:40 --workers 2 \
