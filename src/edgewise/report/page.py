@@ -34,7 +34,12 @@ from edgewise.store import Store
 #: Width of the still pictures, for paper and for readers without scripts, in pixels.
 _STILL_WIDTH = 660
 _NO_SUBJECT = "<noscript><p>The page's script makes it of the data in this file.</p></noscript>"
-_WITHOUT_SCRIPTS = ".still { display: block; } .chart { display: none !important; }"
+_WITHOUT_SCRIPTS = (
+    ".still { display: block; } .chart { display: none !important; } .doubled > .scroll { display: "
+    "none; }"
+)
+#: Characters of rows that only readers without scripts see, at most.
+_ROWS_WITHOUT_SCRIPTS = 1_500_000
 #: Rows that a chart draws at most: more are slow to draw, and hide one another.
 DRAWN_ROWS = 2000
 
@@ -114,6 +119,7 @@ class _Page:
         self._explorers: dict[str, dict[str, Any]] = {}
         self._packs = Packs()
         self._tables = 0
+        self._spare = _ROWS_WITHOUT_SCRIPTS
 
     def render(self, sections: list[Section]) -> str:
         self._names = {section.name for section in sections}
@@ -232,7 +238,10 @@ class _Page:
         name = f"rows-{self._tables}"
         packed = tables.packed(numbers, self._subjects.names)
         self._packs.add(name, packed)
-        return tables.markup(numbers, packed, name, title) + _query(numbers.sql)
+        said = tables.markup(numbers, packed, name, title, self._spare)
+        if "<noscript>" in said:
+            self._spare -= tables.size(numbers)
+        return said + _query(numbers.sql)
 
 
 def _query(sql: str) -> str:

@@ -3,7 +3,9 @@
 (() => {
   const { make, text } = edgewise;
   const SIZES = [25, 100, 500];
-  const PRINTED = 200;
+  // A table that fits on one page is printed; a longer one where a reader asks for every table.
+  const PRINTED = 40;
+  let every = false;
   // A table of fewer rows is seen whole: nothing to look for. More categories than these are no choice.
   const FILTERED_FROM = 12;
   const CATEGORIES = 30;
@@ -160,14 +162,13 @@
       edgewise.save(`${edgewise.slug(this.title)}.${kind}`, edgewise[kind](this.table, this.shown), type);
     }
 
+    // Whole or not at all: half a table on paper helps nobody.
     print() {
-      this.show(0, PRINTED);
-      const left = this.shown.length - PRINTED;
-      this.said.textContent = left > 0
-        ? `${many(PRINTED, "row")} of ${this.shown.length.toLocaleString("en-US")} are printed; ` +
-          `${left === 1 ? "one more is" : `the other ${left.toLocaleString("en-US")} are`} in the file, where this ` +
-          "table downloads as CSV."
-        : many(this.shown.length, "row");
+      const whole = every || this.shown.length <= PRINTED;
+      this.place.classList.toggle("unprinted", !whole);
+      if (whole) this.show(0, this.shown.length);
+      this.said.textContent = many(this.shown.length, "row") +
+        (whole ? "" : ": too many for paper, in the file, which also prints them (“Print with every table”).");
     }
   }
 
@@ -243,16 +244,29 @@
     }
   })();
 
-  // On paper the numbers of every figure are open, and as many rows as paper is good for.
+  // On paper a figure stands for its numbers, unless every table is asked for.
   let opened = [];
   addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("details:not([open]):not(.sql)")];
+    document.body.classList.toggle("every-table", every);
+    opened = every ? [...document.querySelectorAll("details:not([open]):not(.sql)")] : [];
     for (const each of opened) each.open = true;
     for (const place of document.querySelectorAll("[data-table]")) view(place)?.print();
   });
   addEventListener("afterprint", () => {
     for (const each of opened) each.open = false;
     for (const [place, each] of views) if (place.isConnected) each.show();
+    every = false;
   });
+  const offer = make("p", { className: "save" });
+  for (const [label, all] of [["Print", false], ["Print with every table", true]]) {
+    const button = make("button", { type: "button" }, label);
+    button.addEventListener("click", async () => {
+      if (all) await edgewise.unpacked;
+      every = all;
+      print();
+    });
+    offer.append(button, " ");
+  }
+  document.querySelector("header").append(offer);
   if (!edgewise.data.draws) edgewise.unpacked.then(() => edgewise.mark("complete"));
 })();

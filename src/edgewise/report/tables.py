@@ -1,9 +1,9 @@
-"""A table in the page: its first rows as HTML, all of them as values for the page's script."""
+"""A table in the page: rows as HTML, all of them as values for the page's script."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 from urllib.parse import quote
@@ -12,8 +12,11 @@ from edgewise.report import packs
 from edgewise.report.numerals import cell, many
 from edgewise.report.parts import Numbers
 
-#: Rows that are there without any script; as many as a reader with scripts sees at first.
+#: Rows that a reader with scripts sees at first.
 _FIRST_ROWS = 25
+#: Characters of markup of a cell, about: what all rows for readers without scripts take is told
+#: before they are made.
+_CELL = 24
 
 #: What columns of these names hold is the name of something that has a page of its own.
 Linked = Mapping[str, AbstractSet[str]]
@@ -30,25 +33,39 @@ def packed(numbers: Numbers, linked: Linked) -> dict[str, Any]:
     return table
 
 
-def markup(numbers: Numbers, table: Mapping[str, Any], name: str, title: str) -> str:
-    """The first rows, for readers without scripts and until scripts run. `table` is `packed`."""
+def markup(
+    numbers: Numbers, table: Mapping[str, Any], name: str, title: str, spare: int = 0
+) -> str:
+    """The first rows, until scripts run; for readers without them all rows, where their markup
+    takes about `spare` characters at most. `table` is `packed`."""
+    rows = numbers.rows
+    whole = len(rows) > _FIRST_ROWS and size(numbers) <= spare
+    every = f"<noscript>{_scroll(rows, table, title)}</noscript>" if whole else ""
+    shown = len(rows) if whole else min(_FIRST_ROWS, len(rows))
+    return f"""<div class="rows{" doubled" if whole else ""}" data-table="{text(name)}" \
+data-title="{text(title)}">
+{_scroll(rows[:_FIRST_ROWS], table, title)}{every}
+{_more(numbers.total - shown)}</div>
+"""
+
+
+def size(numbers: Numbers) -> int:
+    """About how many characters all rows take as markup."""
+    return len(numbers.rows) * len(numbers.columns) * _CELL
+
+
+def _scroll(rows: Sequence[Sequence[Any]], table: Mapping[str, Any], title: str) -> str:
     columns = table["columns"]
     head = "".join(
         f'<th scope="col"{_class(column)}>{text(column["heading"])}</th>' for column in columns
     )
-    body = "\n".join(
-        f"<tr>{''.join(map(_cell, columns, row))}" for row in numbers.rows[:_FIRST_ROWS]
-    )
-    return f"""<div class="rows" data-table="{text(name)}" data-title="{text(title)}">
-<div class="scroll" tabindex="0" role="region" aria-label="{text(title)}: numbers">
+    body = "\n".join(f"<tr>{''.join(map(_cell, columns, row))}" for row in rows)
+    return f"""<div class="scroll" tabindex="0" role="region" aria-label="{text(title)}: numbers">
 <table><caption>{text(title)}</caption><thead><tr>{head}</thead>
-<tbody>{body}</table></div>
-{_more(numbers)}</div>
-"""
+<tbody>{body}</table></div>"""
 
 
-def _more(numbers: Numbers) -> str:
-    more = numbers.total - _FIRST_ROWS
+def _more(more: int) -> str:
     if more <= 0:
         return ""
     return (
