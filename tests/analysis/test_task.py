@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from edgewise.analysis.architecture import architecture, facts_of
 from edgewise.analysis.shapes import propagate
+from edgewise.analysis.structure import structure
 from edgewise.analysis.summary import summarise
 from edgewise.analysis.task import Told, told
 from edgewise.archive import open_file
@@ -23,7 +25,9 @@ def of(net: Any, path: str, x: tuple[int, ...], *outputs: tuple[int, ...], **fac
     graph = made.done(*(f"y{at}" for at in range(len(outputs))))
     for name, value in facts.items():
         setattr(graph, name, value)
-    return told(path, graph, propagate(graph))
+    shapes = propagate(graph)
+    facts = facts_of(graph, shapes, structure(graph, shapes))
+    return told(path, graph, facts, architecture(graph, facts))
 
 
 def test_shapes_tell(net: Any) -> None:

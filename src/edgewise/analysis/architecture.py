@@ -1,147 +1,144 @@
-"""Known architectures, told by structure and not by name.
+"""Known architectures, told by structure and not by name: rules as data (`architectures.toml`).
 
-Counts of what layers a network has tell the published families apart. What fits none is unknown.
-Sources: the papers' tables (arXiv): MobileNets 1704.04861, 1801.04381, 1905.02244; ResNet
-1512.03385; what follows likewise:
-SqueezeNet 1602.07360; GoogLeNet and Inception 1409.4842, 1512.00567; VGG 1409.1556; EfficientNet
-1905.11946; U-Net 1505.04597; ViT 2010.11929; BlazeFace 1907.05047.
+What fits no rule is unknown.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from edgewise.analysis.rules.compute import kernel_of
-from edgewise.analysis.scope import CannotTell, Shapes
-from edgewise.graph import Graph, Kind, Layer
+from edgewise.analysis.scope import Shapes
+from edgewise.analysis.structure import Structure
+from edgewise.graph import Graph
 
-#: Layers that the name of a residual network counts, by its convolutions with those of shortcuts
-#: (some have one in the first block as well).
-_RESNETS = {20: 18, 21: 18, 36: 34, 37: 34, 53: 50, 104: 101, 155: 152}
-#: Sums of two branches in them.
-_RESNET_SUMS = {18: 8, 34: 16, 50: 16, 101: 33, 152: 50}
-_VGGS = {8: "vgg-11", 10: "vgg-13", 13: "vgg-16", 16: "vgg-19"}
-_INCEPTIONS = {57: "googlenet", 94: "inception-v3", 149: "inception-v4"}
+Dims = tuple[int, ...]
+
+_COMPARISON = re.compile(r"(.+) (==|<=|>=) (.+)")
 
 
-@dataclass(slots=True)
-class _Counts:
-    """What layers a network has."""
+class Condition(NamedTuple):
+    """A comparison of sums of numbers, by name or as they are."""
 
-    convolutions: int = 0
-    depthwise: int = 0
-    pointwise: int = 0
-    patches: int = 0
-    sums: int = 0
-    gates: int = 0
-    kinds: Counter[Kind] = field(default_factory=Counter)
-    functions: Counter[str] = field(default_factory=Counter)
-    wide_joins: int = 0
+    left: tuple[str, ...]
+    sign: str
+    right: tuple[str, ...]
+
+    def holds(self, found: Structure) -> bool:
+        """Whether it does for a network."""
+        left, right = (
+            sum(int(term) if term.isdigit() else found[term] for term in side)
+            for side in (self.left, self.right)
+        )
+        return {"==": left == right, "<=": left <= right, ">=": left >= right}[self.sign]
 
 
-def architecture(graph: Graph, shapes: Shapes) -> str | None:
+class Pattern(NamedTuple):
+    """A shape: numbers, `*` for any size, `>N`."""
+
+    sizes: tuple[str, ...]
+
+    def fits(self, dims: Dims) -> bool:
+        """Whether a shape is of it. Axes of length 1 at the end do not count."""
+        while len(dims) > len(self.sizes) and dims[-1] == 1:
+            dims = dims[:-1]  # a class each, as channels of one pixel
+        return len(dims) == len(self.sizes) and all(
+            want == "*" or (size > int(want[1:]) if want.startswith(">") else size == int(want))
+            for size, want in zip(dims, self.sizes, strict=True)
+        )
+
+
+class Facts(NamedTuple):
+    """What rules ask of a network."""
+
+    found: Structure
+    inputs: tuple[Dims, ...]
+    outputs: tuple[Dims, ...]
+    ops: frozenset[str]
+
+
+class Form(NamedTuple):
+    """The part of a rule that is about structure: all that it asks must be there."""
+
+    where: tuple[Condition, ...]
+    inputs: tuple[Pattern, ...]
+    outputs: tuple[Pattern, ...]
+    ops: frozenset[str]
+
+    def fits(self, facts: Facts) -> bool:
+        """Whether a network is of it."""
+        return (
+            all(condition.holds(facts.found) for condition in self.where)
+            and (not self.inputs or _any(self.inputs, facts.inputs))
+            and all(any(map(pattern.fits, facts.outputs)) for pattern in self.outputs)
+            and (not self.ops or not self.ops.isdisjoint(facts.ops))
+        )
+
+
+class _Rule(NamedTuple):
+    architecture: str
+    form: Form | None
+    weights: tuple[re.Pattern[str], ...]
+
+
+def facts_of(graph: Graph, shapes: Shapes, found: Structure) -> Facts:
+    """What rules ask of a network, by its numbers (`structure`)."""
+    inputs, outputs = (
+        tuple(tuple(map(int, dims)) for i in ports if (dims := shapes.dims[i]))
+        for ports in (graph.inputs, graph.outputs)
+    )
+    ops = frozenset(layer.op.rpartition("::")[2] for layer in graph.layers)
+    return Facts(found, inputs, outputs, ops)
+
+
+def architecture(graph: Graph, facts: Facts) -> str | None:
     """The family of a network, None where its structure is of none that is known."""
-    found = _counted(graph, shapes)
-    outputs = {tuple(map(int, dims)) for i in graph.outputs if (dims := shapes.dims[i])}
-    if any(len(dims) == 3 and dims[1:] in ((896, 16), (896, 1)) for dims in outputs):
-        return "blazeface"
-    joins, dense = found.kinds[Kind.CONCAT], found.kinds[Kind.DENSE] + found.kinds[Kind.MATMUL]
-    if found.patches == 1 and found.kinds[Kind.SOFTMAX] >= 4 and dense >= 16:
-        return "vit"
-    if found.depthwise >= 10:
-        return _mobile(found, joins)
-    growing = found.kinds[Kind.RESIZE] + found.kinds[Kind.CONV_TRANSPOSE]
-    if found.depthwise == 0 and found.convolutions:
-        return _plain(found, joins, dense, growing)
+    names = "\n".join(tensor.name for tensor in graph.tensors) if facts.found["weights"] else ""
+    for rule in _rules():
+        if rule.form.fits(facts) if rule.form else all(p.search(names) for p in rule.weights):
+            return rule.architecture
     return None
 
 
-def _mobile(found: _Counts, joins: int) -> str | None:
-    """Families of depthwise convolutions."""
-    swishes = min(found.functions["sigmoid"], found.functions["mul"]) + found.functions["swish"]
-    hard = found.functions["hard_swish"] or min(found.functions["hard_sigmoid"], found.gates)
-    if joins:
-        return None
-    if hard >= 4:
-        return "mobilenet-v3"
-    if found.sums >= 9 and swishes >= found.depthwise:
-        return "efficientnet"
-    if found.gates:
-        return None
-    if 8 <= found.sums <= 12 and 15 <= found.depthwise <= 19:
-        return "mobilenet-v2"
-    if found.sums == 0 and 12 <= found.depthwise <= 14 and found.pointwise >= found.depthwise - 1:
-        return "mobilenet-v1"
-    return None
+def form_of(row: dict[str, Any]) -> Form:
+    """The structural part of a rule as it stands in TOML."""
+    return Form(
+        tuple(_condition(text) for text in row.get("where", ())),
+        tuple(Pattern(tuple(shape.split(","))) for shape in row.get("inputs", ())),
+        tuple(Pattern(tuple(shape.split(","))) for shape in row.get("outputs", ())),
+        frozenset(row.get("ops", ())),
+    )
 
 
-def _plain(found: _Counts, joins: int, dense: int, growing: int) -> str | None:
-    """Families of plain convolutions."""
-    if joins >= 3 and growing >= 3 and not found.sums:
-        return "u-net"
-    if growing:
-        return None
-    if joins == 8 and 25 <= found.convolutions <= 27 and not found.sums:
-        return "squeezenet"
-    if found.wide_joins >= 9 and not found.sums:
-        return _INCEPTIONS.get(found.convolutions, "inception")
-    if joins:
-        return None
-    layers = _RESNETS.get(found.convolutions)
-    if layers is not None and found.sums == _RESNET_SUMS[layers]:
-        return f"resnet-{layers}"
-    # Fully connected layers are written as convolutions too.
-    if not found.sums and dense in (0, 3):
-        own = found.convolutions - (0 if dense else 3)
-        if own == 5:
-            return "alexnet"
-        return _VGGS.get(own) if found.kinds[Kind.POOL] == 5 else None
-    return None
+def rows(file: str) -> list[dict[str, Any]]:
+    """The rules of a file beside this one."""
+    import tomllib
 
-
-def _counted(graph: Graph, shapes: Shapes) -> _Counts:
-    found = _Counts()
-    for layer in graph.layers:
-        found.kinds[layer.kind] += 1
-        if layer.kind is Kind.CONV:
-            _count_convolution(found, layer, shapes)
-        elif layer.kind is Kind.BINARY:
-            computed = [i for i in layer.inputs if i is not None and not graph.tensors[i].weights]
-            function = layer.attributes.get("function", "")
-            if len(computed) == 2:
-                found.functions[function] += 1
-                found.sums += function == "add"
-                found.gates += function == "mul" and _spread(layer, shapes)
-        elif layer.kind is Kind.UNARY:
-            found.functions[layer.attributes.get("function", "")] += 1
-        elif layer.kind is Kind.CONCAT:
-            found.wide_joins += len(layer.inputs) >= 3
-        activation = layer.attributes.get("activation")
-        if isinstance(activation, str):
-            found.functions[activation] += 1
+    text = Path(__file__).with_name(file).read_text(encoding="utf-8")
+    found: list[dict[str, Any]] = tomllib.loads(text)["rule"]
     return found
 
 
-def _spread(layer: Layer, shapes: Shapes) -> bool:
-    """Whether a product spreads one number a channel over a picture, as squeeze and excite does."""
-    one, other = (shapes.dims[i] if i is not None else None for i in layer.inputs[:2])
-    return one is not None and other is not None and one != other
+def _any(patterns: tuple[Pattern, ...], shapes: tuple[Dims, ...]) -> bool:
+    return any(pattern.fits(dims) for pattern in patterns for dims in shapes)
 
 
-def _count_convolution(found: _Counts, layer: Layer, shapes: Shapes) -> None:
-    index = layer.inputs[1] if len(layer.inputs) > 1 else None
-    weight = None if index is None else shapes.dims[index]
-    found.convolutions += 1
-    if weight is None:
-        return
-    try:
-        out, deep, kernel = kernel_of(weight, layer.attributes.get("weight_layout", "OI*"))
-    except CannotTell:
-        return
-    groups = layer.attributes.get("groups")
-    own = layer.attributes.get("weight_layout") == "1*O" or bool(groups and groups > 1)
-    found.depthwise += own and deep == 1 and out > 1
-    found.pointwise += all(size == 1 for size in kernel)
-    strides = layer.attributes.get("strides") or ()
-    found.patches += len(kernel) == 2 and kernel[0] >= 8 and tuple(strides) == tuple(kernel)
+def _condition(text: str) -> Condition:
+    parts = _COMPARISON.fullmatch(text)
+    if parts is None:
+        raise ValueError(f"no comparison: {text!r}")
+    return Condition(tuple(parts[1].split(" + ")), parts[2], tuple(parts[3].split(" + ")))
+
+
+@cache
+def _rules() -> tuple[_Rule, ...]:
+    return tuple(
+        _Rule(
+            row["architecture"],
+            None if "weights" in row else form_of(row),
+            tuple(re.compile(pattern) for pattern in row.get("weights", ())),
+        )
+        for row in rows("architectures.toml")
+    )

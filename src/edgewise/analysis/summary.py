@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from edgewise.analysis.architecture import architecture
+from edgewise.analysis.architecture import architecture, facts_of
 from edgewise.analysis.cost import Cost, layer_costs, total
 from edgewise.analysis.deployability import deployability
 from edgewise.analysis.larger import Larger, at_larger_sizes, fitting
@@ -14,6 +14,7 @@ from edgewise.analysis.memory import peak_activation_bytes, tensor_bytes
 from edgewise.analysis.quantised import quantization
 from edgewise.analysis.scope import Shapes
 from edgewise.analysis.shapes import propagate
+from edgewise.analysis.structure import structure
 from edgewise.analysis.symbolic import formula, plain
 from edgewise.analysis.task import told
 from edgewise.analysis.weights import parameters_by_layer, stored
@@ -121,7 +122,9 @@ def _parsed(
     peak = peak_activation_bytes(graph, found)
     larger = at_larger_sizes(graph, overrides, cost)
     compiled = [layer.op for layer in graph.layers if layer.attributes.get("compiled")]
-    purpose = told(known["path"], graph, found)
+    facts = facts_of(graph, found, structure(graph, found))
+    family = architecture(graph, facts)
+    purpose = told(known["path"], graph, facts, family)
     statistics: dict[str, Any] = {}
     if weights:
         from edgewise.analysis.values import weight_statistics
@@ -147,7 +150,7 @@ def _parsed(
         peak_activation_bytes=peak,
         weight_dtypes=None if compiled else sums.by_dtype,
         quantization=None if compiled else quantization(graph),
-        architecture=architecture(graph, found),
+        architecture=family,
         modality=purpose.modality,
         task=purpose.task,
         task_confidence=purpose.confidence,

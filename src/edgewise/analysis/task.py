@@ -8,13 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from edgewise.analysis.scope import Shapes
+from edgewise.analysis.architecture import Facts, Form, form_of, rows
 from edgewise.graph import Graph
-
-Dims = tuple[int, ...]
 
 #: Tasks whose rules are nearer than this to each other are not told apart.
 _APART = 0.1
@@ -41,30 +39,29 @@ class _Rule(NamedTuple):
     confidence: float
     words: re.Pattern[str] | None
     labels: frozenset[str]
-    ops: frozenset[str]
+    architectures: frozenset[str]
     image: bool
-    outputs: tuple[tuple[str, ...], ...]
+    form: Form
+    formed: str
 
 
-def told(path: str, graph: Graph, shapes: Shapes) -> Told:
+def told(path: str, graph: Graph, facts: Facts, architecture: str | None) -> Told:
     """The task of a network.
 
     Args:
         path: where its file lies; its own name and its folder's count.
         graph: the network.
-        shapes: what propagation found.
+        facts: its structure and shapes.
+        architecture: its family, where it is known.
     """
-    given = [shapes.dims[index] for index in graph.inputs]
-    image = any(map(_is_picture, given))
-    outputs = [
-        tuple(map(int, dims)) for dims in map(shapes.dims.__getitem__, graph.outputs) if dims
-    ]
+    image = any(map(_is_picture, facts.inputs))
+    # Of an input whose size is not known it may be.
+    may_be = image or len(facts.inputs) < len(graph.inputs) or not graph.inputs
     text = _text(path, graph)
-    ops = {layer.op.rpartition("::")[2] for layer in graph.layers}
     labels = {label.lower() for label in graph.labels}
     found: dict[str, tuple[_Rule, str]] = {}
     for rule in _rules():
-        why = _match(rule, text, image or None in given or not given, outputs, ops, labels)
+        why = _match(rule, text, may_be, facts, labels, architecture)
         if why and (rule.task not in found or rule.confidence > found[rule.task][0].confidence):
             found[rule.task] = rule, why
     modality = "image" if image else None
@@ -84,17 +81,17 @@ def _text(path: str, graph: Graph) -> str:
     return " ".join([*parts, graph.name, *said]).lower()[:_LONGEST]
 
 
-def _is_picture(dims: Sequence[int] | None) -> bool:
+def _is_picture(dims: Sequence[int]) -> bool:
     """Height, width and channels, in either order, with a batch or without."""
-    if dims is None or len(dims) not in (3, 4):
+    if len(dims) not in (3, 4):
         return False
     few = dims[-1] in _CHANNELS or dims[-3] in _CHANNELS
     return few and sorted(map(int, dims))[-2] >= _SMALLEST
 
 
 def _match(
-    rule: _Rule, text: str, image: bool, outputs: list[Dims], ops: set[str], labels: set[str]
-) -> str | None:
+    rule: _Rule, text: str, image: bool, facts: Facts, labels: set[str], architecture: str | None
+) -> str | None:  # fmt: skip
     """Why a rule fits, None where it does not. Everything that it asks must be there."""
     why = []
     if rule.image and not image:
@@ -109,44 +106,37 @@ def _match(
         if len(common) < _LABELS_AT_LEAST:
             return None
         why.append(f"its classes are {', '.join(common)}")
-    if rule.ops:
-        used = sorted(rule.ops & ops)
-        if not used:
+    if rule.architectures:
+        if architecture not in rule.architectures:
             return None
-        why.append(f"it uses {used[0]}")
-    if rule.outputs:
-        if not all(any(_fits(dims, pattern) for dims in outputs) for pattern in rule.outputs):
-            return None
-        why.append("of the shapes of its outputs")
-    return " and ".join(why)
-
-
-def _fits(dims: Dims, pattern: tuple[str, ...]) -> bool:
-    while len(dims) > len(pattern) and dims[-1] == 1:
-        dims = dims[:-1]  # a class each, as channels of one pixel
-    return len(dims) == len(pattern) and all(
-        want == "*" or (size > int(want[1:]) if want.startswith(">") else size == int(want))
-        for size, want in zip(dims, pattern, strict=True)
-    )
+        why.append(f"it is built as {architecture}")
+    if not rule.form.fits(facts):
+        return None
+    if rule.form.ops:
+        why.append(f"it uses {min(rule.form.ops & facts.ops)}")
+    return " and ".join([*why, *([rule.formed] if rule.formed else [])])
 
 
 @cache
 def _rules() -> tuple[_Rule, ...]:
-    import tomllib
-
-    text = Path(__file__).with_name("tasks.toml").read_text(encoding="utf-8")
-    return tuple(_rule(row) for row in tomllib.loads(text)["rule"])
+    return tuple(map(_rule, rows("tasks.toml")))
 
 
 def _rule(row: dict[str, Any]) -> _Rule:
     words = row.get("words")
+    asked = {
+        "where": "its structure", "inputs": "the shape of an input",
+        "outputs": "the shapes of its outputs",
+    }  # fmt: skip
+    formed = [said for key, said in asked.items() if key in row]
     return _Rule(
         row["task"],
         row["modality"],
         row["confidence"],
         re.compile("|".join(words)) if words else None,
         frozenset(row.get("labels", ())),
-        frozenset(row.get("ops", ())),
+        frozenset(row.get("architectures", ())),
         row.get("image", False),
-        tuple(tuple(shape.split(",")) for shape in row.get("outputs", ())),
+        form_of(row),
+        f"of {' and '.join(formed)}" if formed else "",
     )
