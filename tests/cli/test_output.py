@@ -94,6 +94,27 @@ def test_a_pipe_is_never_wrapped(
     assert max(map(len, capsys.readouterr().out.splitlines())) < 300
 
 
+def test_what_is_printed_under_a_progress_bar_goes_above_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On one terminal, through what draws the bar: else its line would run into the text."""
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    with output.progress("work", 2, quiet=False):
+        output.console().print("found")
+        output.emit({"value": 1})
+    shown = capsys.readouterr()
+    assert "found" in shown.err and '{"value":1}' in shown.err and shown.out == ""
+
+
+def test_a_closed_output_does_not_end_the_work() -> None:
+    command = 'exec "$0" -m edgewise inspect "$1" >&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, str(DIGITS)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_any_locale_takes_the_output(encoding: str) -> None:
     done = subprocess.run(

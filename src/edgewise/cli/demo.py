@@ -25,11 +25,10 @@ def demo(
     """All of it once, on the app and the models that come with the package."""
     from edgewise.demo.walk import commands, walk
 
-    console = output.console()
     typed = commands(folder)
     with output.progress("demo", 8, quiet=quiet) as advance:
         for step in walk(folder, lambda what: advance(what, 0)):
-            _print(console, step, typed[type(step)])
+            _print(output.console(), step, typed[type(step)])
             advance()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
@@ -159,12 +161,15 @@ def _reader_left() -> int:
 
 def _leave_output() -> None:
     """What is still to be written goes nowhere, so that the interpreter does not try at its end."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
     """Entry point of the executable."""
+    # Closed by whoever started this: the work is done all the same.
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
+            setattr(sys, name, stream)
     without_odd_signs()
     sys.exit(run(sys.argv[1:]))

@@ -37,10 +37,17 @@ _PLAIN_SIGNS = {
 }  # fmt: skip
 
 
+#: The progress bar that is on the terminal now: what is printed meanwhile goes above it.
+_shown: list[Progress] = []
+
+
 def console() -> Console:
-    """Where people read. Lines are wrapped for a terminal, never for a pipe or a file."""
+    """Where people read. Lines are wrapped for a terminal, never for a pipe or a file. Ask for it
+    when printing: while a bar is on the same terminal, it is the bar's."""
     from rich.console import Console
 
+    if _shown and sys.stdout.isatty():
+        return _shown[-1].console
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(highlight=False, width=_UNWRAPPED if piped else None)
 
@@ -83,6 +90,9 @@ def emit(record: Record | dict[str, Any]) -> None:
         line = msgspec.json.encode(record)
     except UnicodeEncodeError:  # a file name that is no text: its odd bytes are escaped
         line = json.dumps(msgspec.to_builtins(record)).encode()
+    if _shown and sys.stdout.isatty():
+        _shown[-1].console.out(line.decode(), highlight=False)
+        return
     sys.stdout.buffer.write(line + b"\n")
     sys.stdout.buffer.flush()
 
@@ -189,6 +199,8 @@ def progress(
         told: list[Advance] = []
         if not quiet and sys.stderr.isatty():
             bar = ended.enter_context(_bar())
+            _shown.append(bar)
+            ended.callback(_shown.pop)
             told.append(_on_bar(bar, bar.add_task(description, total=total)))
         if store:
             from edgewise.store import Reporter, Store
@@ -226,7 +238,7 @@ def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _rate_column(),
         TimeElapsedColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=Console(stderr=True, highlight=False), transient=True,
     )  # fmt: skip
 
 
