@@ -20,6 +20,7 @@ from protocol_server import CLOUD_INDEX, ProtocolServer, answers, hangs, says, s
 import edgewise
 from edgewise.client.inputs import LOSSLESS_PIXELS
 from edgewise.errors import InputError, UsageError
+from edgewise.protocol.messages import Unavailable
 
 
 @pytest.fixture
@@ -109,6 +110,28 @@ def test_deadline_and_network_are_stated(server: ProtocolServer) -> None:
     assert 100 < second["elapsed_ms"] < 3000
     assert second["rtt_ms"] > 0
     assert second["upload_ms"] + second["download_ms"] >= second["rtt_ms"] / 4
+
+
+def test_how_sure_the_network_is_is_stated_once_enough_was_seen(server: ProtocolServer) -> None:
+    with edgewise.Client(server.url, "digits", sla_ms=4000) as client:
+        for _ in range(10):
+            client.infer(b"x")
+    *few, last = (each.parameters for each in server.asked)
+    assert not any("download_p90_ms" in each for each in few)
+    assert last["download_p90_ms"] >= last["download_ms"]
+
+
+def test_a_refusal_that_says_its_time_corrects_what_is_known(server: ProtocolServer) -> None:
+    """Else one bad guess would have everything refused for ever."""
+    server.script += [answers(0.3), *[says(503, Server_Timing="total;dur=0.1")] * 12]
+    with edgewise.Client(server.url, "digits", sla_ms=4000, retries=0) as client:
+        client.infer(b"x")
+        assert (client.network.rtt_ms or 0) > 250
+        for _ in range(12):
+            with pytest.raises(Unavailable):
+                client.infer(b"x")
+        assert (client.network.rtt_ms or 0) < 250
+    assert server.asked[-1].parameters["rtt_ms"] < server.asked[1].parameters["rtt_ms"]
 
 
 def test_elapsed_time_holds_the_attempt_that_failed(server: ProtocolServer) -> None:
@@ -256,7 +279,6 @@ def test_settings_that_are_half_given_are_refused(server: ProtocolServer, family
         {"family": family, "cascade": 0.9},
         {"family": family, "device": "cascade", "cascade": 1.5},
         {"model": "digits", "timeout_s": 0},
-        {"model": "digits", "level": 1.0},
         {"model": "digits", "encoding": "gif"},
         {"model": "digits", "verify": "nowhere.pem"},
     ):

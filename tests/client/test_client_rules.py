@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgewise.client.due import Due
-from edgewise.client.estimate import NetworkEstimate, Observation
 from edgewise.client.retries import Failure, retry_after_ms, wait_ms
 from edgewise.errors import UsageError
 
@@ -87,86 +86,3 @@ def test_a_deadline_counts_what_was_spent_before() -> None:
     assert free.in_time(5000) is None
     with pytest.raises(UsageError):
         Due(started_ms=0, sla_ms=100, elapsed_ms=-1, grace_ms=0, timeout_ms=1)
-
-
-def exchange(bytes_: int, rtt_ms: float, mbps: float, server_ms: float = 0.0) -> Observation:
-    """As an ideal link makes it."""
-    waited_ms = rtt_ms + bytes_ / (mbps * 125) + server_ms
-    return Observation(bytes_, 300, waited_ms, 0.1, server_ms)
-
-
-@given(
-    rtt_ms=st.floats(1, 300),
-    mbps=st.floats(0.5, 200),
-    sizes=st.lists(st.integers(10_000, 2_000_000), min_size=1, max_size=20),
-    server_ms=st.floats(0, 500),
-)
-def test_an_ideal_link_is_recovered(
-    rtt_ms: float, mbps: float, sizes: list[int], server_ms: float
-) -> None:
-    network = NetworkEstimate()
-    network.learn(exchange(0, rtt_ms, mbps))
-    for size in sizes:
-        network.learn(exchange(size, rtt_ms, mbps, server_ms))
-    assert network.rtt_ms == pytest.approx(rtt_ms)
-    assert network.upload_mbps == pytest.approx(mbps, rel=1e-3)
-    expected = network.expect(500_000)
-    assert expected is not None
-    assert expected.upload_ms == pytest.approx(rtt_ms / 2 + 500_000 / (mbps * 125), rel=0.01)
-    assert expected.download_ms == pytest.approx(rtt_ms / 2 + 0.1, rel=0.01)
-
-
-@given(
-    waited=st.floats(0, 1000),
-    reading=st.floats(0, 100),
-    claimed=st.floats(-10, 2000),
-    rtt=st.none() | st.floats(0, 500),
-)
-def test_a_split_adds_up_whatever_the_service_claims(
-    waited: float, reading: float, claimed: float, rtt: float | None
-) -> None:
-    network = NetworkEstimate()
-    if rtt is not None:
-        network.learn(Observation(0, 0, rtt, 0, 0))
-    parts = network.split(Observation(9999, 9, waited, reading, claimed))
-    assert min(parts) >= 0
-    assert sum(parts) == pytest.approx(waited + reading)
-
-
-def test_nothing_is_expected_before_anything_was_seen() -> None:
-    network = NetworkEstimate()
-    assert network.expect(1000) is None
-    assert network.rtt_quantile_ms(0.5) is None
-    network.learn(Observation(100_000, 300, 80.0, 1.0, 30.0))
-    expected = network.expect(200_000)
-    assert expected is not None
-    assert expected.rtt_ms is None
-    assert expected.upload_ms == pytest.approx(100.0)
-
-
-def test_what_is_stated_holds_for_most_requests() -> None:
-    """On a link whose time varies, about the stated share of requests is no slower."""
-    import random
-
-    draw = random.Random(3)
-    network = NetworkEstimate(level=0.9)
-    network.learn(Observation(0, 0, 40.0, 0, 0))
-    held = 0
-    for count in range(600):
-        expected = network.expect(100_000)
-        took_ms = 40 + 40 * draw.lognormvariate(0, 0.5)
-        if expected is not None and count >= 100:
-            held += took_ms + 1 <= expected.total_ms
-        network.learn(Observation(100_000, 300, took_ms, 1.0, 0))
-    assert 0.85 <= held / 500 <= 0.95
-
-
-def test_a_fresh_connection_does_not_hide_what_a_warm_one_does() -> None:
-    network = NetworkEstimate()
-    network.learn(Observation(0, 0, 20.0, 0, 0))
-    network.learn(Observation(100_000, 300, 220.0, 0, 0, fresh=True))
-    assert network.upload_mbps == pytest.approx(4.0)  # better than nothing
-    network.learn(Observation(100_000, 300, 60.0, 0, 0))
-    assert network.upload_mbps == pytest.approx(20.0)
-    network.learn(Observation(100_000, 300, 220.0, 0, 0, fresh=True))
-    assert network.upload_mbps == pytest.approx(20.0)

@@ -15,9 +15,10 @@ from PIL import Image
 
 from edgewise.errors import InputError, UsageError
 from edgewise.load import intervals, timer
-from edgewise.load.estimate import NetworkEstimate
+from edgewise.load.device import seen
 from edgewise.load.schedule import plan
 from edgewise.load.settings import LoadSettings
+from edgewise.network.estimate import Expected, NetworkEstimate
 from edgewise.protocol import inputs
 from edgewise.protocol.http import prepared, target
 from edgewise.protocol.http.attempt import Attempt
@@ -213,43 +214,15 @@ def exchange(size: int, sent: float, uploaded: float, first: float, last: float)
     return Attempt(0, 0, 0, size, 0.0, 0.0, sent, uploaded, first, last, status=200)
 
 
-def stated(estimate: NetworkEstimate, size: int) -> dict[str, float]:
-    return json.loads(b"{" + estimate.parameters(size)[:-1] + b"}")  # type: ignore[no-any-return]
-
-
-def test_an_estimate_takes_the_service_out_and_follows_the_size() -> None:
-    estimate = NetworkEstimate()
-    assert estimate.parameters(1000) == b""
-    done = exchange(1000, sent=0, uploaded=10, first=95, last=100)
+def test_what_a_client_saw_of_its_network_is_without_the_service() -> None:
+    done = exchange(10_000, sent=0, uploaded=10, first=95, last=100)
     done.said = Said(queue_ms=20, inference_ms=15)
-    estimate.saw(done)  # 65 ms of network: 10 up, 5 down, 50 there and back
-    assert stated(estimate, 1000) == {"rtt_ms": 50, "upload_ms": 35, "download_ms": 30}
-    assert stated(estimate, 2000)["upload_ms"] == 45
-
-
-def test_refusals_only_ever_lower_an_estimate() -> None:
     estimate = NetworkEstimate()
-    slow = exchange(100, 0, 0, 500, 500)
-    slow.said = Said(queue_ms=0, inference_ms=0)
-    estimate.saw(slow)
-    estimate.saw(exchange(100, 0, 0, 900, 900))
-    assert stated(estimate, 100)["rtt_ms"] == 500
-    for _ in range(40):
-        estimate.saw(exchange(100, 0, 0, 40, 40))
-    assert stated(estimate, 100)["rtt_ms"] == pytest.approx(40, abs=1)
-
-
-def test_an_outage_now_and_then_is_stated_as_a_tail() -> None:
-    """Expected is what most see; a mean would be several times that."""
-    estimate = NetworkEstimate()
-    for number in range(40):
-        took_ms = 900.0 if number % 6 == 5 else 30.0
-        done = exchange(100, 0, 0, took_ms, took_ms)
-        done.said = Said(queue_ms=0, inference_ms=0)
-        estimate.saw(done)
-    told = stated(estimate, 100)
-    assert (told["rtt_ms"], told["upload_ms"], told["download_ms"]) == (30, 15, 15)
-    assert told["download_p90_ms"] == pytest.approx(15 + 870)
+    estimate.learn(seen(done))  # 65 ms of network: 10 up, 5 down, 50 there and back
+    assert estimate.expect(10_000) == Expected(50, 35, 30)
+    refused = exchange(10_000, sent=0, uploaded=10, first=95, last=95)
+    refused.server_ms = 35
+    assert seen(refused).network_ms == 60
 
 
 # -- intervals ------------------------------------------------------------------------------------

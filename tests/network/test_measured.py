@@ -9,7 +9,8 @@ import pytest
 
 from edgewise.errors import InputError
 from edgewise.network.capacity import Constant
-from edgewise.network.measured import Observation, measure
+from edgewise.network.estimate import Observation
+from edgewise.network.measured import measure
 from edgewise.network.shaping.pacing import Flow, Pacer, Shape
 
 SIZES = [(1_000, 1_000), (100_000, 1_000), (400_000, 1_000), (1_000, 100_000), (1_000, 400_000)]

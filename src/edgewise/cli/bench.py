@@ -207,7 +207,8 @@ def _options(**given: Any) -> Options:
 
 def _link_writer(file: Path) -> Callable[[Sequence[Sequence[float]]], None]:
     """Writes what a phone saw of its link to here as a file that `place --link` takes."""
-    from edgewise.network.measured import Observation, measure
+    from edgewise.network.estimate import Observation
+    from edgewise.network.measured import measure
     from edgewise.placement.own_link import as_toml
 
     output.check_writable(file, "--link-out", (".toml",))

@@ -7,8 +7,8 @@ adds (deadlines, the network's share of them, refusals) is used where it is ther
 from edgewise.client.answer import Answer, NetworkTimes, Phases
 from edgewise.client.asynchronous import AsyncClient
 from edgewise.client.cascade import Rule
-from edgewise.client.estimate import NetworkEstimate
 from edgewise.client.synchronous import Client
+from edgewise.network.estimate import NetworkEstimate
 from edgewise.protocol.errors import ClientError, Late, MalformedAnswer, Unreachable
 
 __all__ = [

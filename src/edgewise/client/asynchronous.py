@@ -15,14 +15,15 @@ from edgewise.client.answer import Answer
 from edgewise.client.calibration import calibrate
 from edgewise.client.cloud import Cloud, Request
 from edgewise.client.device import LocalDevice
-from edgewise.client.due import Due, now_ms
-from edgewise.client.estimate import NetworkEstimate
+from edgewise.client.due import Due
 from edgewise.client.http import Http, warm_http
 from edgewise.client.inputs import question, warm_pillow
 from edgewise.client.options import ClientSettings, Options
 from edgewise.client.strategy import Cascade, CloudOnly, Duplicate
 from edgewise.errors import UsageError
 from edgewise.family import load_family
+from edgewise.network.estimate import NetworkEstimate
+from edgewise.protocol.http.attempt import now_ms
 
 
 class AsyncClient:
@@ -54,12 +55,7 @@ class AsyncClient:
         if name is None:
             raise UsageError("which model?", hint="Client(url, 'digits'), or give family=")
         self.model = name
-        self._cloud = Cloud(
-            _http(url, settings),
-            name,
-            retries=settings.retries,
-            network=NetworkEstimate(level=settings.level),
-        )
+        self._cloud = Cloud(_http(url, settings), name, retries=settings.retries)
         self._cloud_only = CloudOnly(self._cloud, name, self._family, settings.encoding)
         self._device: LocalDevice | None = None
         self._rule: cascade.Rule | None = None

@@ -14,11 +14,12 @@ from edgewise.client.cascade import Rule, calibrated
 from edgewise.client.cloud import Request
 from edgewise.client.compose import from_device
 from edgewise.client.device import LocalDevice
-from edgewise.client.due import Due, now_ms
+from edgewise.client.due import Due
 from edgewise.client.inputs import question
 from edgewise.client.strategy import CloudOnly
 from edgewise.errors import UsageError
 from edgewise.family import Family
+from edgewise.protocol.http.attempt import now_ms
 
 _MISSING = object()
 

@@ -12,12 +12,13 @@ from urllib.parse import quote
 
 from edgewise.client import retries
 from edgewise.client.answer import NetworkTimes, Phases
-from edgewise.client.due import Due, now_ms
-from edgewise.client.estimate import SMALL_BYTES, NetworkEstimate, Observation
-from edgewise.client.http import Failed, Http, Marks, Response
+from edgewise.client.due import Due
+from edgewise.client.http import Failed, Http, Response
 from edgewise.errors import EdgewiseError
+from edgewise.network.estimate import SMALL_BYTES, NetworkEstimate, Observation
 from edgewise.protocol.errors import Late, MalformedAnswer
 from edgewise.protocol.http import client_codec
+from edgewise.protocol.http.attempt import now_ms
 from edgewise.protocol.messages import Tensor
 
 #: An older round trip is measured again, after an answer: the radio is awake then.
@@ -49,8 +50,8 @@ class Request:
 class Cloud:
     """One model at one service. For one event loop."""
 
-    def __init__(self, http: Http, model: str, *, retries: int, network: NetworkEstimate) -> None:
-        self.network = network
+    def __init__(self, http: Http, model: str, *, retries: int) -> None:
+        self.network = NetworkEstimate()
         self._http = http
         self._retries = retries
         self._infer = http.url(f"/v2/models/{quote(model, safe='')}/infer")
@@ -94,6 +95,8 @@ class Cloud:
                 return self._told(response, body, due, attempt, begun_ms - first_ms)
             except Failed as failure:
                 failed.append(failure.error)
+                if (answer := failure.answer) is not None:
+                    self._learn(_seen(answer, body.total_bytes, answer.server_ms))
                 pause_ms = self._pause_ms(failure.failure, attempt, due, patient, body)
                 if pause_ms is None:
                     raise failure.error from failure
@@ -111,7 +114,7 @@ class Cloud:
     ) -> float | None:
         if failure.kind == "status" and not patient:
             return None
-        expected = self.network.expect(body.total_bytes, surely=False)
+        expected = self.network.expect(body.total_bytes)
         return retries.wait_ms(
             failure,
             attempt=attempt,
@@ -128,11 +131,7 @@ class Cloud:
         sizes = (t.values.nbytes if not isinstance(t.values, tuple) else sum(map(len, t.values))
                  for t in request.inputs)  # fmt: skip
         if (expected := self.network.expect(sum(sizes))) is not None:
-            if expected.rtt_ms is not None:
-                parameters["rtt_ms"] = round(expected.rtt_ms, 3)
-            if expected.upload_ms is not None:
-                parameters["upload_ms"] = round(expected.upload_ms, 3)
-            parameters["download_ms"] = round(expected.download_ms, 3)
+            parameters |= expected.stated()
         return client_codec.request_body(
             request.inputs, id=request.id, parameters=parameters, wanted=request.wanted
         )
@@ -144,9 +143,9 @@ class Cloud:
             reply = client_codec.reply(response.content, response.head_length)
         except MalformedAnswer as error:
             raise Failed(retries.Failure("begun"), error) from error
-        seen = _exchange(response.marks, body.total_bytes, len(response.content), reply.server_ms)
-        if reply.tells_time:  # else its work would be taken for the network's
-            self._learn(seen)
+        said_ms = reply.server_ms if reply.tells_time else None
+        seen = _seen(response, body.total_bytes, said_ms)
+        self._learn(seen)
         upload_ms, server_ms, download_ms = self.network.split(seen)
         marks = response.marks
         phases = Phases(
@@ -171,7 +170,7 @@ class Cloud:
 
     def _learn(self, seen: Observation) -> None:
         self.network.learn(seen)
-        if seen.sent_bytes <= SMALL_BYTES:
+        if seen.sent_bytes <= SMALL_BYTES and seen.server_ms is not None:
             self._round_trip_at_ms = now_ms()
 
     async def ping(self, timeout_s: float) -> float:
@@ -188,7 +187,7 @@ class Cloud:
             raise failure.error from failure
         except TimeoutError as error:
             raise Late(f"no answer of {self._http.where} within {timeout_s:g} s") from error
-        seen = _exchange(response.marks, 0, len(response.content), 0.0)
+        seen = _seen(response, 0, 0.0)
         self._learn(seen)
         return seen.network_ms
 
@@ -214,10 +213,11 @@ class Cloud:
         await self._http.close()
 
 
-def _exchange(marks: Marks, sent_bytes: int, received_bytes: int, server_ms: float) -> Observation:
+def _seen(response: Response, sent_bytes: int, server_ms: float | None) -> Observation:
+    marks = response.marks
     return Observation(
         sent_bytes=sent_bytes,
-        received_bytes=received_bytes,
+        received_bytes=len(response.content),
         waited_ms=max(0.0, marks.first_ms - marks.sending_ms),
         reading_ms=max(0.0, marks.last_ms - marks.first_ms),
         server_ms=server_ms,

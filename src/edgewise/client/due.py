@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass
 
 from edgewise.errors import UsageError
-
-
-def now_ms() -> float:
-    """The monotonic clock, in ms. (Not the event loop's: uvloop's has a resolution of 1 ms.)"""
-    return 1000 * time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
-from edgewise.client.due import now_ms
 from edgewise.client.retries import Failure, retry_after_ms
 from edgewise.errors import EdgewiseError, MissingExtra, UsageError
 from edgewise.protocol.errors import MalformedAnswer, Unreachable, from_status
+from edgewise.protocol.http.attempt import now_ms, total_ms
 from edgewise.protocol.http.client_codec import LENGTH_HEADER, Body, refusal
 
 try:
@@ -29,12 +29,16 @@ _MOST_ERROR_BYTES = 64 * 1024
 
 
 class Failed(Exception):
-    """An attempt failed: how, for deciding about another, and the error if there is none."""
+    """An attempt failed: how, for deciding about another, the error if there is none, and what was
+    answered with another status than 200."""
 
-    def __init__(self, failure: Failure, error: EdgewiseError) -> None:
+    def __init__(
+        self, failure: Failure, error: EdgewiseError, answer: Response | None = None
+    ) -> None:
         super().__init__(str(error))
         self.failure = failure
         self.error = error
+        self.answer = answer
 
 
 @dataclass(slots=True)
@@ -66,11 +70,12 @@ class Marks:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer with status 200."""
+    """A whole answer. `server_ms`: what its head says that the service took."""
 
     content: bytes
     head_length: str | None
     marks: Marks
+    server_ms: float | None
 
 
 class Http:
@@ -204,9 +209,11 @@ class Http:
             raise Failed(Failure("begun"), error) from error
         finally:
             await stream.aclose()
+        server_ms = total_ms(answer.headers.get("server-timing", ""))
+        response = Response(content, answer.headers.get(LENGTH_HEADER), marks, server_ms)
         if answer.status_code != 200:
-            raise self._not_served(answer, content)
-        return Response(content, answer.headers.get(LENGTH_HEADER), marks)
+            raise self._not_served(answer, response)
+        return response
 
     async def _read(self, answer: httpx.Response, stream: httpx.AsyncByteStream) -> bytes:
         most_bytes = self._most_bytes
@@ -247,9 +254,9 @@ class Http:
             Unreachable(f"{self.where} closed the connection without an answer: {cause}"),
         )
 
-    def _not_served(self, answer: httpx.Response, content: bytes) -> Failed:
+    def _not_served(self, answer: httpx.Response, response: Response) -> Failed:
         status = answer.status_code
-        said = refusal(content)
+        said = refusal(response.content)
         words = said.error or f"status {status}"
         if 300 <= status < 400:
             words = f"redirects to {answer.headers.get('location', 'nowhere')[:200]!r}"
@@ -262,7 +269,7 @@ class Http:
         after_ms = said.retry_after_ms  # the header has whole seconds only
         if after_ms is None:
             after_ms = retry_after_ms(answer.headers.get("retry-after"))
-        return Failed(Failure("status", status, after_ms), error)
+        return Failed(Failure("status", status, after_ms), error, response)
 
 
 async def warm_http() -> None:

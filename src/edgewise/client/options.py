@@ -36,7 +36,6 @@ class Options(TypedDict, total=False):
             an SSL context.
         connections: most at a time.
         most_answer_bytes: a larger answer is not read.
-        level: share of requests whose stated network time is to hold.
     """
 
     sla_ms: float | None
@@ -53,7 +52,6 @@ class Options(TypedDict, total=False):
     verify: bool | str | PathLike[str] | ssl.SSLContext
     connections: int
     most_answer_bytes: int
-    level: float
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,6 @@ class ClientSettings:
     verify: bool | str | PathLike[str] | ssl.SSLContext = True
     connections: int = 64
     most_answer_bytes: int = 64 << 20
-    level: float = 0.9
 
     def __post_init__(self) -> None:
         if self.device not in ("off", "duplicate", "cascade"):
@@ -92,7 +89,5 @@ class ClientSettings:
                 raise UsageError(f"{name} is {getattr(self, name)}", hint="above 0")
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise UsageError("the token has characters that no header can carry")
-        if not 0 < self.level < 1:
-            raise UsageError(f"level is {self.level}", hint="between 0 and 1")
         if self.encoding not in ("auto", "png", "jpeg"):
             raise UsageError(f"encoding='{self.encoding}'", hint="auto, png or jpeg")

@@ -12,12 +12,13 @@ from edgewise.client.cascade import Rule
 from edgewise.client.cloud import Cloud, Request, Told
 from edgewise.client.compose import from_cloud, from_device
 from edgewise.client.device import Local, LocalDevice
-from edgewise.client.due import Due, now_ms
+from edgewise.client.due import Due
 from edgewise.client.inputs import Encoding, Question
 from edgewise.client.race import Outcome, first_in_time
 from edgewise.errors import EdgewiseError
 from edgewise.family import Family
 from edgewise.protocol.errors import Late
+from edgewise.protocol.http.attempt import now_ms
 from edgewise.protocol.messages import Refused
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ class CloudOnly:
 
     def round_trip_ms(self) -> float:
         """What the network takes at least, as far as is known."""
-        expected = self._cloud.network.expect(0, surely=False)
+        expected = self._cloud.network.expect(0)
         return expected.total_ms if expected else 0.0
 
 

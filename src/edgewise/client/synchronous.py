@@ -18,11 +18,11 @@ from typing import Any, Self, TypeVar, Unpack
 from edgewise.client import cascade
 from edgewise.client.answer import Answer
 from edgewise.client.asynchronous import AsyncClient
-from edgewise.client.due import now_ms
-from edgewise.client.estimate import NetworkEstimate
 from edgewise.client.options import Options
 from edgewise.errors import UsageError
+from edgewise.network.estimate import NetworkEstimate
 from edgewise.protocol.errors import Unreachable
+from edgewise.protocol.http.attempt import now_ms
 
 T = TypeVar("T")
 _CLOSING_S = 5.0

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from edgewise.load.estimate import NetworkEstimate
 from edgewise.load.links import Address
+from edgewise.network.estimate import NetworkEstimate, Observation
 from edgewise.protocol.http import prepared
 from edgewise.protocol.http.attempt import Attempt, now_ms
 from edgewise.protocol.http.connection import ClientConnection
@@ -123,11 +124,12 @@ class SimulatedDevice:
         """The request's own word on its time, where the server understands it."""
         if not self._job.edgewise:
             return b""
-        network = self._estimate.parameters(exchange.size_bytes)
-        if self._job.sla_ms is None:
-            return network
-        elapsed_ms = max(now_ms() - exchange.due_ms, 0.0)
-        return b'"sla_ms":%.3f,"elapsed_ms":%.3f,' % (self._job.sla_ms, elapsed_ms) + network
+        expected = self._estimate.expect(exchange.size_bytes)
+        stated = {} if expected is None else expected.stated()
+        if self._job.sla_ms is not None:
+            elapsed_ms = max(now_ms() - exchange.due_ms, 0.0)
+            stated |= {"sla_ms": self._job.sla_ms, "elapsed_ms": elapsed_ms}
+        return b"".join(b'"%s":%.3f,' % (name.encode(), ms) for name, ms in stated.items())
 
     def _answered(
         self,
@@ -147,7 +149,7 @@ class SimulatedDevice:
         elif error is None and exchange.status not in _REFUSALS:
             error = f"http {exchange.status}"
         if error is None:
-            self._estimate.saw(exchange)
+            self._estimate.learn(seen(exchange))
         self._finish(exchange, error)
 
     def _understand(self, exchange: Attempt, content: bytes, json_length: int | None) -> str | None:
@@ -173,3 +175,18 @@ class SimulatedDevice:
         exchange.error = error
         exchange.finished = True
         self._finished(exchange)
+
+
+def seen(done: Attempt) -> Observation:
+    """What a request that was answered or refused says of its network. Handing its bytes over
+    counts as the upload, as the kernel keeps few of them back where the link is shaped."""
+    server_ms = done.said.service_ms if done.said else done.server_ms
+    sending_ms = done.uploaded_ms - done.sent_ms
+    return Observation(
+        sent_bytes=done.size_bytes,
+        received_bytes=0,
+        waited_ms=done.first_ms - done.sent_ms,
+        reading_ms=done.last_ms - done.first_ms,
+        server_ms=server_ms,
+        sending_ms=None if math.isnan(sending_ms) else sending_ms,
+    )

@@ -15,12 +15,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from edgewise.errors import InputError
 from edgewise.network.capacity import BYTES_PER_MS, Floats
+from edgewise.network.estimate import Observation
 from edgewise.records import LinkProfile
 
 #: With fewer observations, medians and intervals say nothing.
@@ -31,19 +31,6 @@ _RESAMPLES = 300
 _LEVELS = (0.025, 0.975)
 #: The deviation of a normal distribution over its median absolute deviation.
 _NORMAL_MAD = 1.4826
-
-
-class Observation(NamedTuple):
-    """One request over an open connection.
-
-    `waited_ms` from the first byte sent to the first byte received, less what the server says that
-    it took; `reading_ms` from there to the last byte received.
-    """
-
-    sent_bytes: int
-    received_bytes: int
-    waited_ms: float
-    reading_ms: float
 
 
 @dataclass(frozen=True)
@@ -119,7 +106,10 @@ def _table(observations: Sequence[Observation], rng: np.random.Generator) -> Flo
             f"{len(observations)} observations of a link are too few",
             hint=f"{LEAST_OBSERVATIONS} at least",
         )
-    table = np.array(observations, dtype=np.float64)
+    table = np.array(
+        [(o.sent_bytes, o.received_bytes, o.waited_ms, o.reading_ms) for o in observations],
+        dtype=np.float64,
+    )
     if not (np.isfinite(table).all() and (table >= 0).all()):
         raise InputError(
             "an observation of a link with a size or time that is negative or no number"

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 
 from edgewise.protocol.http.prepared import Said
 
+_TOTAL = re.compile(r"(?:^|,)\s*total\s*;(?:[^,]*;)?\s*dur=([0-9.]{1,15})", re.I)
+
 
 def now_ms() -> float:
-    """The monotonic clock, which all processes of a machine share, in ms."""
+    """The monotonic clock, which all processes of a machine share, in ms. (Not the event loop's:
+    uvloop's has a resolution of 1 ms.)"""
     return time.monotonic() * 1000
+
+
+def total_ms(timing: str) -> float | None:
+    """What a `Server-Timing` header says of the whole time, None where it does not."""
+    found = _TOTAL.search(timing)
+    try:
+        return float(found.group(1)) if found else None
+    except ValueError:
+        return None
 
 
 @dataclass(slots=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from edgewise.errors import MissingExtra
-from edgewise.protocol.http.attempt import Attempt, now_ms
+from edgewise.protocol.http.attempt import Attempt, now_ms, total_ms
 from edgewise.protocol.http.prepared import JSON_LENGTH
 
 try:
@@ -19,7 +18,6 @@ except ImportError as error:
 
 _JSON_LENGTH = JSON_LENGTH.lower().encode()
 _TIMING = b"server-timing"
-_TOTAL = re.compile(rb"(?:^|,)\s*total\s*;(?:[^,]*;)?\s*dur=([0-9.]{1,15})", re.I)
 _LARGEST_ANSWER = 64 * 1024 * 1024
 #: Of a shaped connection: what the kernel may hide from the upload's clock.
 _SHAPED_BUFFER_BYTES = 16 * 1024
@@ -108,7 +106,7 @@ class ClientConnection(asyncio.Protocol):
         if len(name) == len(_JSON_LENGTH) and name.lower() == _JSON_LENGTH:
             self._json_length = int(value) if value.isdigit() else None
         elif len(name) == len(_TIMING) and name.lower() == _TIMING and self._exchange is not None:
-            self._exchange.server_ms = _total_ms(value)
+            self._exchange.server_ms = total_ms(value.decode("latin-1"))
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -138,12 +136,3 @@ class ClientConnection(asyncio.Protocol):
     def _abort(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.abort()
-
-
-def _total_ms(timing: bytes) -> float | None:
-    """What a `Server-Timing` header says of the whole time, None where it does not."""
-    found = _TOTAL.search(timing)
-    try:
-        return float(found.group(1)) if found else None
-    except ValueError:
-        return None
