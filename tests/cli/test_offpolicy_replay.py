@@ -66,7 +66,7 @@ def test_people_read_a_table_and_why_there_is_no_number(
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--arrivals", "poisson:5"], "--decisions goes with --policy"),
+        (["--arrivals", "poisson:5"], "--arrivals: not with --decisions"),
         (["--profiles", "p2", "--profiles", "p1"], "takes one --profiles"),
         (["--policy", "oracle"], "does not hold"),
     ],

@@ -145,7 +145,16 @@ def test_who_of_many_users_is_served_where(capfd: pytest.CaptureFixture[str]) ->
         (["--connection", "lukewarm"], "'lukewarm' is not one of"),
         (["--radio", "off"], "'off' is not one of"),
         (["--prepare", "nobody"], "'nobody' is not one of"),
-        (["--mix", "wifi=1"], "--mix and --price go with --profiles"),
+        (["--mix", "wifi=1", "--delegate", "gpu"], "--delegate, --mix: not without --profiles"),
+        (
+            ["--profiles", "pixel3", "--server", "p2", "--link", "lte", "--quick", "--recipe", "x"],
+            "--profiles: not with --recipe",
+        ),
+        (["--profiles", "pixel3", "--server", "p2", "--link", "lte", "--seed", "1"], "--seed: not"),
+        (
+            ["--recipe", "guo2018", "--photo", "64x64", "--gap", "1", "--quick"],
+            "--gap, --photo: not with --recipe",
+        ),
         (["--input", "x.npz"], "nothing to place: no models"),
         (["--profiles", "pixel3", "--link", "lte"], "the server has profiles too"),
         (["--profiles", "pixel3", "--server", "p2"], "without a --link"),

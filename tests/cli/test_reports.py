@@ -82,6 +82,15 @@ def test_no_store_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         assert "no store there" in capfd.readouterr().err
 
 
+def test_a_store_in_the_other_place_is_said(store: str, capfd: pytest.CaptureFixture[str]) -> None:
+    for verb in (["query", "select 1", store], ["plot", store, "nosuch"],
+                 ["study", store, "gaugenn"]):  # fmt: skip
+        assert run(verb) == 2
+        assert f"{store} is the store, '{verb[1 if verb[0] == 'query' else 2]}' is none" in (
+            capfd.readouterr().err
+        )
+
+
 def test_report_writes_where_it_is_told(
     store: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

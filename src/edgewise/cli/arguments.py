@@ -9,7 +9,7 @@ import typer
 from edgewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from edgewise.selection.profiles.targets import Wanted
 
@@ -67,6 +67,48 @@ def check_wanted(which: Wanted, profiles: Sequence[str]) -> None:
             "--device, --server, --runtime, --delegate, --threads, --batch and --target go with a "
             "store",
             hint="--profiles STORE",
+        )
+
+
+def refuse_others(
+    context: typer.Context,
+    mode: str,
+    *,
+    names: Collection[str] = (),
+    panels: Collection[str | None] = (),
+) -> None:
+    """Refuse what was written on the command line and does not apply in this mode of a verb.
+
+    Args:
+        names: of the parameters that apply.
+        panels: headings of the help below which all do; None: those below none.
+
+    Raises:
+        UsageError: which do not.
+    """
+    others = [
+        each.opts[0]
+        for each in context.command.params
+        if (source := context.get_parameter_source(each.name or ""))
+        and source.name == "COMMANDLINE"
+        and each.name not in names
+        and getattr(each, "rich_help_panel", "") not in panels
+    ]
+    if others:
+        raise UsageError(f"{', '.join(others)}: not {mode}", hint="leave it out")
+
+
+def check_order(verb: str, store: str, other: str) -> None:
+    """Refuse a store and another word that stand in the wrong order.
+
+    Raises:
+        UsageError: there is no store where it should be, but one in the other's place.
+    """
+    from edgewise.store import Store
+
+    if not Store.is_at(store) and Store.is_at(other):
+        raise UsageError(
+            f"{verb}: {other} is the store, {store!r} is none", hint="change their places"
         )
 
 

@@ -64,8 +64,8 @@ def links(
 ) -> None:
     """The network paths known by name, and the published pairs; a link to be behind; or your own
     link, measured."""
-    if files[:1] == ["measure"]:
-        if shape is not None or len(files) != 2:
+    if "measure" in files:
+        if shape is not None or len(files) != 2 or files[0] != "measure":
             raise UsageError("links measure takes one URL", hint="links measure http://host:8080")
         _measure(files[1], name, write, radio, token, ca, timeout, as_json=as_json)
         return
@@ -175,19 +175,13 @@ def _measure(
 def _asked_radio(known: Sequence[str]) -> str | None:
     """What kind of network it is, by the person at the terminal; None where there is none, or they
     don't know."""
-    import click
-
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    answer: str = typer.prompt(
-        f"Which kind of network is it ({', '.join(known)}; empty: not known)",
-        default="",
-        show_default=False,
-        show_choices=False,
-        type=click.Choice([*known, ""]),
-        err=True,
-    )
-    return answer or None
+    question = f"Which kind of network is it ({', '.join(known)}; empty: not known)"
+    while True:
+        answer: str = typer.prompt(question, default="", show_default=False, err=True)
+        if answer in ("", *known):
+            return answer or None
 
 
 def _show_measured(found: OwnLink) -> None:

@@ -24,10 +24,17 @@ if TYPE_CHECKING:
     from edgewise.records import Record
 
 R = TypeVar("R", bound="Record")
-_MEASURED, _COMPUTED = "Measured", "Computed"
+#: Headings of the help: what applies in which mode.
+_MEASURED, _COMPUTED, _RECIPE = "Measured", "Computed", "A recipe"
+#: What applies to a recipe besides.
+_OF_A_RECIPE = frozenset((
+    "models", "device", "power", "server", "link", "inputs", "requests", "processes", "cap_radio",
+    "whole_phone", "quick", "as_json", "store", "quiet",
+))  # fmt: skip
 
 
 def place(
+    context: typer.Context,
     models: list[str] = typer.Argument(
         default_factory=list,
         show_default=False,
@@ -135,10 +142,10 @@ def place(
         None,
         "--recipe",
         help="A published experiment, with its own models: guo2018.",
-        rich_help_panel=_MEASURED,
+        rich_help_panel=_RECIPE,
     ),
     cache: Path | None = typer.Option(
-        None, "--cache", help="Where a recipe keeps its models.", rich_help_panel=_MEASURED
+        None, "--cache", help="Where it keeps its models.", rich_help_panel=_RECIPE
     ),
     profiles: str | None = typer.Option(
         None,
@@ -215,8 +222,7 @@ def place(
     kinds: tuple[Kind, ...] = ("fresh", "warm") if connection == "both" else (connection,)
     by = None if prepare == "both" else prepare
     if recipe is not None:
-        if profiles is not None:
-            raise UsageError("--recipe measures: leave out --profiles")
+        arguments.refuse_others(context, "with --recipe", names=_OF_A_RECIPE, panels=(_RECIPE,))
         return place_measured.run(
             place_recipe.source(
                 recipe, models=models, device=device or "host", phone=power, server=server,
@@ -229,8 +235,7 @@ def place(
             shown=place_recipe.with_finding,
         )  # fmt: skip
     if profiles is None:
-        if mix is not None or price is not None:
-            raise UsageError("--mix and --price go with --profiles", hint="--profiles pixel3")
+        arguments.refuse_others(context, "without --profiles", panels=(None, _MEASURED))
         from edgewise.placement.compare import measured
         from edgewise.placement.comparison import Comparison
         from edgewise.placement.device import device as find
@@ -261,6 +266,9 @@ def place(
             lambda step: measured(comparison, step), store,
             as_json=as_json, quiet=quiet, named=comparison.models,
         )  # fmt: skip
+    arguments.refuse_others(
+        context, "with --profiles", panels=(None, _COMPUTED, arguments.OF_A_STORE)
+    )
     asked = place_computed.Asked(
         models=tuple(models),
         profiles=arguments.parse_words(profiles),

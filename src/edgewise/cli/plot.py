@@ -43,7 +43,9 @@ def plot(
     if len(what) > 2:
         raise UsageError(f"plot {' '.join(what)}", hint="edgewise plot NAME STORE -o figure.pdf")
     name = what[0] if len(what) == 2 else None
-    if name is None and not Store.is_at(what[0]):
+    if name is not None:
+        arguments.check_order("plot", what[1], name)
+    elif not Store.is_at(what[0]):
         raise UsageError(
             f"{what[0]}: no store there", hint="`edgewise plot STORE` lists its figures"
         )

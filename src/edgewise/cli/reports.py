@@ -69,6 +69,7 @@ def query(
     """SQL over a store. Its tables are described in docs/store.md; `show tables` lists them."""
     from edgewise.store import Store
 
+    arguments.check_order("query", store, sql)
     columns, rows = Store.open(store).query(sql)
     names = _distinct(columns)
     if as_json:

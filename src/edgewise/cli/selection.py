@@ -28,6 +28,7 @@ _LONGEST_MS = 1e9
 
 
 def simulate(
+    context: typer.Context,
     profiles: list[str] | None = typer.Option(
         None,
         "--profiles",
@@ -102,17 +103,19 @@ def simulate(
     """Policies against networks, deadlines and load: accuracy, attainment, both at once."""
     which = arguments.wanted(server or device, runtime, delegate, threads, batch, target)
     if recipe:
-        others = (profiles, arrivals, duplicate, compare, plot, decisions, published is not None)
-        own = (network, policy, sla) == (["artificial"], _POLICIES, "0:500:10")
-        if any(others) or not own:
-            raise UsageError("--recipe goes with --requests, --seed, --jobs, --store and --json")
+        arguments.refuse_others(context, "with --recipe", names=(
+            "recipe", "requests", "seed", "jobs", "store", "as_json", "quiet",
+        ))  # fmt: skip
         from edgewise.cli import selection_recipe
 
         selection_recipe.run(recipe, requests, seed, jobs, store, as_json=as_json, quiet=quiet)
         return
     if decisions:
-        if arrivals or duplicate or compare or plot or store:
-            raise UsageError("--decisions goes with --policy, --profiles, --target and --json")
+        arguments.refuse_others(
+            context, "with --decisions",
+            names=("decisions", "policy", "profiles", "as_json", "quiet"),
+            panels=(arguments.OF_A_STORE,),
+        )  # fmt: skip
         from edgewise.cli.decisions import replay
 
         replay(decisions, policy.split(","), profiles or [], which, as_json=as_json)

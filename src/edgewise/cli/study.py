@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from edgewise.cli import output
+from edgewise.cli.arguments import check_order
 
 if TYPE_CHECKING:
     from edgewise.apps.study import Study
@@ -43,6 +44,7 @@ def study(
     if len(what) > 2:
         raise UsageError(f"study {' '.join(what)}", hint="edgewise study gaugenn STORE")
     if len(what) == 2:
+        check_order("study", what[1], what[0])
         if table or csv_to or figures:
             raise UsageError("--table, --csv and --figures go without a paper")
         return _beside(what[0], Store.open(what[1]), name, as_json=as_json)
