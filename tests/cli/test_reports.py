@@ -73,7 +73,7 @@ def test_wrong_sql_is_one_line_with_the_tables(
     assert run(["query", store, "select * from aps"]) == 2
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 1
-    assert "tables: apps, evidence, models" in said[0]
+    assert "tables: apps, sightings, evidence, " in said[0]
 
 
 def test_no_store_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
