@@ -26,7 +26,7 @@ from edgewise.selection.profiles.table import LEVELS, ProfileTable, table
 
 #: Quantiles of fewer samples would be those samples.
 _ENOUGH = 64
-#: Shed for these reasons, nothing could have been in time.
+#: Rejected for these reasons, nothing could have been in time.
 _HOPELESS = ("late", "full", "expired", "down")
 _REFUSED = "refused"
 

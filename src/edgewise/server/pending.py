@@ -19,7 +19,7 @@ from edgewise.protocol.messages import (
     SetAside,
     Tensor,
 )
-from edgewise.selection.engine.scheduling import Assignment, Plan, Shed, Ticket
+from edgewise.selection.engine.scheduling import Assignment, Plan, Rejection, Ticket
 from edgewise.server import events
 from edgewise.server.budget import Budget
 from edgewise.server.catalogue import Served, ServedFamily
@@ -165,7 +165,7 @@ class EventPublisher:
         request: InferRequest,
         family: ServedFamily,
         budget: Budget,
-        shed: Shed,
+        rejection: Rejection,
         at_ms: float,
         backlog_ms: float,
         queued: int,
@@ -176,21 +176,21 @@ class EventPublisher:
                 request_id=request.id,
                 model=request.model,
                 family=family.family.name,
-                reason=shed.reason,
+                reason=rejection.reason,
                 sla_ms=budget.sla_ms,
                 budget_ms=budget.budget_ms,
                 basis=budget.basis,
-                retry_after_ms=shed.retry_after_ms,
+                retry_after_ms=rejection.retry_after_ms,
                 at_ms=at_ms,
-                waited_ms=at_ms - shed.ticket.arrived_ms,
+                waited_ms=at_ms - rejection.ticket.arrived_ms,
                 backlog_ms=backlog_ms,
                 queue_length=queued,
             )
         )
         device = family.family.fallback()
         return Refused(
-            _WHY.get(shed.reason, shed.reason),
-            retry_after_s=shed.retry_after_ms / 1000,
+            _WHY.get(rejection.reason, rejection.reason),
+            retry_after_s=rejection.retry_after_ms / 1000,
             device=device.name if device else None,
         )
 

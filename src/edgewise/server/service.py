@@ -24,7 +24,7 @@ from edgewise.protocol.messages import (
     ServingError,
     Tensor,
 )
-from edgewise.selection.engine.scheduling import Assignment, Scheduler, Shed, Ticket
+from edgewise.selection.engine.scheduling import Assignment, Rejection, Scheduler, Ticket
 from edgewise.server import events
 from edgewise.server.budget import Budget, resolve
 from edgewise.server.catalogue import Catalogue, Served, ServedFamily
@@ -124,7 +124,7 @@ class Service(Offered):
             )
             backlog_ms = self._backlog_ms(arrived_ms)
             verdict = self.scheduler.arrive(ticket, arrived_ms)
-            if isinstance(verdict, Shed):
+            if isinstance(verdict, Rejection):
                 raise self._refusal(request, family, budget, verdict, arrived_ms)
         except ServingError as error:
             if not isinstance(error, Refused):
@@ -156,8 +156,8 @@ class Service(Offered):
     def _pump(self, at_ms: float) -> None:
         if not self._held:
             for action in self.scheduler.next(at_ms):
-                if isinstance(action, Shed):
-                    self._shed(action, at_ms)
+                if isinstance(action, Rejection):
+                    self._reject(action, at_ms)
                 else:
                     self._start(action)
 
@@ -172,7 +172,7 @@ class Service(Offered):
             if pending is None or pending.ticket.due_ms > at_ms:
                 continue
             if not self.pools.has_begun(work.pool, work.worker):
-                self._shed(Shed(pending.ticket, "expired", _AGAIN_MS), at_ms)
+                self._reject(Rejection(pending.ticket, "expired", _AGAIN_MS), at_ms)
                 self._leave(work)
         return self._open.first_due_ms(after_ms=at_ms)
 
@@ -185,13 +185,13 @@ class Service(Offered):
         if not any(ticket.id in self._open.pending for ticket in work.tickets):
             self.pools.cancel(work.pool, work.worker)
 
-    def _shed(self, shed: Shed, at_ms: float) -> None:
-        pending = self._open.pending.pop(shed.ticket.id, None)
+    def _reject(self, rejection: Rejection, at_ms: float) -> None:
+        pending = self._open.pending.pop(rejection.ticket.id, None)
         if pending is None:
             return
         if not pending.caller.done():
             pending.caller.set_exception(
-                self._refusal(pending.request, pending.family, pending.budget, shed, at_ms)
+                self._refusal(pending.request, pending.family, pending.budget, rejection, at_ms)
             )
         self._open.settle()
 
@@ -215,12 +215,9 @@ class Service(Offered):
         self._open.running += 1
         self._open.idle.clear()
         self.pools.run(
-            work.pool,
-            work.worker,
-            served.key,
-            [served.named(each) for _, each in inputs],
+            work.pool, work.worker, served.key, [served.named(each) for _, each in inputs],
             lambda outcome: self._done(work, served, started_ms, outcome),
-        )
+        )  # fmt: skip
 
     def _done(self, work: Assignment, served: Served, started_ms: float, outcome: _Outcome) -> None:
         """On the loop, once for every start.
@@ -258,12 +255,9 @@ class Service(Offered):
             self.scheduler.failed(work, at_ms)
         else:
             self.scheduler.done(
-                work,
-                at_ms,
-                inference_ms=outcome.inference_ms,
-                service_ms=outcome.service_ms,
-                cold_ms=outcome.cold_ms,
-            )
+                work, at_ms, inference_ms=outcome.inference_ms,
+                service_ms=outcome.service_ms, cold_ms=outcome.cold_ms,
+            )  # fmt: skip
         self._pump(at_ms)
         for pending, result in answered:
             self.publisher.answered(pending, work, result, queued, at_ms)
@@ -315,21 +309,26 @@ class Service(Offered):
         except ServingError as error:
             return error
         verdict = self.scheduler.arrive(ticket, at_ms)
-        if isinstance(verdict, Shed) and not isinstance(why, Down):
+        if isinstance(verdict, Rejection) and not isinstance(why, Down):
             return why
         self._open.pending[ticket.id] = pending
-        if isinstance(verdict, Shed):
-            self._shed(verdict, at_ms)
+        if isinstance(verdict, Rejection):
+            self._reject(verdict, at_ms)
         else:
             pending.plan = verdict
             self._expiry.at(ticket.due_ms, at_ms)
         return None
 
     def _refusal(
-        self, request: InferRequest, family: ServedFamily, budget: Budget, shed: Shed, at_ms: float
+        self,
+        request: InferRequest,
+        family: ServedFamily,
+        budget: Budget,
+        rejection: Rejection,
+        at_ms: float,
     ) -> Refused:
         backlog_ms, queued = self._backlog_ms(at_ms), self.scheduler.queue_length
-        return self.publisher.refused(request, family, budget, shed, at_ms, backlog_ms, queued)
+        return self.publisher.refused(request, family, budget, rejection, at_ms, backlog_ms, queued)
 
     def _backlog_ms(self, at_ms: float) -> float:
         """Unfinished work per worker."""
@@ -394,7 +393,7 @@ class Service(Offered):
     def _again(self, pending: Pending, at_ms: float) -> None:
         """Queue a request once more."""
         verdict = self.scheduler.arrive(pending.ticket, at_ms)
-        if isinstance(verdict, Shed):
-            self._shed(verdict, at_ms)
+        if isinstance(verdict, Rejection):
+            self._reject(verdict, at_ms)
         else:
             pending.plan = verdict

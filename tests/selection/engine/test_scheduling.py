@@ -28,8 +28,8 @@ from edgewise.selection.engine.scheduling import (
     Batching,
     FamilyPlan,
     Plan,
+    Rejection,
     Scheduler,
-    Shed,
     Ticket,
 )
 from edgewise.selection.profiles.table import ProfileTable, table
@@ -76,7 +76,7 @@ def ticket(number: int, due_ms: float = math.inf, at_ms: float = 0.0, **more: ob
     return Ticket(number, "f", at_ms, due_ms, due_ms - at_ms, **more)  # type: ignore[arg-type]
 
 
-def started(actions: list[Assignment | Shed]) -> list[Assignment]:
+def started(actions: list[Assignment | Rejection]) -> list[Assignment]:
     return [action for action in actions if isinstance(action, Assignment)]
 
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_in_time_is_refused_at_once() -> None:
     s = scheduler()
     occupied(s, "large")  # 60 ms
     refused = s.arrive(ticket(1, 62.0), 0.0)
-    assert isinstance(refused, Shed)
+    assert isinstance(refused, Rejection)
     assert refused.reason == "late"
     assert refused.retry_after_ms == pytest.approx(3.0)
     assert isinstance(s.arrive(ticket(2, 65.0), 0.0), Plan)
@@ -126,7 +126,7 @@ def test_what_nothing_was_promised_to_leaves_the_promises_of_others_alone(
     s = scheduler(policy)
     for number in range(10):  # on an idle service, but with less time than any variant takes
         verdict = s.arrive(ticket(number, due_ms=2.0), 0.0)
-        sheds = [verdict] if isinstance(verdict, Shed) else s.next(0.0)
+        sheds = [verdict] if isinstance(verdict, Rejection) else s.next(0.0)
         assert [getattr(shed, "reason", None) for shed in sheds] == [reason]
     occupied(s)  # 5 ms
     assert isinstance(s.arrive(ticket(10, due_ms=10.5), 0.0), Plan)
@@ -140,7 +140,7 @@ def test_nobody_is_admitted_who_would_make_another_late() -> None:
     refused = s.arrive(ticket(3, 17.0), 0.0)  # itself at 15, but number 1 at 20 … exactly in time
     assert isinstance(refused, Plan)
     refused = s.arrive(ticket(4, 19.0), 0.0)  # in time by itself no more than those before
-    assert isinstance(refused, Shed)
+    assert isinstance(refused, Rejection)
     assert refused.reason == "late"
 
 
@@ -165,7 +165,7 @@ def _next(
     s: Scheduler, now: float, dues: dict[int, float]
 ) -> tuple[Assignment, float, float] | None:
     actions = s.next(now)
-    assert not any(isinstance(action, Shed) for action in actions)
+    assert not any(isinstance(action, Rejection) for action in actions)
     for work in started(actions):
         end = now + {"small": 5.0, "middle": 20.0, "large": 60.0}[work.variant]
         assert end <= dues[work.tickets[0].id] + 1e-6
@@ -211,7 +211,7 @@ def test_a_wide_spread_is_held_to_its_quantile() -> None:
     wide = scheduler(profiles=three(std=0.3))
     occupied(wide)
     # The mean of two jobs is 10 ms, and each may well take 4 more.
-    assert isinstance(wide.arrive(ticket(1, 11.0), 0.0), Shed)
+    assert isinstance(wide.arrive(ticket(1, 11.0), 0.0), Rejection)
     assert isinstance(wide.arrive(ticket(2, 20.0), 0.0), Plan)
 
 
@@ -224,7 +224,7 @@ def test_how_long_the_way_back_may_take_counts_in_the_choice() -> None:
     # What was promised is the service, whatever the way back does.
     s = scheduler()
     occupied(s, "large")
-    assert isinstance(s.arrive(ticket(1, 62.0, **LATE_BACK), 0.0), Shed)
+    assert isinstance(s.arrive(ticket(1, 62.0, **LATE_BACK), 0.0), Rejection)
 
 
 def test_time_is_dear_before_there_are_prices_unless_one_comes_alone() -> None:
@@ -244,7 +244,7 @@ def test_an_idle_service_tries_what_it_cannot_promise() -> None:
     plan = s.arrive(ticket(1, 5.0), 0.0)
     assert isinstance(plan, Plan)
     assert 0.3 < plan.probability_in_time < 0.7
-    assert isinstance(s.arrive(ticket(2, 1.0), 0.0), Shed)
+    assert isinstance(s.arrive(ticket(2, 1.0), 0.0), Rejection)
 
 
 @pytest.mark.usefixtures("free_time")
@@ -311,7 +311,7 @@ def test_the_queue_has_a_limit() -> None:
     occupied(s)
     assert all(isinstance(s.arrive(ticket(n), 0.0), Plan) for n in (1, 2))
     refused = s.arrive(ticket(3), 0.0)
-    assert isinstance(refused, Shed)
+    assert isinstance(refused, Rejection)
     assert refused.reason == "full"
 
 
@@ -335,7 +335,7 @@ def test_work_that_costs_others_more_than_it_brings_is_refused() -> None:
         verdict = s.arrive(ticket(number, now + random.uniform(5, 60), now), now)
         running = running or _run(s, now)
         if number > 1000:
-            reasons[verdict.reason if isinstance(verdict, Shed) else "admitted"] += 1
+            reasons[verdict.reason if isinstance(verdict, Rejection) else "admitted"] += 1
             chosen[running[0].variant if running else "nothing"] += 1
         if s.refit_due:
             s.refit()
@@ -363,7 +363,7 @@ def test_who_makes_most_of_the_least_time_is_not_refused_for_others(
             running = _run(s, end)
         verdict = s.arrive(ticket(number, now + 1000.0, now), now)
         running = running or _run(s, now)
-        reasons[verdict.reason if isinstance(verdict, Shed) else "admitted"] += 1
+        reasons[verdict.reason if isinstance(verdict, Rejection) else "admitted"] += 1
         if s.refit_due:
             s.refit()
     assert reasons["late"] > 100
@@ -372,13 +372,13 @@ def test_who_makes_most_of_the_least_time_is_not_refused_for_others(
 
 def test_prices_are_found_beside_the_service_and_hold_once_they_are_taken() -> None:
     """A search that lasts some requests changes nothing before it ends, and is not begun twice."""
-    verdicts: list[list[Plan | Shed]] = []
+    verdicts: list[list[Plan | Rejection]] = []
     for beside in (False, True):
         s = scheduler(profiles=three(std=4.0))
         random = Random(5)
         now = 0.0
         found = None
-        told: list[Plan | Shed] = []
+        told: list[Plan | Rejection] = []
         for number in range(9):
             now += random.expovariate(1 / 8.0)
             told.append(s.arrive(ticket(number, now + 150, now), now))
@@ -424,12 +424,12 @@ def test_without_workers_requests_are_refused_and_the_queued_wait_until_their_de
     s.arrive(ticket(2, 300.0), 0.0)
     s.worker_lost("local", 0, 1.0)
     refused = s.arrive(ticket(3, 500.0), 1.0)
-    assert isinstance(refused, Shed)
+    assert isinstance(refused, Rejection)
     assert refused.reason == "down"
     assert s.next(50.0) == []
     s.failed(running, 51.0)  # its worker is gone already
     [expired] = s.next(101.0)
-    assert isinstance(expired, Shed)
+    assert isinstance(expired, Rejection)
     assert (expired.ticket.id, expired.reason) == (1, "expired")
     s.worker_back("local", 0, 150.0)
     assert [work.tickets[0].id for work in started(s.next(150.0))] == [2]
@@ -467,7 +467,7 @@ def test_a_lost_endpoint_leaves_the_rest() -> None:
     assert isinstance(plan, Plan)
     assert plan.variant == "middle"
     down = s.arrive(ticket(2, 100.0, pinned="large"), 0.0)
-    assert isinstance(down, Shed)
+    assert isinstance(down, Rejection)
     assert down.reason == "down"
 
 
@@ -501,7 +501,7 @@ def test_families_share_workers() -> None:
     [work] = started(s.next(0.0))
     assert work.variant == "large"
     late = s.arrive(Ticket(2, "b", 0.0, 62.0), 0.0)
-    assert isinstance(late, Shed)
+    assert isinstance(late, Rejection)
     plan = s.arrive(Ticket(3, "b", 0.0, 90.0), 0.0)
     assert isinstance(plan, Plan)
     assert plan.variant == "middle"
@@ -690,8 +690,8 @@ class Watch:
         self.ends[number] = how
         self.log.append((number, how))
 
-    def act(self, action: Assignment | Shed) -> None:
-        if isinstance(action, Shed):
+    def act(self, action: Assignment | Rejection) -> None:
+        if isinstance(action, Rejection):
             self.end(action.ticket.id, action.reason)
             return
         place = (action.pool, action.worker)
@@ -732,7 +732,7 @@ def play(
             eligible = frozenset({"small", "middle"}) if choice == 2 else None
             one = ticket(offered, now + budget, now, pinned=pinned, eligible=eligible)
             verdict = s.arrive(one, now)
-            if isinstance(verdict, Shed):
+            if isinstance(verdict, Rejection):
                 watch.end(one.id, verdict.reason)
             else:
                 queued[one.id] = one
@@ -764,7 +764,7 @@ def play(
         actions = s.next(now)
         for action in actions:
             watch.act(action)
-            gone = (action.ticket,) if isinstance(action, Shed) else action.tickets
+            gone = (action.ticket,) if isinstance(action, Rejection) else action.tickets
             if isinstance(action, Assignment) and not action.probe and action.pool == "far":
                 rest = [t for t in queued.values() if t.pinned == "large"]
                 assert action.tickets[0].due_ms <= min((t.due_ms for t in rest), default=math.inf)
@@ -805,7 +805,9 @@ def test_the_queue_is_in_order_of_deadlines(budgets: list[float], workers: int) 
             finish(s, work, now, 5.0)
         running = []
         for action in s.next(now):
-            due = action.ticket.due_ms if isinstance(action, Shed) else action.tickets[0].due_ms
+            due = (
+                action.ticket.due_ms if isinstance(action, Rejection) else action.tickets[0].due_ms
+            )
             dues.append(due)
             if isinstance(action, Assignment):
                 assert due >= now + 5.0 - 1e-6

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edgewise.selection.engine import discipline
 from edgewise.selection.engine.families import Family
-from edgewise.selection.engine.jobs import Assignment, Batching, Shed, Ticket
+from edgewise.selection.engine.jobs import Assignment, Batching, Rejection, Ticket
 from edgewise.selection.engine.pool_state import Job, PoolState
 from edgewise.selection.engine.waiting import Entry
 
@@ -22,7 +22,7 @@ class Dispatcher:
         self._promise = promise
         self._most = batching.max_size if batching else 1
 
-    def next(self, pool_state: PoolState, now_ms: float) -> Assignment | Shed | None:
+    def next(self, pool_state: PoolState, now_ms: float) -> Assignment | Rejection | None:
         """The next start, or a refusal of whoever cannot be in time any more; None: neither."""
         waiting = pool_state.waiting
         if not waiting.entries:
@@ -66,13 +66,13 @@ class Dispatcher:
         pool_state.start(ready[0], job, now_ms, 0.0, factor)
         return work
 
-    def _expire(self, pool_state: PoolState, now_ms: float) -> Shed:
+    def _expire(self, pool_state: PoolState, now_ms: float) -> Rejection:
         entry = pool_state.waiting.remove(0)
         ticket = entry.ticket
         if pool_state.live:  # else nothing was planned wrongly
             ended_ms = now_ms + float(pool_state.arrays.fast_ms[entry.kind])
             pool_state.ended(ticket, entry.kept, now_ms, ended_ms)
-        return Shed(ticket, "expired", max(pool_state.wait_ms(now_ms), 1.0))
+        return Rejection(ticket, "expired", max(pool_state.wait_ms(now_ms), 1.0))
 
     def _choose(
         self,

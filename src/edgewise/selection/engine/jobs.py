@@ -55,7 +55,7 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
     probability_in_time: float
 
 
-class Shed(msgspec.Struct, frozen=True, gc=False):
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """A request that is not executed. `retry_after_ms` is when there may be room again."""
 
     ticket: Ticket

@@ -28,7 +28,7 @@ from edgewise.selection.engine.cases import (
     check_deadline,
     sizes,
 )
-from edgewise.selection.engine.jobs import CERTAIN, Assignment, FamilyPlan, Plan, Shed, Ticket
+from edgewise.selection.engine.jobs import CERTAIN, Assignment, FamilyPlan, Plan, Rejection, Ticket
 from edgewise.selection.engine.scheduling import Scheduler
 from edgewise.selection.policies import arrays
 from edgewise.selection.policies.deadline import Deadline
@@ -143,7 +143,7 @@ class _Run:
 
     def _start(self, now_ms: float) -> None:
         for action in self._scheduler.next(now_ms):
-            if isinstance(action, Shed):
+            if isinstance(action, Rejection):
                 continue
             self._busy[action.pool] += 1
             busy = self._busy[action.pool]

@@ -27,12 +27,12 @@ from edgewise.errors import UsageError
 from edgewise.selection.engine.admission import Admitted, Refusal, offer, place_bound, start_of
 from edgewise.selection.engine.dispatch import Dispatcher
 from edgewise.selection.engine.families import Bound, Family, learned_file
-from edgewise.selection.engine.jobs import Assignment, Batching, FamilyPlan, Plan, Shed, Ticket
+from edgewise.selection.engine.jobs import Assignment, Batching, FamilyPlan, Plan, Rejection, Ticket
 from edgewise.selection.engine.lanes import Fitted, Lane
 from edgewise.selection.engine.pool_state import Job, PoolState
 from edgewise.selection.profiles.table import ProfileTable
 
-__all__ = ["Assignment", "Batching", "FamilyPlan", "Plan", "Scheduler", "Shed", "Ticket"]
+__all__ = ["Assignment", "Batching", "FamilyPlan", "Plan", "Rejection", "Scheduler", "Ticket"]
 
 #: When to ask again where no worker is up.
 _DOWN_MS = 1000.0
@@ -88,7 +88,7 @@ class Scheduler:
 
     # -- requests ---------------------------------------------------------------------------------
 
-    def arrive(self, ticket: Ticket, now_ms: float) -> Plan | Shed:
+    def arrive(self, ticket: Ticket, now_ms: float) -> Plan | Rejection:
         """Admit a request to a queue, or refuse it.
 
         Raises:
@@ -102,17 +102,17 @@ class Scheduler:
             raise UsageError(f"the request {ticket.id} is queued already, or due at no time")
         family.check(ticket)
         if len(self._queued) >= self._limit:
-            return Shed(ticket, "full", max(self.backlog_ms(now_ms), 1.0))
+            return Rejection(ticket, "full", max(self.backlog_ms(now_ms), 1.0))
         found = self._best(family, ticket, now_ms)
         if found is None:
-            return Shed(ticket, "down", _DOWN_MS)
+            return Rejection(ticket, "down", _DOWN_MS)
         # Prices rest on requests that they decide on; all others are work that is just there.
         priced = found.lane.policy is not None and ticket.pinned is None
         priced = priced and found.seen[0] < math.inf
         if priced:
             found.lane.note(now_ms, *found.seen, ticket.errors_ms)
         if isinstance(found, Refusal):
-            return Shed(ticket, found.reason, found.retry_after_ms)
+            return Rejection(ticket, found.reason, found.retry_after_ms)
         self._queued[ticket.id] = (found.pool_state, ticket)
         _tell_others(found, priced)
         return found.plan
@@ -126,13 +126,13 @@ class Scheduler:
         pool_state.waiting.remove(pool_state.waiting.find(ticket))
         return True
 
-    def next(self, now_ms: float) -> list[Assignment | Shed]:
+    def next(self, now_ms: float) -> list[Assignment | Rejection]:
         """All that can start now on idle workers, and queued requests whose time ran out."""
-        actions: list[Assignment | Shed] = []
+        actions: list[Assignment | Rejection] = []
         for pool_state in self._stations.values():
             while (action := self._dispatcher.next(pool_state, now_ms)) is not None:
                 actions.append(action)
-                if isinstance(action, Shed):
+                if isinstance(action, Rejection):
                     del self._queued[action.ticket.id]
                 else:
                     for ticket in action.tickets:
