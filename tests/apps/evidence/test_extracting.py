@@ -101,8 +101,9 @@ def test_damage_is_refused_or_read_around(extractor: object, package: str, name:
     [
         (b'fetch("https://api.openai.com/v1/x",a)', [("openai", "https://api.openai.com/v1/x")]),
         (b"wss://api.openai.com/v1/realtime", [("openai", "wss://api.openai.com/v1/realtime")]),
-        (b"https://firebaseml.googleapis.com/v1", [("firebase-ai",
-                                                    "https://firebaseml.googleapis.com/v1")]),
+        (b"https://firebaseml.googleapis.com/v1beta2", []),  # where models are fetched
+        (b"https://%s.openai.azure.com/a", [("azure-openai", "https://%s.openai.azure.com/a")]),
+        (b".openai.azure.com/a", [("azure-openai", ".openai.azure.com/a")]),
         (b"https://api.openai.com.evil.example/", []),
         (b"https://notapi.openai.com/", []),
         (b"see openai.com", []),

@@ -15,6 +15,8 @@ from edgewise.apps.evidence import names
 from edgewise.apps.evidence.matching import Patterns
 from edgewise.apps.evidence.signatures import Signature, signatures
 
+#: A label of a host, or the place where code puts one in (`%s`, `{region}`, `${0}`).
+_LABEL = rb"(?:[A-Za-z0-9-]+|%(?:[0-9]\$)?[s@]|\$?\{[A-Za-z0-9_.]*\})"
 #: What may stand before and behind a host for it to be an endpoint.
 _SCHEME = rb"(?:(?:https?|wss?|grpcs?)://|^)"
 _HOST_END = rb"(?=$|[/:?#\"'`\s\\)\x00-\x1f])"
@@ -230,9 +232,10 @@ def _literal(host: str) -> bytes:
 
 
 def _host(host: str) -> bytes:
-    label = rb"[A-Za-z0-9-]+"
     parts = [re.escape(part.encode()) for part in host.split("*")]
-    return b"(?m)" + _SCHEME + label.join(parts) + _HOST_END
+    # The first label may be put before the rest when the code runs.
+    rest = rb"|^" + _LABEL.join(parts[1:]) if host.startswith("*.") else b""
+    return b"(?m)(?:" + _SCHEME + _LABEL.join(parts) + rest + b")" + _HOST_END
 
 
 @cache

@@ -1,9 +1,10 @@
-"""Evidence in scripts and other files of texts: web assets, React Native bundles, settings in JSON,
-the strings of an app's resources."""
+"""Evidence in scripts and other files of texts: web assets, React Native bundles, settings, the
+strings of an app's resources, .NET assemblies."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from edgewise.apps.evidence.addresses import endpoints
 from edgewise.apps.evidence.contract import Context, Sightings, Trace
@@ -18,8 +19,14 @@ _SCRIPT = re.compile(
     re.I,
 )
 #: Texts that no script is: endpoints in them count, but nothing tells that code gets there.
-_SETTINGS = re.compile(r"resources\.arsc|resources\.pb|.*\.json", re.I)
+_SETTINGS = re.compile(
+    r"resources\.arsc|resources\.pb"
+    r"|.*\.(?:json|plist|properties|ya?ml|env|ini|cfg|conf|toml|dll)|(?:.*/)?\.env",
+    re.I,
+)
 _SETTINGS_BYTES = 16 << 20
+_MOST_VALUES = 100_000
+_WIDE = re.compile(rb"(?:[\x21-\x7e]\0){8,}")
 #: Scripts end far below; what is larger is data.
 _BYTES = 64 << 20
 _PAGE = (".html", ".htm")
@@ -63,5 +70,35 @@ def extract(file: Source, inside: str, context: Context, found: Sightings) -> No
 def _settings(file: Source, inside: str, context: Context, found: Sightings) -> None:
     if file.size > _SETTINGS_BYTES:
         return
-    for signature, address in endpoints(file.data(), compiled(context.signatures).hosts):
+    texts = _texts(bytes(file.data()), inside.lower())
+    for signature, address in endpoints(texts, compiled(context.signatures).hosts):
         found.traces.append(Trace(signature.kind, signature.name, "url", inside, address))
+
+
+def _texts(data: bytes, name: str) -> bytes:
+    """What stands in a file as people would read it."""
+    if name.endswith(".plist"):
+        return b"\n".join(text.encode("utf-8", "replace") for text in _listed(data))
+    if name.endswith(".properties"):
+        return data.replace(b"\\:", b":")
+    if name.endswith(".dll"):  # its strings are UTF-16
+        return b"\n".join(found[0][::2] for found in _WIDE.finditer(data))
+    return data
+
+
+def _listed(data: bytes) -> Iterator[str]:
+    """The texts of a property list."""
+    import plistlib
+
+    try:
+        ahead = [plistlib.loads(data)]
+    except Exception:  # noqa: BLE001  whatever a damaged list makes of its reader
+        return
+    for _ in range(_MOST_VALUES):
+        value = ahead.pop() if ahead else None
+        if isinstance(value, dict):
+            ahead += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            ahead += value
+        elif isinstance(value, str):
+            yield value
