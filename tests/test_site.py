@@ -15,18 +15,22 @@ from edgewise.cli.main import VERBS, run
 from site_pages import catalogue, figures, interface, notebook, records, verbs
 from site_pages.written import codes, text
 
-MADE = {path: page for room in (verbs, records, catalogue, figures, interface, notebook)
-        for path, page in room.made()}  # fmt: skip
+
+@pytest.fixture(scope="module")
+def made() -> dict[str, str]:
+    """The pages by their paths."""
+    rooms = (verbs, records, catalogue, figures, interface, notebook)
+    return {path: page for room in rooms for path, page in room.made()}
 
 
-def test_every_verb_has_its_page_with_all_that_it_takes() -> None:
+def test_every_verb_has_its_page_with_all_that_it_takes(made: dict[str, str]) -> None:
     for verb, command in verbs.commands().items():
-        page = MADE[f"{verbs.FOLDER}/{verb}.md"]
+        page = made[f"{verbs.FOLDER}/{verb}.md"]
         for option in command.params:
             if option.param_type_name == "option" and not option.hidden and option.name != "help":
                 assert option.opts[0].lstrip("-") in page, f"{verb} {option.opts}"
         assert all(line in page for line in EXAMPLES[verb])
-    assert f"[`{verb}`]({verb}.md)" in MADE[f"{verbs.FOLDER}/index.md"]
+    assert f"[`{verb}`]({verb}.md)" in made[f"{verbs.FOLDER}/index.md"]
 
 
 def test_objects_are_those_of_the_verbs_that_print_some() -> None:
@@ -46,19 +50,22 @@ def test_objects_are_those_of_the_verbs_that_print_some() -> None:
      "place inception_v3 --profiles pixel3 --server p2 --link lte"],
 )  # fmt: skip
 def test_what_a_verb_prints_has_the_fields_of_its_page(
-    line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: dict[str, str],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(DATA)
     run([*line.split(), "--json"])
     first = json.loads(capsys.readouterr().out.splitlines()[0])
-    page = MADE[f"{verbs.FOLDER}/{line.split(maxsplit=1)[0]}.md"]
+    page = made[f"{verbs.FOLDER}/{line.split(maxsplit=1)[0]}.md"]
     _, what = verbs.OBJECTS[line.split(maxsplit=1)[0]]
     named = what if isinstance(what, tuple) else tuple(records.records()[what].__struct_fields__)
     assert {*first} <= {*named}
     assert all(f"`{field}`" in page for field in named)
 
 
-def test_every_declaration_is_on_its_page() -> None:
+def test_every_declaration_is_on_its_page(made: dict[str, str]) -> None:
     from edgewise.apps.evidence.signatures import signatures
     from edgewise.formats import registry as formats
     from edgewise.network.catalogue import links, radios
@@ -75,11 +82,11 @@ def test_every_declaration_is_on_its_page() -> None:
     for page, names in declared.items():
         assert names
         for name in names:
-            assert f"`{name}`" in MADE[f"reference/{page}.md"], f"{page}: {name}"
+            assert f"`{name}`" in made[f"reference/{page}.md"], f"{page}: {name}"
 
 
-def test_every_record_is_described_with_types_that_json_has() -> None:
-    page = MADE[records.PAGE]
+def test_every_record_is_described_with_types_that_json_has(made: dict[str, str]) -> None:
+    page = made[records.PAGE]
     for name in records.records():
         assert f"### {name}\n" in page
     assert "tuple[" not in page and "dict[" not in page
@@ -108,7 +115,7 @@ def test_a_page_that_fetches_from_elsewhere_is_refused(html: str, fetched: bool)
         assert hooks.on_post_page(html, page, None) == html
 
 
-def test_links_out_of_the_docs_lead_to_pages_of_the_site() -> None:
+def test_links_out_of_the_docs_lead_to_pages_of_the_site(made: dict[str, str]) -> None:
     pytest.importorskip("mkdocs")
     import hooks
 
@@ -117,4 +124,4 @@ def test_links_out_of_the_docs_lead_to_pages_of_the_site() -> None:
     assert moved == "[a](contributing.md) [b](reference/formats.md) c"
     assert hooks._moved("[a](docs/store.md#x)", "", "changelog.md") == "[a](store.md#x)"
     for page in hooks._CODE.values():
-        assert page.partition("#")[0] in MADE
+        assert page.partition("#")[0] in made

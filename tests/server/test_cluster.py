@@ -10,12 +10,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
 import pytest
-
-pytest.importorskip("ray", reason="Ray is not installed (extra 'ray')")
 
 FAMILY = Path(__file__).parents[2] / "src/edgewise/demo/data/digits"
 
@@ -23,6 +22,8 @@ FAMILY = Path(__file__).parents[2] / "src/edgewise/demo/data/digits"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service of two variants on a cluster of its own: its URL."""
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed (extra 'ray')")
     folder = tmp_path_factory.mktemp("cluster")
     text = (FAMILY / "family.toml").read_text()
     head, *variants = text.split("[[variant]]")
