@@ -42,7 +42,7 @@ class OpenRequests:
 
     def keep(self, ended: Pending) -> None:
         """The inputs of one that was answered."""
-        self.answered[ended.ticket.id] = (ended.family, ended.inputs)
+        self.answered[ended.ticket.id] = (ended.family, ended.request.inputs)
         if len(self.answered) > _KEPT:
             self.answered.popitem(last=False)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from edgewise.protocol.messages import (
@@ -78,35 +79,19 @@ class Callback:
     set_exception = set_result
 
 
+@dataclass(slots=True, eq=False)
 class Pending:
     """A request between its arrival and its result."""
 
-    __slots__ = (
-        "backlog_ms", "budget", "caller", "family", "inputs", "moved", "pinned", "plan", "request",
-        "ticket",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        request: InferRequest,
-        family: ServedFamily,
-        pinned: Served | None,
-        budget: Budget,
-        ticket: Ticket,
-        plan: Plan,
-        caller: Caller,
-        backlog_ms: float,
-    ) -> None:
-        self.request = request
-        self.inputs = request.inputs
-        self.family = family
-        self.pinned = pinned
-        self.budget = budget
-        self.ticket = ticket
-        self.plan = plan
-        self.caller = caller
-        self.backlog_ms = backlog_ms
-        self.moved = False
+    request: InferRequest
+    family: ServedFamily
+    pinned: Served | None
+    budget: Budget
+    ticket: Ticket
+    plan: Plan
+    caller: Caller
+    backlog_ms: float
+    moved: bool = False
 
     def may_move(self, why: ServingError, there_are_others: bool) -> bool:
         """Whether a request may be tried elsewhere: any number of times where it was not begun,

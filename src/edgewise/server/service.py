@@ -201,7 +201,7 @@ class Service(Offered):
             inputs = [(each[0], each[1]) for each in kept if each is not None]
         else:
             waiting = [self._open.pending[ticket.id] for ticket in work.tickets]
-            inputs = [(each.family, each.inputs) for each in waiting]
+            inputs = [(each.family, each.request.inputs) for each in waiting]
         if not inputs:
             self.scheduler.failed(work, now_ms())
             return

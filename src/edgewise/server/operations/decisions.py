@@ -74,7 +74,7 @@ class DecisionLog:
         self._lost = 0
         self._handlers: dict[type[Any], Callable[[Any], _Kept | None]] = {
             Answered: _answered,
-            RefusedEvent: _shed,
+            RefusedEvent: _rejected,
             Failed: _failed,
             Cancelled: _cancelled,
         }
@@ -206,50 +206,52 @@ class _Writer:
             )
 
 
+def _kept(
+    event: Answered | RefusedEvent | Failed | Cancelled, outcome: str, **fields: Any
+) -> _Kept:
+    """What every outcome has, and its own fields."""
+    common = {
+        "request_id": event.request_id,
+        "family": event.family,
+        "outcome": outcome,
+        "sla_ms": event.sla_ms,
+        "pinned": event.model != event.family,
+    }
+    return _Kept(event.at_ms, {**common, **fields})
+
+
 def _answered(event: Answered) -> _Kept:
     result = event.result
-    return _Kept(
-        event.at_ms,
-        {
-            "request_id": event.request_id,
-            "family": event.family,
-            "outcome": "answered",
-            "sla_ms": event.sla_ms,
-            "budget_ms": result.budget_ms,
-            "basis": result.basis,
-            "backlog_ms": event.backlog_ms,
-            "queue_length": event.queue_length,
-            "variant": result.variant,
-            "probability": result.probability,
-            "probabilities": dict(event.probabilities),
-            "pinned": event.model != event.family,
-            "probe": event.probe,
-            "accuracy": result.accuracy,
-            "queue_ms": result.queue_ms,
-            "inference_ms": result.inference_ms,
-            "service_ms": result.preprocess_ms + result.inference_ms,
-            "total_ms": event.total_ms,
-            "in_time": result.in_time,
-        },
+    return _kept(
+        event,
+        "answered",
+        budget_ms=result.budget_ms,
+        basis=result.basis,
+        backlog_ms=event.backlog_ms,
+        queue_length=event.queue_length,
+        variant=result.variant,
+        probability=result.probability,
+        probabilities=dict(event.probabilities),
+        probe=event.probe,
+        accuracy=result.accuracy,
+        queue_ms=result.queue_ms,
+        inference_ms=result.inference_ms,
+        service_ms=result.preprocess_ms + result.inference_ms,
+        total_ms=event.total_ms,
+        in_time=result.in_time,
     )
 
 
-def _shed(event: RefusedEvent) -> _Kept:
-    return _Kept(
-        event.at_ms,
-        {
-            "request_id": event.request_id,
-            "family": event.family,
-            "outcome": "shed",
-            "sla_ms": event.sla_ms,
-            "budget_ms": event.budget_ms,
-            "basis": event.basis,
-            "backlog_ms": event.backlog_ms if math.isfinite(event.backlog_ms) else None,
-            "queue_length": event.queue_length,
-            "pinned": event.model != event.family,
-            "queue_ms": event.waited_ms,
-            "reason": event.reason,
-        },
+def _rejected(event: RefusedEvent) -> _Kept:
+    return _kept(
+        event,
+        "shed",
+        budget_ms=event.budget_ms,
+        basis=event.basis,
+        backlog_ms=event.backlog_ms if math.isfinite(event.backlog_ms) else None,
+        queue_length=event.queue_length,
+        queue_ms=event.waited_ms,
+        reason=event.reason,
     )
 
 
@@ -257,36 +259,24 @@ def _failed(event: Failed) -> _Kept | None:
     """A failure after the choice; a request that was refused for its form was no decision."""
     if event.variant is None:
         return None
-    return _Kept(
-        event.at_ms,
-        {
-            "request_id": event.request_id,
-            "family": event.family,
-            "outcome": "failed",
-            "sla_ms": event.sla_ms,
-            "budget_ms": event.budget_ms,
-            "basis": event.basis,
-            "variant": event.variant,
-            "probability": event.probability,
-            "probabilities": dict(event.probabilities),
-            "pinned": event.model != event.family,
-            "total_ms": event.total_ms,
-            "reason": event.kind,
-        },
+    return _kept(
+        event,
+        "failed",
+        budget_ms=event.budget_ms,
+        basis=event.basis,
+        variant=event.variant,
+        probability=event.probability,
+        probabilities=dict(event.probabilities),
+        total_ms=event.total_ms,
+        reason=event.kind,
     )
 
 
 def _cancelled(event: Cancelled) -> _Kept:
-    return _Kept(
-        event.at_ms,
-        {
-            "request_id": event.request_id,
-            "family": event.family,
-            "outcome": "cancelled",
-            "sla_ms": event.sla_ms,
-            "budget_ms": event.budget_ms,
-            "basis": event.basis,
-            "pinned": event.model != event.family,
-            "queue_ms": event.waited_ms,
-        },
+    return _kept(
+        event,
+        "cancelled",
+        budget_ms=event.budget_ms,
+        basis=event.basis,
+        queue_ms=event.waited_ms,
     )

@@ -70,7 +70,7 @@ class JsonLog:
         self._told_lost = 0
         self._lines: dict[type[Any], Callable[[Any], Line]] = {
             Answered: _answered,
-            RefusedEvent: _shed,
+            RefusedEvent: _rejected,
             Failed: _failed,
             Cancelled: _cancelled,
             Loaded: _plain("info", "loaded"),
@@ -246,67 +246,38 @@ def _escaped(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 
+def _line(level: str, name: str, event: Any, *fields: str, **others: Any) -> Line:
+    """A line about a request: whose it is, these fields of the event, and others."""
+    common = ("request_id", "model", "family", *fields)
+    return (level, name, event.at_ms, {**{key: getattr(event, key) for key in common}, **others})
+
+
 def _answered(event: Answered) -> Line:
     result = event.result
     late = result.in_time is False
-    fields = {
-        "request_id": event.request_id,
-        "model": event.model,
-        "family": event.family,
-        "variant": result.variant,
-        "status": 200,
-        "in_time": result.in_time,
-        "sla_ms": event.sla_ms,
-        "budget_ms": result.budget_ms,
-        "budget_basis": result.basis,
-        "queue_ms": result.queue_ms,
-        "cold_ms": result.cold_ms,
-        "preprocess_ms": result.preprocess_ms,
-        "inference_ms": result.inference_ms,
-        "total_ms": event.total_ms,
-    }
-    return ("warning" if late else "info", "answered", event.at_ms, fields)
+    return _line(
+        "warning" if late else "info", "answered", event, "sla_ms",
+        variant=result.variant, status=200, in_time=result.in_time, budget_ms=result.budget_ms,
+        budget_basis=result.basis, queue_ms=result.queue_ms, cold_ms=result.cold_ms,
+        preprocess_ms=result.preprocess_ms, inference_ms=result.inference_ms,
+        total_ms=event.total_ms,
+    )  # fmt: skip
 
 
-def _shed(event: RefusedEvent) -> Line:
-    fields = {
-        "request_id": event.request_id,
-        "model": event.model,
-        "family": event.family,
-        "status": 503,
-        "reason": event.reason,
-        "sla_ms": event.sla_ms,
-        "budget_ms": event.budget_ms,
-        "budget_basis": event.basis,
-        "waited_ms": event.waited_ms,
-        "retry_after_ms": event.retry_after_ms,
-    }
-    return ("warning", "shed", event.at_ms, fields)
+def _rejected(event: RefusedEvent) -> Line:
+    return _line(
+        "warning", "shed", event, "reason", "sla_ms", "budget_ms", "waited_ms", "retry_after_ms",
+        status=503, budget_basis=event.basis,
+    )  # fmt: skip
 
 
 def _failed(event: Failed) -> Line:
-    fields = {
-        "request_id": event.request_id,
-        "model": event.model,
-        "family": event.family,
-        "variant": event.variant,
-        "status": event.status,
-        "kind": event.kind,
-        "message": event.message,
-        "total_ms": event.total_ms,
-    }
-    return ("error" if event.status >= 500 else "warning", "failed", event.at_ms, fields)
+    level = "error" if event.status >= 500 else "warning"
+    return _line(level, "failed", event, "variant", "status", "kind", "message", "total_ms")
 
 
 def _cancelled(event: Cancelled) -> Line:
-    fields = {
-        "request_id": event.request_id,
-        "model": event.model,
-        "family": event.family,
-        "running": event.running,
-        "waited_ms": event.waited_ms,
-    }
-    return ("info", "cancelled", event.at_ms, fields)
+    return _line("info", "cancelled", event, "running", "waited_ms")
 
 
 def _plain(level: str, name: str) -> Callable[[Any], Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgewise.server.events import Answered, Arrived, Cancelled, Event, Failed, RefusedEvent
@@ -19,6 +20,7 @@ _LOWEST_MS = 1e-3
 _OFFSET = 200
 
 
+@dataclass(slots=True)
 class Second:
     """What ended within one second of the monotonic clock, of one family.
 
@@ -27,34 +29,23 @@ class Second:
     counts by bin, `queue_length` is the longest queue that a choice saw.
     """
 
-    __slots__ = (
-        "accuracy",
-        "accurate",
-        "answered",
-        "arrived",
-        "cancelled",
-        "choices",
-        "due",
-        "effective",
-        "failed",
-        "in_time",
-        "late",
-        "latencies",
-        "offered",
-        "queue_length",
-        "queue_ms",
-        "second",
-        "shed",
-    )  # fmt: skip
-
-    def __init__(self, second: int) -> None:
-        self.second = second
-        self.arrived = self.answered = self.due = self.in_time = self.late = 0
-        self.failed = self.cancelled = self.accurate = self.offered = self.queue_length = 0
-        self.accuracy = self.effective = self.queue_ms = 0.0
-        self.choices: dict[str, int] = {}
-        self.latencies: dict[int, int] = {}
-        self.shed: dict[str, int] = {}
+    second: int
+    arrived: int = 0
+    answered: int = 0
+    due: int = 0
+    in_time: int = 0
+    late: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    accurate: int = 0
+    offered: int = 0
+    queue_length: int = 0
+    accuracy: float = 0.0
+    effective: float = 0.0
+    queue_ms: float = 0.0
+    choices: dict[str, int] = field(default_factory=dict)
+    latencies: dict[int, int] = field(default_factory=dict)
+    shed: dict[str, int] = field(default_factory=dict)
 
 
 class Timeline:
