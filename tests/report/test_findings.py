@@ -15,6 +15,7 @@ from edgewise.records import (
     Evidence,
     Measurement,
     Model,
+    PlacementMix,
     SimulationRow,
     Target,
 )
@@ -153,3 +154,19 @@ def test_what_was_simulated_without_load_is_a_finding_too(tmp_path: Path) -> Non
         )  # fmt: skip
     (said,) = sentences(store)
     assert said.startswith("Without load over home with 200 ms, `deadline` gives 70.0 %")
+
+
+def test_what_the_cloud_costs_and_what_publications_know_better_are_findings(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    store.append([
+        PlacementMix(model="net", device="phone", server="c5", mix="wifi=1", users=0,
+                     connection="warm", cloud_share=0.9, device_ms=9, cloud_ms=5, best_ms=4,
+                     price_per_core_hour=0.05, cost_per_million=0.87, best_cost_per_million=0.78),
+        Model(path="v1.tflite", format="tflite", sha256="v1", architecture="mobilenet-v1",
+              quantization="none", parameters=4_231_976, macs=568_740_352),
+    ])  # fmt: skip
+    better, money = sentences(store)
+    assert "MobileNet v2 1.0, 224 has 71.8 % with 300 M MACs" in better
+    assert money.startswith("A million requests to `net` on c5 cost 0.87 at 0.05 a core hour; 0.78")

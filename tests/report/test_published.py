@@ -82,7 +82,12 @@ def test_published_is_apart_and_its_frontier_too(tmp_path: Path) -> None:
     assert titles == [
         "Accuracy against latency on CPU", "Accuracy and time",
         "Published accuracy against latency on CPU", "Accuracy as published",
+        "Cheaper and more accurate, as published",
     ]  # fmt: skip
+    outdone = {row["model"]: row for row in section.parts[-1].numbers.objects()}
+    assert outdone["v1.tflite"]["better"] == "MobileNet v2 1.0, 224"
+    assert outdone["v1.tflite"]["accuracy_points"] == 0.9
+    assert outdone.keys() == {"v1.tflite", "vgg.tflite"}
     figure = section.parts[2]
     assert isinstance(figure, Figure)
     rows = figure.numbers.objects()

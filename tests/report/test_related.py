@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from edgewise.records import App, LayerRow, Model, TensorRow
-from edgewise.report import reuse
+from edgewise.report import related, reuse, subjects
+from edgewise.report.only import Only
 from edgewise.report.parts import Ask, Section
 from edgewise.store import Store
 
@@ -39,6 +42,10 @@ def weights(off: float) -> tuple[TensorRow, ...]:
     )  # fmt: skip
 
 
+def replace(rows: tuple[TensorRow, ...], **more: Any) -> tuple[TensorRow, ...]:
+    return tuple(structs.replace(row, **more) for row in rows)
+
+
 def layers(*parameters: int) -> tuple[LayerRow, ...]:
     return tuple(
         LayerRow(index=i, name=str(i), op="CONV_2D", kind="conv", input_shapes=(), output_shapes=(),
@@ -62,6 +69,42 @@ def test_fine_tuned_models_are_found_with_their_apps(tmp_path: Path) -> None:
     assert {pair["model_in_apps"], pair["and_in_apps"]} == {"first", "second"}
     table = next(part for part in section.parts if part.title == "Related models")
     assert "1 other content" in table.caption
+
+
+def test_each_model_knows_what_it_is_of_others(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    small = replace(weights(0.0), dtype="int8", size_bytes=100)
+    store.append([
+        model("first", "base", tensors=weights(0.0), weight_bytes=1600),
+        model("second", "small", tensors=small, weight_bytes=400),
+        model("third", "planned", layer_table=layers(10, 20, 30)),
+        model("fourth", "built", layer_table=layers(10, 20, 30)),
+    ])  # fmt: skip
+    with Ask(store) as ask:
+        found = {row["sha256"]: row for row in related.of_each(ask, 100).objects()}
+        files = subjects.Subjects(ask).tables["files"]
+    assert (found["base"]["model"], found["base"]["this_one"]) == (
+        "small.tflite", "is what it was quantised from"
+    )  # fmt: skip
+    assert found["small"]["this_one"] == "is quantised from it"
+    alike = next(each for each in files["columns"] if each["name"] == "alike")["values"]
+    names = next(each for each in files["columns"] if each["name"] == "model")["values"]
+    assert {name for name, plan in zip(names, alike, strict=True) if plan} == {
+        "built.tflite", "planned.tflite"
+    }  # fmt: skip
+    with Ask(store, Only("model", "planned")) as ask:
+        (row,) = [each for each in related.of_each(ask, 100).objects()
+                  if each["sha256"] == "planned"]  # fmt: skip
+    assert (row["model"], row["shared_weights_share"]) == ("built.tflite", None)
+
+
+def test_what_no_weights_tell_is_said_with_the_way_to_know_more(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    store.append([app("first", model("first", "a")), app("second", model("second", "b"))])
+    section = shown(store)
+    assert section.parts == []
+    assert section.lead.startswith("No content is in more than one app. Compared were bytes")
+    assert "--weights" in section.lead
 
 
 def test_equal_layers_tell_without_weights(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from edgewise.report.charts import category, rows_by, tooltip
 from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Spec, Table
@@ -32,8 +34,8 @@ _TIMES = f"""
 
 _MONEY = f"""
     with {_CASES.strip()}
-    select case_ as "case", cost_per_million, best_cost_per_million, cloud_share,
-      price_per_core_hour, service_ms, cores, utilisation
+    select case_ as "case", parse_filename(model) as model, server, mix, cost_per_million,
+      best_cost_per_million, cloud_share, price_per_core_hour, service_ms, cores, utilisation
     from cases where cost_per_million is not null
     order by cost_per_million desc, case_ limit {_ROWS}
 """
@@ -41,6 +43,11 @@ _NOTE = (
     "The share of users whom the cloud answers sooner; what a million requests cost the server if "
     "all go there, and if only those users' do, in the currency of the price per core hour."
 )
+
+
+def priced(ask: Ask) -> list[dict[str, Any]]:
+    """What each model's requests cost for its users, the dearest first."""
+    return ask.numbers(_MONEY).objects()
 
 
 def parts(ask: Ask) -> list[Figure | Table]:

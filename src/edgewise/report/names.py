@@ -22,11 +22,16 @@ NAMED = """
       from files)
 """
 
-#: Common table expression `apps_named`: every app with `app`, what people call it (and its version,
-#: or the start of its hash, where several are called the same).
+#: Common table expression `apps_named`: every app with `app`, what people call it (and its package,
+#: its version, or the start of its hash, where several are called the same).
 APPS_NAMED = """
+    labelled as (
+      select *, coalesce(label, package, regexp_extract(path, '[^/]+$')) as said from apps),
     called as (
-      select *, coalesce(label, package, regexp_extract(path, '[^/]+$')) as called from apps),
+      select * exclude (said), case when count(distinct package) over (partition by said) > 1
+        and package is not null and said <> package then said || ' · ' || package
+        else said end as called
+      from labelled),
     apps_named as (
       select *, case when count(*) over (partition by called) = 1 then called
         when version_name is not null and count(*) over (partition by called, version_name) = 1

@@ -144,7 +144,8 @@ class Ask:
         Raises:
             UsageError: it is not in the store.
         """
-        self._store, self._url, self.before = store, store.url, before
+        self._store, self._url = store, store.url
+        self.only, self.before = only, before
         self._connection = store.connect()
         for name in _ASKED:
             rows = _NEWEST.get(name, f"from main.{name}")

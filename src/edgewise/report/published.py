@@ -34,7 +34,7 @@ _MODELS = f"""
       where status = 'ok' and target.batch = 1 and latency_ms.p50 > 0 and sha256 is not null
       group by all)
     select label as model, architecture, quantization, parameters, macs, device, p50_ms, target,
-      runs, origin
+      runs, origin, sha256 in (select sha256 from models where app_key is not null) as in_app
     from named left join timed using (sha256)
     where architecture is not null and parameters > 0 and macs > 0
     order by p50_ms nulls last, label
@@ -56,6 +56,11 @@ _EVALUATED = f"""
 _COLUMNS = (
     "model", "architecture", "published_as", "accuracy", "source", "device", "p50_ms", "target",
     "runs",
+)  # fmt: skip
+_BETTER = (
+    "model", "in_an_app", "published_as", "accuracy", "macs", "parameters", "better",
+    "better_accuracy", "better_macs", "better_parameters", "accuracy_points", "macs_ratio",
+    "sources",
 )  # fmt: skip
 _DRAWN = ("model", "accuracy", "known", "published_as", "p50_ms", "target", "runs", "frontier")
 
@@ -108,14 +113,48 @@ def published(
     return min(near, key=off, default=None)
 
 
-def parts(ask: Ask) -> list[Figure | Table]:
-    """Nothing where no file is a network whose accuracy is known."""
-    known = [
+def better(fact: Fact) -> Fact | None:
+    """Of the published networks with less work, fewer parameters, and numbers of the same kind, the
+    most accurate; None where none is more accurate than this one."""
+    cheaper = [
+        each
+        for each in facts()
+        if each.quantized == fact.quantized
+        and each.macs_m < fact.macs_m
+        and each.parameters_m < fact.parameters_m
+        and each.accuracy > fact.accuracy
+    ]
+    return max(cheaper, key=lambda each: each.accuracy, default=None)
+
+
+def _known(ask: Ask) -> list[tuple[dict[str, Any], Fact]]:
+    return [
         (row, fact)
         for row in ask.numbers(_MODELS, 10_000).objects()
         if (fact := published(row["architecture"], row["quantization"], row["parameters"],
                               row["macs"]))
     ]  # fmt: skip
+
+
+def outdone(ask: Ask) -> list[dict[str, Any]]:
+    """Files whose network has a published one that costs less and is more accurate: those that apps
+    ship first, then by how much more accurate."""
+    found = {row["model"]: (row, fact) for row, fact in _known(ask)}
+    rows = [
+        (row["model"], row["in_app"], fact.name, fact.accuracy, row["macs"], row["parameters"],
+         best.name, best.accuracy, round(best.macs_m * 1e6), round(best.parameters_m * 1e6),
+         round(best.accuracy - fact.accuracy, 2), best.macs_m * 1e6 / row["macs"],
+         "; ".join(dict.fromkeys(_SOURCES[each.source] for each in (fact, best))))
+        for row, fact in found.values()
+        if (best := better(fact)) is not None
+    ]  # fmt: skip
+    rows.sort(key=lambda row: (not row[1], -row[10], row[0]))
+    return [dict(zip(_BETTER, row, strict=True)) for row in rows]
+
+
+def parts(ask: Ask) -> list[Figure | Table]:
+    """Nothing where no file is a network whose accuracy is known."""
+    known = _known(ask)
     if not known:
         return []
     rows = [
@@ -131,7 +170,21 @@ def parts(ask: Ask) -> list[Figure | Table]:
         *(_figure(device, known, [row for row in here if row["device"] == device])
           for device in devices[:_DEVICES]),
         Table("Accuracy as published", _NOTE, numbers),
+        *_outdone(outdone(ask)),
     ]  # fmt: skip
+
+
+def _outdone(rows: list[dict[str, Any]]) -> list[Table]:
+    if not rows:
+        return []
+    numbers = Numbers(_BETTER, [tuple(row.values()) for row in rows], len(rows), "")
+    return [Table("Cheaper and more accurate, as published", _BETTER_NOTE, numbers)]
+
+
+_BETTER_NOTE = (
+    "For each of these networks the most accurate published one with fewer multiply-accumulates "
+    "and parameters, in numbers of the same kind. Another task or other data may decide otherwise."
+)
 
 
 _NOTE = (

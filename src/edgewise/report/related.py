@@ -33,24 +33,30 @@ _NAMES = """
       select m.sha256, list_sort(list(distinct app)) as apps
       from models m join apps_named a on a.key = m.app_key
       where m.sha256 in ({contents}) group by m.sha256)
-    select sha256, label, format, apps from named left join holders using (sha256)
+    select sha256, label, format, quantization, size_bytes, weight_bytes, apps
+    from named left join holders using (sha256)
     where sha256 in ({contents})
 """
 
-#: Contents whose weights lie in the same layers, in order: what those of other bytes share.
-_ALIKE = f"""
-    with {NAMED}, {APPS_NAMED},
+#: Contents by the kinds and sizes of their layers with weights, in order: made once for a report.
+_STRUCTURES = f"""
+    create temp table if not exists structures as
+    with {NAMED},
     layered as (
       select model_key, count(*) as weight_layers, sum(parameters)::bigint as parameters,
         md5(string_agg(kind || ':' || parameters, ',' order by index)) as structure
-      from main.layers where parameters > 0 group by model_key),
-    contents as (
-      select sha256, label, format, coalesce(quantization, 'unknown') as quantization, architecture,
-        any_value(structure) as structure, any_value(l.weight_layers) as weight_layers,
-        any_value(l.parameters) as parameters
-      from (select * exclude parameters, unnest(keys) as key from named) n
-        join layered l on l.model_key = n.key
-      where sha256 is not null group by all),
+      from main.layers where parameters > 0 group by model_key)
+    select sha256, label, format, coalesce(quantization, 'unknown') as quantization, architecture,
+      any_value(structure) as structure, any_value(l.weight_layers) as weight_layers,
+      any_value(l.parameters) as parameters
+    from (select * exclude parameters, unnest(keys) as key from named) n
+      join layered l on l.model_key = n.key
+    where sha256 is not null and weight_layers > 2 group by all
+"""
+
+#: Contents of other bytes with the same layers.
+_ALIKE = f"""
+    with {APPS_NAMED},
     held as (
       select m.sha256, coalesce(package, a.key) as owner, called
       from models m join apps_named a on a.key = m.app_key
@@ -62,10 +68,23 @@ _ALIKE = f"""
       array_to_string(list_sort(list(distinct format)), ', ') as formats,
       array_to_string(list_sort(list(distinct quantization)), ', ') as quantization,
       array_to_string(list_sort(list(distinct called))[:{_APPS_SHOWN}], ', ') as found_in
-    from contents c left join held h on h.sha256 = c.sha256
-    where weight_layers > 2 group by structure having count(distinct c.sha256) > 1
+    from structures c left join held h on h.sha256 = c.sha256
+    group by structure having count(distinct c.sha256) > 1
     order by apps desc, contents desc, for_example
 """
+
+_COLUMNS_OF_EACH = (
+    "sha256", "model", "this_one", "shared_weights_share", "layers_differing", "format",
+    "quantization", "size_bytes", "in_apps", "notes",
+)  # fmt: skip
+#: What a content is of another one: of a pair, both ways.
+_BOTH_WAYS = {
+    "same_network": ("is the same network", "is the same network"),
+    "quantised": ("is quantised from it", "is what it was quantised from"),
+    "fine_tuned": ("is trained on or pruned from it, or it from this one",) * 2,
+    "shares_layers": ("shares layers with it",) * 2,
+    "same_layers": ("has the same layers, other weights or number types",) * 2,
+}
 
 
 def parts(ask: Ask) -> list[Figure | Table]:
@@ -73,14 +92,70 @@ def parts(ask: Ask) -> list[Figure | Table]:
     found: list[Figure | Table] = []
     known = kin(ask)
     if known.pairs:
-        names = _named(ask, known.pairs)
+        names = _named(ask, {content for pair in known.pairs for content in (pair.a, pair.b)})
         numbers = _numbers(known.pairs, names)
         found += [_figure(known, names), Table("Related models", _note(known), numbers)]
-    alike = ask.numbers(_ALIKE, TABLE_ROWS)
+    make_structures(ask)
+    alike = ask.computed(_ALIKE)
     if alike.rows:
         found.append(Table("The same layers, other bytes", _ALIKE_NOTE, alike))
     return found
 
+
+#: Two contents, and how they are related; None: they have the same layers.
+_Pair = tuple[str, str, Lineage | None]
+
+
+def of_each(ask: Ask, rows: int) -> Numbers:
+    """What each content is of others by their weights, both ways. Of a report of one model what the
+    whole store tells, also by layers: a report of many has `structures` for that."""
+    pairs: list[_Pair] = [(each.a, each.b, each) for each in kin(ask).pairs]
+    names = _named(ask, {content for a, b, _ in pairs for content in (a, b)})
+    if ask.only is None:
+        return _both_ways(pairs, names, rows)
+    mine = {row[0] for row in ask.numbers("select sha256 from models").rows}
+    with Ask(ask.store) as whole:
+        make_structures(whole)
+        pairs = [(each.a, each.b, each) for each in kin(whole).pairs if {each.a, each.b} & mine]
+        told = {content for a, b, _ in pairs for content in (a, b)} | mine
+        listed = ", ".join(f"'{content}'" for content in mine if content)
+        alike = whole.numbers(_SAME_LAYERS.format(contents=listed or "''"), rows).rows
+        pairs += [(a, b, None) for a, b in alike if b not in told]
+        names = _named(whole, {content for a, b, _ in pairs for content in (a, b)})
+    return _both_ways(pairs, names, rows)
+
+
+def make_structures(ask: Ask) -> None:
+    """Make `structures`, a table of contents with the hash of their layers with weights."""
+    ask.make(_STRUCTURES)
+
+
+def _both_ways(pairs: list[_Pair], names: dict[str, dict[str, Any]], rows: int) -> Numbers:
+    found: list[tuple[Any, ...]] = []
+    for a, b, pair in pairs:
+        if a not in names or b not in names:
+            continue
+        ways = _BOTH_WAYS[pair.relation if pair else "same_layers"]
+        if pair and pair.relation == "quantised" and _bytes(names[a]) > _bytes(names[b]):
+            ways = ways[::-1]
+        shared = (pair.shared_weight_fraction, pair.layers_differing) if pair else (None, None)
+        notes = "; ".join(pair.notes) if pair else ""
+        for mine, other, way in ((a, names[b], ways[0]), (b, names[a], ways[1])):
+            found.append(
+                (mine, other["label"], way, *shared, other["format"], other["quantization"],
+                 other["size_bytes"], _apps(other), notes or None)
+            )  # fmt: skip
+    return Numbers(_COLUMNS_OF_EACH, found[:rows], len(found), "")
+
+
+def _bytes(row: dict[str, Any]) -> int:
+    return row["weight_bytes"] or row["size_bytes"] or 0
+
+
+_SAME_LAYERS = """
+    select a.sha256 as a, b.sha256 as b from structures a join structures b using (structure)
+    where a.sha256 in ({contents}) and a.sha256 <> b.sha256 order by all
+"""
 
 _ALIKE_NOTE = (
     "Told by kinds and sizes of the layers that have weights, in order: converted, retrained or "
@@ -98,9 +173,11 @@ def _note(known: Kin) -> str:
     )  # fmt: skip
 
 
-def _named(ask: Ask, pairs: tuple[Lineage, ...]) -> dict[str, dict[str, Any]]:
-    """Of each content its name, format and apps."""
-    contents = sorted({content for pair in pairs for content in (pair.a, pair.b)})
+def _named(ask: Ask, wanted: set[str]) -> dict[str, dict[str, Any]]:
+    """Of each content its name, format, size and apps."""
+    contents = sorted(wanted)
+    if not contents:
+        return {}
     sql = _NAMES.format(
         named=NAMED, apps=APPS_NAMED, contents=", ".join(f"'{each}'" for each in contents)
     )

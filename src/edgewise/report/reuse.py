@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgewise.report import related
 from edgewise.report.charts import category, rows_by, shortened, size_axis, tooltip
+from edgewise.report.kin import Kin, kin
 from edgewise.report.names import APPS_NAMED
 from edgewise.report.numerals import many
 from edgewise.report.parts import TABLE_ROWS, Ask, Figure, Numbers, Section, Spec, Table
@@ -65,7 +66,7 @@ _APPS = f"""
 
 
 def section(ask: Ask) -> Section | None:
-    """None where no content is in more than one app, and none comes from another."""
+    """None where there is nothing to compare: fewer than two contents."""
     numbers = ask.numbers(_TABLE, TABLE_ROWS)
     lineage = related.parts(ask)
     parts: list[Figure | Table] = []
@@ -74,14 +75,26 @@ def section(ask: Ask) -> Section | None:
         parts += [_figure(numbers), Table("Contents in several apps", note, numbers)]
         parts.append(_between(ask.numbers(_APPS)))
     parts += lineage
-    if not parts:
+    known = kin(ask)
+    if not parts and known.contents < 2:
         return None
-    return Section("reuse", "Who reuses what", _lead(ask, numbers, bool(lineage)), parts)
+    return Section("reuse", "Who reuses what", _lead(ask, numbers) + _compared(known), parts)
 
 
-def _lead(ask: Ask, numbers: Numbers, related: bool) -> str:
+def _compared(known: Kin) -> str:
+    """How much of it weights tell, and how to know more."""
+    if known.sketched > 1:
+        return ""
+    return (
+        " Compared were bytes and layers: which of them were retrained, quantised or converted is "
+        "not known, as no weights were kept. `edgewise scan APPS --weights --store STORE` keeps "
+        "what tells it."
+    )
+
+
+def _lead(ask: Ask, numbers: Numbers) -> str:
     if not numbers.rows:
-        return "No content is in more than one app; models that come from one another there are."
+        return "No content is in more than one app."
     counts = ask.one(f"""
         with {_SHARED}
         select (select count(*) from contents) as contents,
@@ -92,9 +105,7 @@ def _lead(ask: Ask, numbers: Numbers, related: bool) -> str:
     return (
         f"{numbers.total:,} of {counts['contents']:,} different contents are in more than one app: "
         f"{counts['copies']:,} of {counts['files']:,} files found in apps."
-        + ("" if related else " What was retrained or converted of these is not known: no weights "
-           "were kept.")
-    )  # fmt: skip
+    )
 
 
 def _between(numbers: Numbers) -> Figure:

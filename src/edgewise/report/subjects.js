@@ -192,6 +192,12 @@
     const measured = rowsOf(all.measured, "file", row);
     const [figure, table, draw] = layers(all, row, title);
     const print = by.fingerprint.at(row);
+    const kin = rowsOf(all.related, "file", row);
+    const relatives = kin.map(all.related.by.model.at);
+    const names = new Set(kin.length ? by.model.texts ?? by.model.values : []);
+    const plan = by.alike.at(row);
+    const built = plan === null ? [] : rowsOf(files, "alike", plan)
+      .filter((each) => each !== row && !relatives.includes(by.model.at(each)));
     const alike = print === null ? [] : rowsOf(files, "fingerprint", print).filter((each) => each !== row);
     return {
       title,
@@ -217,6 +223,15 @@
         card("Where it should run", part(all.placed, rowsOf(all.placed, "file", row), ["device", "server", "link", "connection",
           "faster", "device_ms", "cloud_ms", "time_ratio", "device_j", "cloud_j", "spares_battery", "reason"])),
         card("Found in", part(held, found, ["path", "reach"], [link("app", "app", owners)])),
+        card("What it is of other models", part(all.related, kin, [], [
+          { ...link("model", "model", relatives), unlinked: relatives.filter((each) => !names.has(each)) },
+          ...part(all.related, kin, ["this_one", "shared_weights_share", "layers_differing", "format", "quantization",
+            "size_bytes", "in_apps", "notes"]).columns]),
+          "By their weights, as lineage compares them, where the store keeps them (scan --weights)."),
+        card("The same layers in other files", part(files, built, ["format", "size_bytes", "quantization"],
+          [link("model", "model", built.map(by.model.at))]),
+          "Kinds and sizes of the layers with weights, in order: converted, retrained or quantised from one another, " +
+          "or only built after the same plan."),
         card("The same weights in other files", part(files, alike, ["format", "size_bytes", "quantization"],
           [link("model", "model", alike.map(by.model.at))])),
         netron(all, row, found),

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from edgewise.report import packs
+from edgewise.report import packs, related
 from edgewise.report.charts import category, tooltip
 from edgewise.report.layers import FAMILIES, REST
 from edgewise.report.names import APPS_NAMED, DEVICE, NAMED, TARGET
@@ -61,8 +61,12 @@ _FILES = f"""
         else ': not ' || array_to_string(map_keys(d.blocking), ', ') end for d in deployability]
         as delegates,
       array_to_string(notes, ' · ') as notes,
-      lies_at as path, fingerprint
-    from every left join lying on content = coalesce(sha256, keys[1]) order by label, sha256
+      lies_at as path, fingerprint, alike
+    from every left join lying on content = coalesce(sha256, keys[1])
+      left join (
+        select sha256, dense_rank() over (order by structure) as alike from structures
+        qualify count(distinct sha256) over (partition by structure) > 1) using (sha256)
+    order by label, sha256
 """
 
 _HELD = """
@@ -125,6 +129,7 @@ class Subjects:
     """The tables of one report's apps and models."""
 
     def __init__(self, ask: Ask) -> None:
+        related.make_structures(ask)
         apps, files = ask.numbers(_APPS, _ROWS), ask.numbers(_FILES, _ROWS)
         self.names: Mapping[str, AbstractSet[str]] = {
             "app": {row[1] for row in apps.rows}, "model": {row[1] for row in files.rows},
@@ -148,6 +153,7 @@ class Subjects:
             ("placed", _PLACED),
         ):  # fmt: skip
             self._of(name, ask.numbers(sql, _ROWS), "file", by_hash)
+        self._of("related", related.of_each(ask, _ROWS), "file", by_hash)
         self._layers_of = self._layers(ask, by_key)
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from edgewise.report import snapshots
 from edgewise.report import verdict_files as files
 from edgewise.report.names import APPS_NAMED, DEVICE
 from edgewise.report.numerals import bytes_text, cell, count_text, many, percent, short
@@ -34,8 +35,10 @@ def findings(ask: Ask) -> list[Point]:
     best, cheap = _cost(ask)
     chain = (
         (one_or_all(ask), 0), (files.shipped(ask), 8), (_evidence(ask), 4),
-        (files.changed(ask), 6), (files.reused(ask), 7), (best, 1), (cheap, 5),
+        (files.changed(ask), 6 if snapshots.snapshots(ask) is None else 3),
+        (files.reused(ask), 7), (best, 1), (cheap, 5), (files.outdone(ask), 4),
         (files.quantised(ask), 9), (_choice(ask), 2), (_load(ask), 6), (_place(ask), 3),
+        (files.money(ask), 4),
     )  # fmt: skip
     known = [(weight, place, point) for place, (point, weight) in enumerate(chain) if point]
     most = sorted(known, key=lambda each: each[:2])[:_MOST]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edgewise.report import changes, snapshots
+from edgewise.report import changes, mixes, published, snapshots
 from edgewise.report import quantised as halved
 from edgewise.report.names import APPS_NAMED, DEVICE, NAMED
-from edgewise.report.numerals import bytes_text, many, percent, short
+from edgewise.report.numerals import bytes_text, count_text, many, percent, short
 from edgewise.report.parts import Ask, Point
 
 _NAMES = 3
@@ -146,4 +146,41 @@ def quantised(ask: Ask) -> Point | None:
         f"`{short(best['before'])}` and takes {percent(best['time_ratio'])} of its time{cost}.",
         f"measured: {best['runs']:,} runs" if best["runs"] else "measured",
         see="cost",
+    )
+
+
+def outdone(ask: Ask) -> Point | None:
+    """A network with a published one that costs less and is more accurate."""
+    rows = published.outdone(ask)
+    if not rows:
+        return None
+    row = rows[0]
+    more = f"; so have {len(rows) - 1:,} more of the files" if len(rows) > 1 else ""
+    return Point(
+        f"`{short(row['model'])}` is {row['published_as']} by its structure, published at "
+        f"{row['accuracy']:.1f} % with {count_text(row['macs'])} MACs; {row['better']} has "
+        f"{row['better_accuracy']:.1f} % with {count_text(row['better_macs'])} MACs and "
+        f"{count_text(row['better_parameters'])} parameters instead of "
+        f"{count_text(row['parameters'])}{more}.",
+        f"accuracy published for ImageNet: {row['sources']}",
+        see="frontier",
+    )
+
+
+def money(ask: Ask) -> Point | None:
+    """What a million requests cost in the cloud, where a price was given."""
+    rows = mixes.priced(ask)
+    if not rows:
+        return None
+    row = rows[0]
+    less = (
+        f"; {row['best_cost_per_million']:.3g} where only those ask whom it answers sooner "
+        f"({row['cloud_share']:.0%})"
+        if row["best_cost_per_million"] is not None else ""
+    )  # fmt: skip
+    return Point(
+        f"A million requests to `{short(row['model'])}` on {row['server']} cost "
+        f"{row['cost_per_million']:.3g} at {row['price_per_core_hour']:g} a core hour{less}.",
+        f"computed from a price that was given, for {row['mix']}",
+        see="placement",
     )
