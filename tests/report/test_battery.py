@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from edgewise.energy.scenarios import Battery
 from edgewise.records import Context, Distribution, Energy, Measurement, Model, Target
@@ -36,7 +37,8 @@ def test_scenarios_of_the_task_and_why_one_cannot_be(tmp_path: Path) -> None:
         measured("dark", 5.0, 0.01),
     ])  # fmt: skip
     with Ask(store) as ask:
-        figure, table = battery.parts(ask)
+        figure, table, unmetered = battery.parts(ask)
+    assert [row["models"] for row in unmetered.numbers.objects()] == [1]
     assert isinstance(figure, Figure)
     call, slow = table.numbers.objects()
     assert call["scenario"].startswith("an hour of video call")
@@ -46,8 +48,27 @@ def test_scenarios_of_the_task_and_why_one_cannot_be(tmp_path: Path) -> None:
     assert "too slow" in slow["why_not"]
 
 
-def test_without_a_meter_there_is_nothing(tmp_path: Path) -> None:
+def test_without_a_meter_it_says_which_would_tell(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path), create=True)
     store.append([model("cut", "image-segmentation"), measured("cut", 20.0, None)])
     with Ask(store) as ask:
-        assert battery.parts(ask) == []
+        (unmetered,) = battery.parts(ask)
+    (row,) = unmetered.numbers.objects()
+    assert (row["device"], row["measurements"]) == ("phone", 1)
+    assert "perfetto" in row["meter_needed"]
+
+
+def test_a_declared_power_gives_a_modelled_figure(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path), create=True)
+    slow, fast = (
+        structs.replace(measured("eyes", ms, None), target=Target(device="Pixel 3"))
+        for ms in (90.0, 9.0)
+    )
+    store.append([model("eyes", "image classification"), slow, fast])
+    with Ask(store) as ask:
+        figure, table, _ = battery.parts(ask)
+    assert isinstance(figure, Figure)
+    assert figure.origin.startswith("modelled energy (declared power)")
+    (row, *_) = table.numbers.objects()
+    assert row["by"] == "model:pixel-3"
+    assert row["energy_j"] == pytest.approx(row["inferences"] * 0.009 * (0.977 + 0.105))

@@ -93,7 +93,7 @@ def load(
 
         parse(url, token, ca).await_model(model, wait)
     with output.kept_in(store, at_once=True) as keep:
-        run = _run(settings, quiet=quiet)
+        run = _run(settings, quiet=quiet, store=store)
         keep(run)
         if as_json:
             output.emit(run)
@@ -102,12 +102,21 @@ def load(
     return _INTERRUPTED if run.status == "interrupted" else 0
 
 
-def _run(settings: LoadSettings, *, quiet: bool) -> LoadRun:
+def _run(settings: LoadSettings, *, quiet: bool, store: str | None) -> LoadRun:
+    from concurrent.futures import ThreadPoolExecutor
+
     from edgewise.load.run import carry_out, prepare
 
     prepared = prepare(settings)
-    with output.progress("load", len(prepared.schedule), quiet=quiet) as advance:
-        return carry_out(prepared, lambda ended: advance(steps=ended))
+    with (
+        output.progress("load", len(prepared.schedule), quiet=quiet, store=store) as advance,
+        ThreadPoolExecutor(1) as aside,  # a disk must not make the generator late
+    ):
+
+        def tell(ended: int) -> None:
+            aside.submit(advance, None, ended)
+
+        return carry_out(prepared, tell)
 
 
 def _print(run: LoadRun) -> None:
