@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edgewise.formats.coreml.call import Call, Found
 from edgewise.formats.coreml.windows import (
@@ -27,17 +27,40 @@ from edgewise.formats.coreml.windows import (
 from edgewise.formats.messages import Message
 from edgewise.graph import Kind
 
-if TYPE_CHECKING:
-    pass
-
 _FIRST = "channels_first"
+_ALL, _ONE, _LAST = slice(None), slice(1), slice(-1, None)
+#: What `reduce` does by its modes, and over which axes: channels and space, space, channels,
+#: height, width.
+_MODES = (
+    "sum", "mean", "prod", "log_sum", "sum_square", "l1", "l2", "max", "min", "arg_max",
+)  # fmt: skip
+_REDUCED_AXES = ((-3, -2, -1), (-2, -1), (-3,), (-2,), (-1,))
 
 
 Translation = Callable[[Call], Found]
 
 
-def _unary(function: str) -> Translation:
-    return lambda call: Found(Kind.UNARY, {"function": function}, call.x[:1])
+def _row(
+    kind: Kind, inputs: slice = _ALL, then: tuple[Kind, Mapping[str, Any]] | None = None, /,
+    **attributes: Any,
+) -> Translation:  # fmt: skip
+    """A layer without weights: attributes are constants, or functions of its parameters."""
+
+    def translate(call: Call) -> Found:
+        found = {
+            name: value(call.p) if callable(value) else value for name, value in attributes.items()
+        }
+        return Found(kind, found, call.x[inputs], then)
+
+    return translate
+
+
+def _axis(p: Message) -> int:
+    return p.integer("axis")
+
+
+def _integers(name: str) -> Callable[[Message], tuple[int, ...]]:
+    return lambda p: tuple(p.integers(name))
 
 
 def _nary(function: str) -> Translation:
@@ -74,6 +97,12 @@ def _length(message: Message, name: str) -> tuple[int, ...]:
     return (1, 1, 1)
 
 
+_SHAPE = _integers("targetShape")
+#: The product of two vectors of channels, (N, C, 1, 1), is one.
+_DOTTED = (Kind.RESHAPE, {"shape": (0, 1, 1, 1), "zero_copies": True})
+_ARG: dict[str, Any] = {
+    "axes": lambda p: (p.integer("axis"),), "keep_dims": lambda p: not p.flag("removeDim"),
+}  # fmt: skip
 #: (N, …) to (N, C, 1, 1).
 _TO_CHANNELS = (Kind.RESHAPE, {"shape": (0, -1, 1, 1), "zero_copies": True})
 
@@ -101,10 +130,6 @@ def _layer_norm(call: Call) -> Found:
     return Found(Kind.NORMALISE, {"function": "layer"}, inputs)
 
 
-def _normalise(function: str) -> Translation:
-    return lambda call: Found(Kind.NORMALISE, {"function": function}, call.x)
-
-
 def _spread(shape: list[int]) -> tuple[int, ...]:
     """A vector of channels, as it stands beside (N, C, H, W)."""
     sizes = tuple(shape) or (1,)
@@ -124,31 +149,6 @@ def _bias(call: Call) -> Found:
     return Found(Kind.BINARY, {"function": "add"}, [call.x[0], bias])
 
 
-def _dot(call: Call) -> Found:
-    """The product of two vectors of channels, (N, C, 1, 1)."""
-    then = (Kind.RESHAPE, {"shape": (0, 1, 1, 1), "zero_copies": True})
-    return Found(Kind.EINSUM, {"equation": "nchw,nchw->nhw"}, call.x, then)
-
-
-def _reduce_channels(call: Call) -> Found:
-    """Over channels and space (0), space (1), channels, height or width."""
-    axes = ((-3, -2, -1), (-2, -1), (-3,), (-2,), (-1,))[call.p.integer("axis") % 5]
-    functions = (
-        "sum",
-        "mean",
-        "prod",
-        "log_sum",
-        "sum_square",
-        "l1",
-        "l2",
-        "max",
-        "min",
-        "arg_max",
-    )
-    function = functions[call.p.integer("mode") % 10]
-    return Found(Kind.REDUCE, {"function": function, "axes": axes, "keep_dims": True}, call.x)
-
-
 def _reduce(function: str) -> Translation:
     def translate(call: Call) -> Found:
         attributes: dict[str, Any] = {
@@ -161,38 +161,11 @@ def _reduce(function: str) -> Translation:
     return translate
 
 
-def _arg(function: str) -> Translation:
-    return lambda call: Found(Kind.ARG_REDUCE, {
-        "function": function, "axes": (call.p.integer("axis"),),
-        "keep_dims": not call.p.flag("removeDim"),
-    }, call.x)  # fmt: skip
-
-
 def _reshape(call: Call) -> Found:
     wanted = call.p.integers("targetShape")
     if not call.exact and len(wanted) == 3:
         wanted = [0, *wanted] if 0 not in wanted else wanted
     return Found(Kind.RESHAPE, {"shape": tuple(wanted), "zero_copies": True}, call.x)
-
-
-def _flatten(call: Call) -> Found:
-    return Found(Kind.RESHAPE, {"shape": (0, -1, 1, 1), "zero_copies": True}, call.x)
-
-
-def _permute(call: Call) -> Found:
-    return Found(Kind.TRANSPOSE, {"permutation": tuple(call.p.integers("axis"))}, call.x)
-
-
-def _concat(call: Call) -> Found:
-    return Found(Kind.CONCAT, {"axis": 0 if call.p.flag("sequenceConcat") else -3}, call.x)
-
-
-def _split(call: Call) -> Found:
-    return Found(Kind.SPLIT, {"axis": -3}, call.x)
-
-
-def _repeat(call: Call) -> Found:
-    return Found(Kind.TILE, {"repeats": (call.p.integer("times", 1), 1, 1, 1)}, call.x)
 
 
 def _reorganise(call: Call) -> Found:
@@ -260,10 +233,6 @@ def _lstm(call: Call) -> Found:
     )
 
 
-def _axis(kind: Kind, name: str = "axis", **more: Any) -> Translation:
-    return lambda call: Found(kind, {"axis": call.p.integer(name), **more}, call.x)
-
-
 def _axes(kind: Kind) -> Translation:
     def translate(call: Call) -> Found:
         axes = tuple(call.p.integers("axes"))
@@ -272,19 +241,11 @@ def _axes(kind: Kind) -> Translation:
     return translate
 
 
-def _transpose(call: Call) -> Found:
-    return Found(Kind.TRANSPOSE, {"permutation": tuple(call.p.integers("axes"))}, call.x)
-
-
 def _split_nd(call: Call) -> Found:
     attributes: dict[str, Any] = {"axis": call.p.integer("axis")}
     if call.p.integers("sizes"):
         attributes["sizes"] = tuple(call.p.integers("sizes"))
     return Found(Kind.SPLIT, attributes, call.x)
-
-
-def _static(kind: Kind, name: str, **more: Any) -> Translation:
-    return lambda call: Found(kind, {"shape": tuple(call.p.integers(name)), **more}, call.x)
 
 
 def _slice_static(call: Call) -> Found:
@@ -326,11 +287,6 @@ def _fill(call: Call) -> Found:
                              **({"shape": shape} if shape else {})}, call.x)  # fmt: skip
 
 
-def _like(call: Call) -> Found:
-    """Of the shape of the last input."""
-    return Found(Kind.IDENTITY, {"exact": False}, call.x[-1:])
-
-
 def _top_k(call: Call) -> Found:
     attributes: dict[str, Any] = {"axis": call.p.integer("axis")}
     if len(call.x) < 2:
@@ -343,10 +299,6 @@ def _one_hot(call: Call) -> Found:
     if len(call.x) < 2:
         attributes["depth"] = call.p.integer("size")
     return Found(Kind.ONE_HOT, attributes, call.x)
-
-
-def _plain(kind: Kind, **attributes: Any) -> Translation:
-    return lambda call: Found(kind, attributes, call.x)
 
 
 _UNARY = {
@@ -377,46 +329,57 @@ _BY_DATA = (
 )  # fmt: skip
 
 LAYERS: Mapping[str, Translation] = {
-    **{op: _unary(function) for op, function in _UNARY.items()},
+    **{op: _row(Kind.UNARY, _ONE, function=function) for op, function in _UNARY.items()},
     **{op: _nary(function) for op, function in _NARY.items()},
     **{op: _reduce(function) for op, function in _REDUCED.items()},
-    **dict.fromkeys(_BY_DATA, _plain(Kind.DATA_DEPENDENT)),
-    **dict.fromkeys(("loopBreak", "loopContinue"), _plain(Kind.POSTPROCESS)),
+    **dict.fromkeys(_BY_DATA, _row(Kind.DATA_DEPENDENT)),
+    **dict.fromkeys(("loopBreak", "loopContinue"), _row(Kind.POSTPROCESS)),
     **dict.fromkeys(("fillLike", "randomNormalLike", "randomUniformLike", "randomBernoulliLike",
-                     "broadcastToLike"), _like),
+                     "broadcastToLike"), _row(Kind.IDENTITY, _LAST, exact=False)),
     **dict.fromkeys(("randomNormalStatic", "randomUniformStatic", "randomBernoulliStatic"),
-                    _static(Kind.FILL, "outputShape", dtype="float32")),
+                    _row(Kind.FILL, shape=_integers("outputShape"), dtype="float32")),
     **dict.fromkeys(("fillDynamic", "randomNormalDynamic", "randomUniformDynamic",
-                     "randomBernoulliDynamic"), _plain(Kind.FILL, dtype="float32")),
+                     "randomBernoulliDynamic"), _row(Kind.FILL, dtype="float32")),
     "convolution": convolution, "convolution3d": convolution3d, "pooling": pooling,
     "pooling3d": pooling3d, "globalPooling3d": global3d, "activation": _activation,
     "innerProduct": inner_product, "batchedMatmul": batched_matmul, "embedding": _embedding,
     "embeddingND": _embedding, "batchnorm": _batchnorm, "layerNormalization": _layer_norm,
-    "mvn": _normalise("instance"), "l2normalize": _normalise("l2"),
-    "lrn": _normalise("local_response"), "softmax": _plain(Kind.SOFTMAX, axis=-3),
-    "softmaxND": _axis(Kind.SOFTMAX), "scale": _scale, "bias": _bias, "dot": _dot,
-    "reduce": _reduce_channels, "argMax": _arg("max"),
-    "argMin": _arg("min"), "reshape": _reshape, "flatten": _flatten, "permute": _permute,
-    "concat": _concat, "split": _split, "sequenceRepeat": _repeat, "reorganizeData": _reorganise,
-    "slice": _slice, "crop": crop, "padding": padding, "constantPad": constant_pad,
-    "upsample": upsample, "resizeBilinear": resize,
+    "mvn": _row(Kind.NORMALISE, function="instance"),
+    "l2normalize": _row(Kind.NORMALISE, function="l2"),
+    "lrn": _row(Kind.NORMALISE, function="local_response"), "softmax": _row(Kind.SOFTMAX, axis=-3),
+    "softmaxND": _row(Kind.SOFTMAX, axis=_axis), "scale": _scale, "bias": _bias,
+    "dot": _row(Kind.EINSUM, _ALL, _DOTTED, equation="nchw,nchw->nhw"),
+    "reduce": _row(
+        Kind.REDUCE, function=lambda p: _MODES[p.integer("mode") % 10],
+        axes=lambda p: _REDUCED_AXES[p.integer("axis") % 5], keep_dims=True,
+    ),
+    "argMax": _row(Kind.ARG_REDUCE, function="max", **_ARG),
+    "argMin": _row(Kind.ARG_REDUCE, function="min", **_ARG), "reshape": _reshape,
+    "flatten": _row(Kind.RESHAPE, shape=(0, -1, 1, 1), zero_copies=True),
+    "permute": _row(Kind.TRANSPOSE, permutation=_integers("axis")),
+    "concat": _row(Kind.CONCAT, axis=lambda p: 0 if p.flag("sequenceConcat") else -3),
+    "split": _row(Kind.SPLIT, axis=-3),
+    "sequenceRepeat": _row(Kind.TILE, repeats=lambda p: (p.integer("times", 1), 1, 1, 1)),
+    "reorganizeData": _reorganise, "slice": _slice, "crop": crop, "padding": padding,
+    "constantPad": constant_pad, "upsample": upsample, "resizeBilinear": resize,
     "simpleRecurrent": _recurrent("rnn", "wx", "rh", "b"),
     "gru": _recurrent("gru", "wz", "wr", "wo", "rz", "rr", "ro", "bz", "br", "bo"),
-    "uniDirectionalLSTM": _lstm, "biDirectionalLSTM": _lstm, "copy": _plain(Kind.IDENTITY),
-    "rangeStatic": _range, "tile": _tile, "stack": _axis(Kind.STACK), "gather": _axis(Kind.GATHER),
-    "gatherND": _plain(Kind.GATHER_ND), "gatherAlongAxis": _plain(Kind.GATHER_ELEMENTS),
-    "scatter": _plain(Kind.SCATTER), "scatterND": _plain(Kind.SCATTER),
-    "scatterAlongAxis": _plain(Kind.SCATTER), "reverse": _plain(Kind.IDENTITY, exact=False),
-    "reverseSeq": lambda call: Found(Kind.IDENTITY, {"exact": False}, call.x[:1]),
-    "argSort": _plain(Kind.IDENTITY, exact=False), "splitND": _split_nd,
-    "concatND": _axis(Kind.CONCAT), "transpose": _transpose, "sliceStatic": _slice_static,
-    "sliceBySize": _slice_by_size, "topK": _top_k, "getShape": _plain(Kind.SHAPE),
-    "fillStatic": _fill, "broadcastToStatic": _static(Kind.BROADCAST_TO, "targetShape"),
-    "broadcastToDynamic": _plain(Kind.BROADCAST_TO), "squeeze": _axes(Kind.SQUEEZE),
-    "expandDims": _axes(Kind.EXPAND_DIMS), "flattenTo2D": _axis(Kind.FLATTEN),
-    "reshapeStatic": _static(Kind.RESHAPE, "targetShape"),
-    "rankPreservingReshape": _static(Kind.RESHAPE, "targetShape", zero_copies=True),
-    "reshapeDynamic": _plain(Kind.RESHAPE), "reshapeLike": _like,
-    "whereBroadcastable": _plain(Kind.WHERE), "oneHot": _one_hot,
-    "cumSum": _plain(Kind.CUMULATIVE),
+    "uniDirectionalLSTM": _lstm, "biDirectionalLSTM": _lstm, "copy": _row(Kind.IDENTITY),
+    "rangeStatic": _range, "tile": _tile, "stack": _row(Kind.STACK, axis=_axis),
+    "gather": _row(Kind.GATHER, axis=_axis), "gatherND": _row(Kind.GATHER_ND),
+    "gatherAlongAxis": _row(Kind.GATHER_ELEMENTS), "scatter": _row(Kind.SCATTER),
+    "scatterND": _row(Kind.SCATTER), "scatterAlongAxis": _row(Kind.SCATTER),
+    "reverse": _row(Kind.IDENTITY, exact=False),
+    "reverseSeq": _row(Kind.IDENTITY, _ONE, exact=False),
+    "argSort": _row(Kind.IDENTITY, exact=False), "splitND": _split_nd,
+    "concatND": _row(Kind.CONCAT, axis=_axis),
+    "transpose": _row(Kind.TRANSPOSE, permutation=_integers("axes")), "sliceStatic": _slice_static,
+    "sliceBySize": _slice_by_size, "topK": _top_k, "getShape": _row(Kind.SHAPE),
+    "fillStatic": _fill, "broadcastToStatic": _row(Kind.BROADCAST_TO, shape=_SHAPE),
+    "broadcastToDynamic": _row(Kind.BROADCAST_TO), "squeeze": _axes(Kind.SQUEEZE),
+    "expandDims": _axes(Kind.EXPAND_DIMS), "flattenTo2D": _row(Kind.FLATTEN, axis=_axis),
+    "reshapeStatic": _row(Kind.RESHAPE, shape=_SHAPE),
+    "rankPreservingReshape": _row(Kind.RESHAPE, shape=_SHAPE, zero_copies=True),
+    "reshapeDynamic": _row(Kind.RESHAPE), "reshapeLike": _row(Kind.IDENTITY, _LAST, exact=False),
+    "whereBroadcastable": _row(Kind.WHERE), "oneHot": _one_hot, "cumSum": _row(Kind.CUMULATIVE),
 }  # fmt: skip

@@ -12,11 +12,7 @@ from typing import Any
 from edgewise.errors import RejectedModel
 from edgewise.formats.ncnn.compute import COMPUTE
 from edgewise.formats.ncnn.context import ABSENT, Context, Translator
-from edgewise.formats.ncnn.names import (
-    ACTIVATIONS,
-    ORDERS,
-    UNARY_OPS,
-)
+from edgewise.formats.ncnn.names import ACTIVATIONS, ORDERS, UNARY_OPS
 from edgewise.formats.ncnn.params import TYPES, Entry
 from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind
@@ -68,10 +64,8 @@ def plain(kind: Kind, **attributes: Any) -> Translator:
     return lambda context, entry: context.add(entry, kind, **attributes)
 
 
-def _with_axis(kind: Kind, number: int, default: int = 0, **attributes: Any) -> Translator:
-    return lambda context, entry: context.add(
-        entry, kind, axis=axis(entry.integer(number, default)), **attributes
-    )
+def _with_axis(kind: Kind) -> Translator:
+    return lambda context, entry: context.add(entry, kind, axis=axis(entry.integer(0)))
 
 
 def _raw(kind: Kind, *sizes: int, **attributes: Any) -> Translator:
@@ -79,11 +73,7 @@ def _raw(kind: Kind, *sizes: int, **attributes: Any) -> Translator:
 
     def add(context: Context, entry: Entry) -> None:
         lengths = [entry.integer(number) for number in sizes]
-        taken = [
-            context.raw(entry, f"data{at}", length)
-            for at, length in enumerate(lengths)
-            if length > 0
-        ]
+        taken = [context.raw(entry, f"data{at}", n) for at, n in enumerate(lengths) if n > 0]
         context.add(entry, kind, *taken, **attributes)
 
     return add
@@ -161,8 +151,6 @@ def _reshape(context: Context, entry: Entry) -> None:
 
 
 _AXES = {2: "hw", 3: "chw", 4: "cdhw"}
-
-
 #: Axes by ncnn's letters, counted from the end, but for the channels.
 _LETTERS = {"w": -1, "h": -2, "d": -3, "c": 1}
 
@@ -335,10 +323,6 @@ def _glu(context: Context, entry: Entry) -> None:
     )  # fmt: skip
 
 
-def _unary(function: str) -> Translator:
-    return plain(Kind.UNARY, function=function)
-
-
 def _unary_op(context: Context, entry: Entry) -> None:
     number = entry.integer(0)
     name = UNARY_OPS[number] if 0 <= number < len(UNARY_OPS) else "unary"
@@ -346,13 +330,13 @@ def _unary_op(context: Context, entry: Entry) -> None:
 
 
 RULES: dict[str, Translator] = {
-    **{name: _unary(function) for name, function in ACTIVATIONS.items()},
+    **{name: plain(Kind.UNARY, function=function) for name, function in ACTIVATIONS.items()},
     **dict.fromkeys(("Dropout", "Noop", "DeepCopy", "Packing", "Cast"), plain(Kind.IDENTITY)),
     **dict.fromkeys(("ShuffleChannel", "Flip"), plain(Kind.IDENTITY, exact=False)),
     "BatchNorm": _affine("batch", 0, -1, 4),
     "Bias": _raw(Kind.BINARY, 0, function="add", like_first=True),
     "BinaryOp": _binary,
-    "Concat": _with_axis(Kind.CONCAT, 0),
+    "Concat": _with_axis(Kind.CONCAT),
     "CopyTo": plain(Kind.SCATTER),
     "Crop": _crop,
     "CumulativeSum": plain(Kind.CUMULATIVE),
@@ -390,7 +374,7 @@ RULES: dict[str, Translator] = {
     "Reshape": _reshape,
     "Scale": _scale,
     "Slice": _slice,
-    "Softmax": _with_axis(Kind.SOFTMAX, 0),
+    "Softmax": _with_axis(Kind.SOFTMAX),
     "Split": _split,
     "Squeeze": _flagged_axes(Kind.SQUEEZE),
     "Tile": _tile,

@@ -9,68 +9,52 @@ One table with the rules that it names: what an operation means is looked up her
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from edgewise.formats.building import Builder, Meaning, Ops, function, named
+from edgewise.formats.building import Meaning, Ops, function, named
+from edgewise.formats.openvino.operator import Operator, dtype_name
 from edgewise.graph import FreeDim, Kind, Quantization, Tensor
 
 _FIRST = "channels_first"
 _PADS = {"same_upper": "same", "same_lower": "same_lower", "valid": "valid"}
-_DTYPES = {
-    "f16": "float16", "fp16": "float16", "f32": "float32", "fp32": "float32", "f64": "float64",
-    "fp64": "float64", "bf16": "bfloat16", "boolean": "bool", "bool": "bool", "u1": "uint1",
-    "f8e4m3": "float8_e4m3fn", "f8e5m2": "float8_e5m2", "f8e8m0": "float8_e8m0",
-    "f4e2m1": "float4_e2m1", "nf4": "uint4", "string": "string",
-    **{f"{sign}{bits}": f"{name}{bits}" for sign, name in (("i", "int"), ("u", "uint"))
-       for bits in (2, 3, 4, 6, 8, 16, 32, 64)},
-}  # fmt: skip
 
 
-def dtype_name(name: str) -> str:
-    """Our word for an element type or a port's precision."""
-    return _DTYPES.get(name.lower(), "unknown")
+def _row(
+    kind: Kind, order: tuple[int | None, ...] | None = None, /, **attributes: Any
+) -> Callable[[Operator], Meaning]:
+    """An operator whose attributes are constants, or functions of it."""
+
+    def translate(operator: Operator) -> Meaning:
+        found = {
+            name: value(operator) if callable(value) else value
+            for name, value in attributes.items()
+        }
+        return Meaning(kind, found, order)
+
+    return translate
 
 
-@dataclass(slots=True)
-class Operator:
-    """A layer and what is known of its inputs when it is read."""
+def _integer(name: str, default: int) -> Callable[[Operator], int]:
+    return lambda operator: operator.integer(name, default)
 
-    op: str
-    data: Mapping[str, str]
-    builder: Builder
-    inputs: list[int | None]
-    outputs: int
 
-    def given(self, place: int) -> bool:
-        """Whether the layer has this input."""
-        return place < len(self.inputs) and self.inputs[place] is not None
+def _flag(name: str) -> Callable[[Operator], bool]:
+    return lambda operator: operator.flag(name)
 
-    def tensor(self, place: int) -> Tensor | None:
-        """The input at a place."""
-        return self.builder.tensor(self.inputs[place]) if self.given(place) else None
 
-    def numbers(self, place: int) -> list[Any] | None:
-        """The numbers of a constant input, None where it is none."""
-        return self.builder.numbers(self.inputs[place]) if self.given(place) else None
+def _mask(name: str) -> Callable[[Operator], int]:
+    """A mask as bits, from its list of zeros and ones."""
+    return lambda operator: sum(
+        1 << at for at, bit in enumerate(operator.integers(name) or ()) if bit
+    )
 
-    def text(self, name: str, default: str = "") -> str:
-        """An attribute as it stands."""
-        return self.data.get(name, default)
 
-    def integer(self, name: str, default: int) -> int:
-        """A whole number. Raises ValueError where it is none."""
-        return int(self.data.get(name, default))
-
-    def integers(self, name: str) -> tuple[int, ...] | None:
-        """Whole numbers with commas between them, None where missing or empty."""
-        text = self.data.get(name, "")
-        return tuple(int(part) for part in text.split(",")) if text.strip() else None
-
-    def flag(self, name: str, default: bool = False) -> bool:
-        """A yes or no."""
-        return self.data.get(name, str(default)).lower() in ("true", "1")
+_MASKS = {
+    name: _mask(name)
+    for name in ("begin_mask", "end_mask", "new_axis_mask", "shrink_axis_mask", "ellipsis_mask")
+}
 
 
 def _window(operator: Operator) -> dict[str, Any]:
@@ -113,12 +97,6 @@ def _conv_transpose(grouped: bool) -> Callable[[Operator], Meaning]:
         )
 
     return translate
-
-
-def _matmul(operator: Operator) -> Meaning:
-    return Meaning(Kind.MATMUL, {
-        name: True for name in ("transpose_a", "transpose_b") if operator.flag(name)
-    })  # fmt: skip
 
 
 def _sequence(cell: str) -> Callable[[Operator], Meaning]:
@@ -188,44 +166,11 @@ def _gather(operator: Operator) -> Meaning:
     }, (0, 1))  # fmt: skip
 
 
-def _axes_or_input(kind: Kind) -> Meaning:
-    return Meaning(kind, {}, (0, 1))
-
-
-def _mask(operator: Operator, name: str) -> int:
-    """A mask as bits, from its list of zeros and ones."""
-    return sum(1 << at for at, bit in enumerate(operator.integers(name) or ()) if bit)
-
-
-def _strided_slice(operator: Operator) -> Meaning:
-    names = ("begin_mask", "end_mask", "new_axis_mask", "shrink_axis_mask", "ellipsis_mask")
-    return Meaning(Kind.STRIDED_SLICE, {name: _mask(operator, name) for name in names})
-
-
-def _slice(operator: Operator) -> Meaning:
-    return Meaning(Kind.STRIDED_SLICE, {"onnx": True}, (0, 1, 2, 4, 3))
-
-
 def _pad(operator: Operator) -> Meaning:
     begin, end = operator.numbers(1), operator.numbers(2)
     if begin is None or end is None:
         return Meaning(Kind.DATA_DEPENDENT)
     return Meaning(Kind.PAD, {"order": "begin_end", "pads": (*begin, *end)}, (0,))
-
-
-def _broadcast(operator: Operator) -> Meaning:
-    two_way = operator.text("mode").lower() == "bidirectional"
-    return Meaning(Kind.BROADCAST_TO, {"two_way": two_way}, (0, 1))
-
-
-def _reshape(operator: Operator) -> Meaning:
-    return Meaning(Kind.RESHAPE, {"zero_copies": operator.flag("special_zero")})
-
-
-def _reduce(name: str) -> Callable[[Operator], Meaning]:
-    return lambda operator: function(
-        Kind.REDUCE, name, keep_dims=operator.flag("keep_dims"), noop_with_empty_axes=True
-    )
 
 
 def _interpolate(operator: Operator) -> Meaning:
@@ -248,24 +193,10 @@ def _is_real(tensor: Tensor | None) -> bool:
     return tensor is not None and tensor.dtype.startswith(("float", "bfloat"))
 
 
-def _top_k(operator: Operator) -> Meaning:
-    return Meaning(Kind.TOP_K, {"axis": operator.integer("axis", -1)}, (0, 1))
-
-
 def _one_hot(operator: Operator) -> Meaning:
     value = operator.tensor(2)
     dtype = value.dtype if value is not None else "unknown"
     return Meaning(Kind.ONE_HOT, {"axis": operator.integer("axis", -1), "dtype": dtype}, (0, 1))
-
-
-def _cast(operator: Operator) -> Meaning:
-    return Meaning(Kind.CAST, {"dtype": dtype_name(operator.text("destination_type"))}, (0,))
-
-
-def _space(kind: Kind) -> Callable[[Operator], Meaning]:
-    return lambda operator: Meaning(
-        kind, {"block": operator.integer("block_size", 1), "layout": _FIRST}
-    )
 
 
 def _reorg(operator: Operator) -> Meaning:
@@ -289,16 +220,8 @@ def _batch_norm(operator: Operator) -> Meaning:
     return Meaning(Kind.NORMALISE, {"function": "batch"}, order)
 
 
-def _multiply(operator: Operator) -> Meaning:
-    """Also how integer weights become real: by a scale, behind a conversion."""
-    return _scaled(operator, "mul")
-
-
-def _subtract(operator: Operator) -> Meaning:
-    return _scaled(operator, "sub")
-
-
 def _scaled(operator: Operator, name: str) -> Meaning:
+    """Also how integer weights become real: by a scale, behind a conversion."""
     for x, other in ((0, 1), (1, 0)):
         weight, scale = _behind(operator, x), _behind(operator, other)
         if _is_integer_weight(weight) and scale.weights is not None:
@@ -339,10 +262,6 @@ def _is_lone(tensor: Tensor) -> bool:
     return bool(tensor.shape) and all(size == 1 for size in tensor.shape or ())
 
 
-def _lone(name: str) -> Callable[[Operator], Meaning]:
-    return lambda operator: _elementwise(operator, name)
-
-
 def _read_value(operator: Operator) -> Meaning:
     """A state: what it starts with gives its shape, where the file says that."""
     x = operator.tensor(0)
@@ -371,6 +290,15 @@ _BINARY = {
     "BitwiseOr": "bitwise_or", "BitwiseXor": "bitwise_xor", "BitwiseLeftShift": "shift",
     "BitwiseRightShift": "shift",
 }  # fmt: skip
+#: Kinds that need no more than their inputs as they stand.
+_PLAIN = {
+    "CumSum": Kind.CUMULATIVE, "Select": Kind.WHERE, "Identity": Kind.IDENTITY,
+    "GatherElements": Kind.GATHER_ELEMENTS, "ScatterElementsUpdate": Kind.SCATTER,
+    "ScatterNDUpdate": Kind.SCATTER, "ScatterUpdate": Kind.SCATTER, "SliceScatter": Kind.SCATTER,
+    "GridSample": Kind.GRID_SAMPLE, "NonZero": Kind.DATA_DEPENDENT, "Unique": Kind.DATA_DEPENDENT,
+    "Range": Kind.RANGE, "Assign": Kind.IDENTITY, "SpaceToBatch": Kind.POSTPROCESS,
+    "BatchToSpace": Kind.POSTPROCESS, "Tile": Kind.TILE,
+}  # fmt: skip
 #: No multiply-accumulate by counting.md, with outputs as the file states them.
 _STATED = (
     "Bucketize", "CTCGreedyDecoder", "CTCGreedyDecoderSeqLen", "CTCLoss", "Col2Im",
@@ -389,55 +317,55 @@ _STATED = (
 
 OPERATORS: Ops = {
     **named(Kind.UNARY, _UNARY),
-    **{op: _lone(name) for op, name in _BINARY.items()},
+    **{op: partial(_elementwise, name=name) for op, name in _BINARY.items()},
     **dict.fromkeys(_STATED, Meaning(Kind.POSTPROCESS)),
-    **{f"Reduce{op}": _reduce(name) for op, name in (
+    **{op: Meaning(kind) for op, kind in _PLAIN.items()},
+    **dict.fromkeys(("Roll", "Reverse", "ReverseSequence", "ShuffleChannels"),
+                    Meaning(Kind.IDENTITY, {"exact": False}, (0,))),
+    **dict.fromkeys(("SoftMax", "Softmax"), _row(Kind.SOFTMAX, axis=_integer("axis", 1))),
+    **{f"Reduce{op}": _row(Kind.REDUCE, function=name, keep_dims=_flag("keep_dims"),
+                            noop_with_empty_axes=True) for op, name in (
         ("L1", "l1"), ("L2", "l2"), ("LogicalAnd", "all"), ("LogicalOr", "any"), ("Max", "max"),
         ("Mean", "mean"), ("Min", "min"), ("Prod", "prod"), ("Sum", "sum"))},
-    "Add": function(Kind.BINARY, "add"), "Multiply": _multiply, "Subtract": _subtract,
-    "Convolution": _conv(False), "BinaryConvolution": _conv(False),
-    "GroupConvolution": _conv(True), "DeformableConvolution": _conv(False, 0, 2),
-    "ConvolutionBackpropData": _conv_transpose(False),
+    "Add": function(Kind.BINARY, "add"), "Multiply": partial(_scaled, name="mul"),
+    "Subtract": partial(_scaled, name="sub"), "Convolution": _conv(False),
+    "BinaryConvolution": _conv(False), "GroupConvolution": _conv(True),
+    "DeformableConvolution": _conv(False, 0, 2), "ConvolutionBackpropData": _conv_transpose(False),
     "GroupConvolutionBackpropData": _conv_transpose(True),
-    "MatMul": _matmul, "Einsum": lambda o: Meaning(Kind.EINSUM, {"equation": o.text("equation")}),
+    "MatMul": _row(Kind.MATMUL, transpose_a=_flag("transpose_a"), transpose_b=_flag("transpose_b")),
+    "Einsum": _row(Kind.EINSUM, equation=lambda o: o.text("equation")),
     "LSTMSequence": _sequence("lstm"), "GRUSequence": _sequence("gru"),
     "RNNSequence": _sequence("rnn"), "LSTMCell": _cell("lstm"), "GRUCell": _cell("gru"),
-    "RNNCell": _cell("rnn"), "ScaledDotProductAttention": _attention,
-    "AvgPool": _pool("average"), "MaxPool": _pool("max"),
-    "AdaptiveAvgPool": _adaptive_pool("average"), "AdaptiveMaxPool": _adaptive_pool("max"),
-    "BatchNormInference": _batch_norm, "GRN": function(Kind.NORMALISE, "l2"),
+    "RNNCell": _cell("rnn"), "ScaledDotProductAttention": _attention, "AvgPool": _pool("average"),
+    "MaxPool": _pool("max"), "AdaptiveAvgPool": _adaptive_pool("average"),
+    "AdaptiveMaxPool": _adaptive_pool("max"), "BatchNormInference": _batch_norm,
+    "GRN": function(Kind.NORMALISE, "l2"),
     "GroupNormalization": Meaning(Kind.NORMALISE, {"function": "group"}),
     "LRN": Meaning(Kind.NORMALISE, {"function": "local_response"}, (0,)),
     "MVN": Meaning(Kind.NORMALISE, {"function": "layer"}, (0,)),
     "NormalizeL2": Meaning(Kind.NORMALISE, {"function": "l2"}, (0,)),
     "RMS": Meaning(Kind.NORMALISE, {"function": "rms"}),
-    "SoftMax": lambda o: Meaning(Kind.SOFTMAX, {"axis": o.integer("axis", 1)}),
-    "Softmax": lambda o: Meaning(Kind.SOFTMAX, {"axis": o.integer("axis", 1)}),
-    "LogSoftmax": lambda o: Meaning(Kind.SOFTMAX, {"axis": o.integer("axis", 1), "log": True}),
+    "LogSoftmax": _row(Kind.SOFTMAX, axis=_integer("axis", 1), log=True),
     "FakeQuantize": Meaning(Kind.QUANTIZE, {}, (0, 1, 2, 3, 4)),
-    "Convert": _cast, "ConvertLike": Meaning(Kind.CAST, {}, (0,)),
-    "CumSum": Meaning(Kind.CUMULATIVE), "Select": Meaning(Kind.WHERE),
-    "Identity": Meaning(Kind.IDENTITY), "Roll": Meaning(Kind.IDENTITY, {"exact": False}, (0,)),
-    "Reverse": Meaning(Kind.IDENTITY, {"exact": False}, (0,)),
-    "ReverseSequence": Meaning(Kind.IDENTITY, {"exact": False}, (0,)),
-    "ShuffleChannels": Meaning(Kind.IDENTITY, {"exact": False}, (0,)),
-    "Broadcast": _broadcast,
-    "Concat": lambda o: Meaning(Kind.CONCAT, {"axis": o.integer("axis", 0)}),
-    "Gather": _gather, "GatherElements": Meaning(Kind.GATHER_ELEMENTS),
-    "GatherND": lambda o: Meaning(Kind.GATHER_ND, {"batch_dims": o.integer("batch_dims", 0)}),
-    "ScatterElementsUpdate": Meaning(Kind.SCATTER), "ScatterNDUpdate": Meaning(Kind.SCATTER),
-    "ScatterUpdate": Meaning(Kind.SCATTER), "SliceScatter": Meaning(Kind.SCATTER),
-    "GridSample": Meaning(Kind.GRID_SAMPLE), "Interpolate": _interpolate,
-    "NonZero": Meaning(Kind.DATA_DEPENDENT), "Unique": Meaning(Kind.DATA_DEPENDENT),
-    "OneHot": _one_hot, "Pad": _pad, "Range": Meaning(Kind.RANGE), "Reshape": _reshape,
-    "ROIAlign": _roi, "ROIPooling": _roi, "ReadValue": _read_value,
-    "Assign": Meaning(Kind.IDENTITY), "ReorgYolo": _reorg,
-    "ShapeOf": Meaning(Kind.SHAPE, {}, (0,)), "Slice": _slice, "StridedSlice": _strided_slice,
+    "Convert": _row(Kind.CAST, (0,), dtype=lambda o: dtype_name(o.text("destination_type"))),
+    "ConvertLike": Meaning(Kind.CAST, {}, (0,)),
+    "Broadcast": _row(
+        Kind.BROADCAST_TO, (0, 1), two_way=lambda o: o.text("mode").lower() == "bidirectional"
+    ),
+    "Concat": _row(Kind.CONCAT, axis=_integer("axis", 0)), "Gather": _gather,
+    "GatherND": _row(Kind.GATHER_ND, batch_dims=_integer("batch_dims", 0)),
+    "Interpolate": _interpolate, "OneHot": _one_hot, "Pad": _pad,
+    "Reshape": _row(Kind.RESHAPE, zero_copies=_flag("special_zero")), "ROIAlign": _roi,
+    "ROIPooling": _roi, "ReadValue": _read_value, "ReorgYolo": _reorg,
+    "ShapeOf": Meaning(Kind.SHAPE, {}, (0,)),
+    "Slice": Meaning(Kind.STRIDED_SLICE, {"onnx": True}, (0, 1, 2, 4, 3)),
+    "StridedSlice": _row(Kind.STRIDED_SLICE, **_MASKS),
     "Split": Meaning(Kind.SPLIT, {}, (0, None, 1)),
     "VariadicSplit": Meaning(Kind.SPLIT, {}, (0, 2, 1)),
-    "Squeeze": _axes_or_input(Kind.SQUEEZE), "Unsqueeze": _axes_or_input(Kind.EXPAND_DIMS),
-    "SpaceToDepth": _space(Kind.SPACE_TO_DEPTH), "DepthToSpace": _space(Kind.DEPTH_TO_SPACE),
-    "SpaceToBatch": Meaning(Kind.POSTPROCESS), "BatchToSpace": Meaning(Kind.POSTPROCESS),
-    "Tile": Meaning(Kind.TILE), "TopK": _top_k,
+    "Squeeze": Meaning(Kind.SQUEEZE, {}, (0, 1)),
+    "Unsqueeze": Meaning(Kind.EXPAND_DIMS, {}, (0, 1)),
+    "SpaceToDepth": _row(Kind.SPACE_TO_DEPTH, block=_integer("block_size", 1), layout=_FIRST),
+    "DepthToSpace": _row(Kind.DEPTH_TO_SPACE, block=_integer("block_size", 1), layout=_FIRST),
+    "TopK": _row(Kind.TOP_K, (0, 1), axis=_integer("axis", -1)),
     "Transpose": Meaning(Kind.TRANSPOSE, {}, (0, 1)),
 }  # fmt: skip

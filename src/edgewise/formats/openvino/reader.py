@@ -22,7 +22,8 @@ from edgewise.formats.building import (
     stored,
 )
 from edgewise.formats.openvino.control import control_flow, number
-from edgewise.formats.openvino.ops import OPERATORS, Operator, dtype_name
+from edgewise.formats.openvino.operator import Operator, dtype_name
+from edgewise.formats.openvino.ops import OPERATORS
 from edgewise.graph import FreeDim, Graph, Kind, Shape, Tensor, Weights
 
 #: The largest XML that is read: a network of 20,000 layers takes about 40 MB.

@@ -63,6 +63,8 @@ def rule(
         reads: list[Operand] = [*inputs]
         if order:
             reads = [inputs[at] if 0 <= at < len(inputs) else None for at in order]
+            while reads and reads[-1] is None:
+                reads.pop()
         count = outputs(node) if callable(outputs) else outputs
         make(builder, node, kind, reads, min(max(count, 1), 4096), **found)
 
@@ -73,16 +75,6 @@ def layout(node: Node) -> str:
     """The order of the axes."""
     form = node.text("data_format", "NHWC")
     return "channels_first" if form.startswith("NC") else "channels_last"
-
-
-def _spatial(values: list[int], node: Node) -> tuple[int, ...]:
-    """Of one number per axis those of the spatial axes; 1 where nothing is said."""
-    if not values:
-        return (1,)
-    picked = values[2:] if layout(node) == "channels_first" else values[1:-1]
-    if not picked or min(picked) < 1:
-        raise RejectedModel(f"{node.op} {node.name}: {values}")
-    return tuple(picked)
 
 
 def _channels(node: Node) -> int:
@@ -99,41 +91,41 @@ def _pads(node: Node) -> Any:
     return (*pairs[0::2], *pairs[1::2])
 
 
+def _integer(name: str, default: int = 0) -> Callable[[Node], int]:
+    return lambda node: node.integer(name, default)
+
+
+def _sizes(name: str) -> Callable[[Node], tuple[int, ...]]:
+    """Of one number per axis those of the spatial axes; 1 where nothing is said."""
+
+    def read(node: Node) -> tuple[int, ...]:
+        values = node.integers(name)
+        if not values:
+            return (1,)
+        picked = values[2:] if layout(node) == "channels_first" else values[1:-1]
+        if not picked or min(picked) < 1:
+            raise RejectedModel(f"{node.op} {node.name}: {values}")
+        return tuple(picked)
+
+    return read
+
+
+#: Attributes of what slides a window.
+_WINDOW: dict[str, Callable[[Node], Any]] = {
+    "layout": layout, "strides": _sizes("strides"), "dilations": _sizes("dilations"), "pads": _pads,
+}  # fmt: skip
+
+
 def _window(node: Node) -> dict[str, Any]:
-    return {
-        "layout": layout(node),
-        "strides": _spatial(node.integers("strides"), node),
-        "dilations": _spatial(node.integers("dilations"), node),
-        "pads": _pads(node),
-    }
+    return {name: read(node) for name, read in _WINDOW.items()}
 
 
-def _conv(weight_layout: str, groups: int | None = None) -> Translator:
-    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
-        attributes = _window(node) | {"weight_layout": weight_layout, "groups": groups}
-        make(builder, node, Kind.CONV, inputs, **attributes)
-
-    return build
-
-
-def _conv_transpose(builder: Builder, node: Node, inputs: Inputs) -> None:
-    """Sizes of the result, weight, x."""
-    sizes, weight, x, *_ = [*inputs, None, None]
-    attributes = _window(node) | {"weight_layout": "*OI"}
-    make(builder, node, Kind.CONV_TRANSPOSE, [x, weight, None, sizes], **attributes)
-
-
-def _depthwise_transpose(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.UNKNOWN, inputs)
+def _conv(weight_layout: str) -> Translator:
+    return rule(Kind.CONV, **_WINDOW, weight_layout=weight_layout, groups=None)
 
 
 def _pool(function: str, outputs: int = 1) -> Translator:
-    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
-        attributes = _window(node)
-        attributes["kernel"] = _spatial(node.integers("ksize"), node)
-        make(builder, node, Kind.POOL, inputs[:1], outputs, function=function, **attributes)
-
-    return build
+    return rule(Kind.POOL, 0, outputs=outputs, **_WINDOW, kernel=_sizes("ksize"), function=function)
 
 
 def _fused(kind: Kind) -> Translator:
@@ -159,14 +151,6 @@ def _fused(kind: Kind) -> Translator:
     return build
 
 
-def _batch_norm(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.NORMALISE, inputs, 6, function="batch", axis=_channels(node))
-
-
-def _fill(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.FILL, inputs, dtype=node.dtype("T"))
-
-
 def _cast(builder: Builder, node: Node, inputs: Inputs) -> None:
     dtype = node.dtype("DstT")
     make(builder, node, Kind.CAST, inputs, dtype=dtype)
@@ -181,20 +165,6 @@ def _typed(builder: Builder, node: Node, dtype: str) -> None:
 def _shape(builder: Builder, node: Node, inputs: Inputs) -> None:
     make(builder, node, Kind.SHAPE, inputs)
     _typed(builder, node, node.dtype("out_type", "int32"))
-
-
-def _strided_slice(builder: Builder, node: Node, inputs: Inputs) -> None:
-    masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
-    found = {name: node.integer(name) for name in masks}
-    make(builder, node, Kind.STRIDED_SLICE, inputs[:4], **found)
-
-
-def _gather(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.GATHER, inputs[:3], batch_dims=node.integer("batch_dims"))
-
-
-def _resource_gather(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.GATHER, inputs[:2], batch_dims=node.integer("batch_dims"))
 
 
 def _concat(first: bool) -> Translator:
@@ -236,59 +206,31 @@ def _reduce(function: str) -> Translator:
     return rule(Kind.REDUCE, function=function, keep_dims=lambda node: node.flag("keep_dims"))
 
 
-def _arg(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.ARG_REDUCE, inputs, function="arg", keep_dims=False)
-
-
-def _squeeze(builder: Builder, node: Node, inputs: Inputs) -> None:
-    axes = node.integers("squeeze_dims") or node.integers("axis")
-    make(builder, node, Kind.SQUEEZE, inputs, axes=tuple(axes) or None)
-
-
 def _matmul(a: str, b: str) -> Translator:
     return rule(
         Kind.MATMUL, transpose_a=lambda node: node.flag(a), transpose_b=lambda node: node.flag(b)
     )
 
 
-def _bias_add(builder: Builder, node: Node, inputs: Inputs) -> None:
-    axis = 1 if layout(node) == "channels_first" else -1
-    make(builder, node, Kind.BINARY, inputs, function="add", axis=axis)
-
-
-def _one_hot(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.ONE_HOT, inputs[:2], axis=node.integer("axis", -1))
-
-
 def _space_depth(kind: Kind) -> Translator:
-    return rule(kind, block=lambda node: node.integer("block_size", 1), layout=layout)
+    return rule(kind, block=_integer("block_size", 1), layout=layout)
 
 
-def _call(builder: Builder, node: Node, inputs: Inputs) -> None:
-    if not builder.call(node, inputs, Kind.CALL, [node.function("f")]):
-        make(builder, node, Kind.UNKNOWN, inputs)
+def _control(kind: Kind, *names: str) -> Translator:
+    """Control flow, whose bodies are the functions that these attributes name."""
 
+    def build(builder: Builder, node: Node, inputs: Inputs) -> None:
+        bodies: list[str | None] = [node.function(name) for name in names]
+        if not builder.call(node, inputs, kind, bodies):
+            make(builder, node, Kind.UNKNOWN, inputs)
 
-def _while(builder: Builder, node: Node, inputs: Inputs) -> None:
-    bodies: list[str | None] = [node.function("cond"), node.function("body")]
-    if not builder.call(node, inputs, Kind.LOOP, bodies):
-        make(builder, node, Kind.UNKNOWN, inputs)
-
-
-def _if(builder: Builder, node: Node, inputs: Inputs) -> None:
-    bodies: list[str | None] = [node.function("then_branch"), node.function("else_branch")]
-    if not builder.call(node, inputs, Kind.IF, bodies):
-        make(builder, node, Kind.UNKNOWN, inputs)
+    return build
 
 
 def _switch(builder: Builder, node: Node, inputs: Inputs) -> None:
     """A condition of TensorFlow 1: both sides are there, and both are counted."""
     builder.context.notes[f"{node.op}: both sides of a condition are counted"] = None
     make(builder, node, Kind.IDENTITY, inputs[:1] * 2, 2)
-
-
-def _merge(builder: Builder, node: Node, inputs: Inputs) -> None:
-    make(builder, node, Kind.IDENTITY, inputs[:1], 1)
 
 
 def _block_lstm(sequence: bool) -> Translator:
@@ -313,6 +255,15 @@ def _block_lstm(sequence: bool) -> Translator:
     return build
 
 
+def _squeezed(node: Node) -> tuple[int, ...] | None:
+    return tuple(node.integers("squeeze_dims") or node.integers("axis")) or None
+
+
+_MASKS = {
+    name: _integer(name)
+    for name in ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+}
+
 RULES: dict[str, Translator] = {
     **{name: rule(Kind.UNARY, 0, function=function) for name, function in UNARY.items()},
     **{name: rule(Kind.BINARY, function=function) for name, function in BINARY.items()},
@@ -321,14 +272,15 @@ RULES: dict[str, Translator] = {
     **dict.fromkeys(SAME_SHAPE, rule(Kind.IDENTITY, 0, exact=False)),
     **dict.fromkeys(AS_STATED, rule(Kind.POSTPROCESS)),
     **dict.fromkeys(VARIABLES, rule(Kind.VARIABLE)),
-    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), _call),
-    **dict.fromkeys(("While", "StatelessWhile"), _while),
-    **dict.fromkeys(("If", "StatelessIf"), _if),
+    **dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), _control(Kind.CALL, "f")),
+    **dict.fromkeys(("While", "StatelessWhile"), _control(Kind.LOOP, "cond", "body")),
+    **dict.fromkeys(("If", "StatelessIf"), _control(Kind.IF, "then_branch", "else_branch")),
     **dict.fromkeys(("Switch", "RefSwitch"), _switch),
-    **dict.fromkeys(("Merge", "RefMerge"), _merge),
-    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
+    **dict.fromkeys(("Merge", "RefMerge"), rule(Kind.IDENTITY, 0)),
+    **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"),
+                    rule(Kind.NORMALISE, outputs=6, function="batch", axis=_channels)),
     **dict.fromkeys(("_FusedConv2D", "_FusedDepthwiseConv2dNative"), _fused(Kind.CONV)),
-    **dict.fromkeys(("ArgMax", "ArgMin"), _arg),
+    **dict.fromkeys(("ArgMax", "ArgMin"), rule(Kind.ARG_REDUCE, function="arg", keep_dims=False)),
     **dict.fromkeys(("Select", "SelectV2"), rule(Kind.WHERE)),
     **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), rule(Kind.PAD, 0, 1, order="pairs")),
     **dict.fromkeys(("TopKV2", "TopK"), rule(Kind.TOP_K, outputs=2)),
@@ -336,12 +288,13 @@ RULES: dict[str, Translator] = {
     **dict.fromkeys(("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea"),
                     rule(Kind.RESIZE, 0, -1, -1, 1, layout="channels_last")),
     **dict.fromkeys(("Conv2DBackpropInput", "Conv2DBackpropInputV2", "Conv3DBackpropInputV2",
-                     "Conv3DBackpropInput"), _conv_transpose),
+                     "Conv3DBackpropInput"),
+                    rule(Kind.CONV_TRANSPOSE, 2, 1, -1, 0, **_WINDOW, weight_layout="*OI")),
     "AvgPool": _pool("average"),
     "AvgPool3D": _pool("average"),
     "BatchNormWithGlobalNormalization": rule(Kind.NORMALISE, function="batch"),
     "BatchToSpaceND": rule(Kind.BATCH_TO_SPACE),
-    "BiasAdd": _bias_add,
+    "BiasAdd": rule(Kind.BINARY, function="add", axis=_channels),
     "BlockLSTM": _block_lstm(True),
     "BlockLSTMV2": _block_lstm(True),
     "BroadcastArgs": rule(Kind.BROADCAST_SHAPE),
@@ -355,13 +308,13 @@ RULES: dict[str, Translator] = {
     "Cumprod": rule(Kind.CUMULATIVE),
     "DepthToSpace": _space_depth(Kind.DEPTH_TO_SPACE),
     "DepthwiseConv2dNative": _conv("*GO"),
-    "DepthwiseConv2dNativeBackpropInput": _depthwise_transpose,
+    "DepthwiseConv2dNativeBackpropInput": rule(Kind.UNKNOWN),
     "Einsum": rule(Kind.EINSUM, equation=lambda node: node.text("equation")),
     "ExpandDims": rule(Kind.EXPAND_DIMS),
-    "Fill": _fill,
-    "Gather": _resource_gather,
+    "Fill": rule(Kind.FILL, dtype=lambda node: node.dtype("T")),
+    "Gather": rule(Kind.GATHER, 0, 1, batch_dims=_integer("batch_dims")),
     "GatherNd": rule(Kind.GATHER_ND),
-    "GatherV2": _gather,
+    "GatherV2": rule(Kind.GATHER, 0, 1, 2, batch_dims=_integer("batch_dims")),
     "IdentityN": lambda builder, node, inputs: make(
         builder, node, Kind.IDENTITY, inputs, len(inputs)
     ),
@@ -373,13 +326,15 @@ RULES: dict[str, Translator] = {
     "MaxPool": _pool("max"),
     "MaxPool3D": _pool("max"),
     "MaxPoolWithArgmax": _pool("max", 2),
-    "OneHot": _one_hot,
-    "Pack": rule(Kind.STACK, axis=lambda node: node.integer("axis")),
+    "OneHot": rule(Kind.ONE_HOT, 0, 1, axis=_integer("axis", -1)),
+    "Pack": rule(Kind.STACK, axis=_integer("axis")),
     "ParallelConcat": rule(Kind.CONCAT, axis=0),
     "Range": rule(Kind.RANGE),
     "Rank": rule(Kind.RANK),
     "Reshape": rule(Kind.RESHAPE),
-    "ResourceGather": _resource_gather,
+    "ResourceGather": rule(
+        Kind.GATHER, 0, 1, batch_dims=_integer("batch_dims")
+    ),
     "ScatterNd": rule(Kind.SCATTER_ND),
     "Shape": _shape,
     "ShapeN": lambda builder, node, inputs: make(
@@ -392,15 +347,15 @@ RULES: dict[str, Translator] = {
     "SpaceToDepth": _space_depth(Kind.SPACE_TO_DEPTH),
     "Split": _split,
     "SplitV": _split,
-    "Squeeze": _squeeze,
-    "StridedSlice": _strided_slice,
+    "Squeeze": rule(Kind.SQUEEZE, axes=_squeezed),
+    "StridedSlice": rule(Kind.STRIDED_SLICE, 0, 1, 2, 3, **_MASKS),
     "TensorListGetItem": rule(Kind.GATHER, 0, 1, axis=0),
     "TensorListSetItem": rule(Kind.SCATTER, 0, 1, 2, list=True),
     "TensorListStack": rule(Kind.IDENTITY, 0),
     "TensorScatterUpdate": rule(Kind.SCATTER),
     "Tile": rule(Kind.TILE),
     "Transpose": rule(Kind.TRANSPOSE),
-    "Unpack": rule(Kind.UNSTACK, outputs=lambda node: node.integer("num", 1),
-                   axis=lambda node: node.integer("axis")),
+    "Unpack": rule(Kind.UNSTACK, outputs=_integer("num", 1),
+                   axis=_integer("axis")),
     "_FusedMatMul": _fused(Kind.MATMUL),
 }  # fmt: skip
