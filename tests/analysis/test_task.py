@@ -26,8 +26,8 @@ def of(net: Any, path: str, x: tuple[int, ...], *outputs: tuple[int, ...], **fac
     for name, value in facts.items():
         setattr(graph, name, value)
     shapes = propagate(graph)
-    facts = facts_of(graph, shapes, structure(graph, shapes))
-    return told(path, graph, facts, architecture(graph, facts))
+    seen = facts_of(graph, shapes, structure(graph, shapes))
+    return told(path, graph, seen, architecture(graph, seen))
 
 
 def test_shapes_tell(net: Any) -> None:

@@ -79,6 +79,24 @@ def test_without_the_weights_the_graph_is_read_and_a_note_says_so() -> None:
     assert any("m.bin" in note for note in model.notes)
 
 
+def test_an_axis_whose_value_is_missing_is_not_taken_for_the_first() -> None:
+    content = ir(
+        [
+            layer(0, "Parameter", 'shape="1,16,8" element_type="f32"', 0, (1, 16, 8)),
+            constant(1, ()), constant(2, (), 4),
+            layer(3, "Gather", "", 3, (1, 8)),
+            constant(4, (8, 2), 8),
+            layer(5, "MatMul", "", 2, (1, 2)),
+            layer(6, "Result", "", 1),
+        ],
+        [(0, 0, 3, 0), (1, 0, 3, 1), (2, 0, 3, 2), (3, 3, 5, 0), (4, 0, 5, 1), (5, 2, 6, 0)],
+    )  # fmt: skip
+    numbers = np.array([0], np.float32).tobytes() + np.array([1], np.float32).tobytes()
+    weights = numbers + np.ones((8, 2), np.float32).tobytes()
+    assert inspected("m.xml", content, {"m.bin": weights}).macs == 16
+    assert inspected("m.xml", content).macs in (16, None)
+
+
 def test_a_loop_counts_its_body_for_every_part() -> None:
     body = network(
         [

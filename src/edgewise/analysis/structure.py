@@ -85,7 +85,7 @@ class _Reading:
                 found["bidirectional"] += layer.attributes.get("directions") == 2
         activation = layer.attributes.get("activation")
         if isinstance(activation, str):
-            found[activation] += 1
+            found["leaky_relu" if activation == "leakyrelu" else activation] += 1
 
     def _convolution(self, layer: Layer) -> None:
         found, dims = self.found, self._dims(layer.inputs[1:2])
@@ -119,6 +119,8 @@ class _Reading:
         flowing = self.wires.flowing(layer)
         found, function = self.found, str(layer.attributes.get("function", ""))
         found["prelu"] += function == "prelu"
+        # One slope for all channels, written as that of each.
+        found["leaky_relu"] += function == "prelu" and self._is_one(layer)
         if len(flowing) != 2:
             return
         found[function] += 1
@@ -138,6 +140,12 @@ class _Reading:
             found["gated"] += bool(
                 first and second and first[0] == second[0] and first[1] != second[1]
             )
+
+    def _is_one(self, layer: Layer) -> bool:
+        """Whether what a layer is given beside its input is one number."""
+        flowing = self.wires.flowing(layer)
+        others = self._dims(i for i in layer.inputs if i not in flowing)
+        return bool(others) and all(prod(dims) == 1 for dims in others)
 
     def _is_shift(self, layer: Layer) -> bool:
         """Whether a sum ends a norm: x · a + mean · b."""
@@ -204,6 +212,7 @@ class _Reading:
     def _join(self, layer: Layer) -> None:
         parts = self.wires.flowing(layer)
         found = self.found
+        found["joins"] += len(parts) >= 2
         found["wide_joins"] += len(parts) >= 3
         firsts = [next(self.wires.before(p, _BRANCHES, _NOT_A_HEAD), None) for p in parts]
         makers = [layer for layer in firsts if layer is not None]
@@ -279,10 +288,12 @@ class _Reading:
             after > before and after % before == 0
             for before, after in zip(given[1:], result[1:], strict=True)
         )
-        found["mask"] = result[0] == 1 and last.attributes.get("function") == "sigmoid"
-        if last.kind is Kind.ARG_REDUCE:
+        functions = (last.attributes.get("function"), last.attributes.get("activation"))
+        found["mask"] = result[0] == 1 and "sigmoid" in functions
+        choosing = last.kind in (Kind.ARG_REDUCE, Kind.TOP_K)
+        if choosing:
             result = _plane(self.dims[self.wires.flowing(last)[0]], given) or result
-        if last.kind in (Kind.SOFTMAX, Kind.ARG_REDUCE) and min(result[1:]) >= _PLACES:
+        if (choosing or last.kind is Kind.SOFTMAX) and min(result[1:]) >= _PLACES:
             found["class_of_each_place"] = 1 < result[0] < min(result[1:])
 
     def _head(self, output: int) -> tuple[int, int] | None:

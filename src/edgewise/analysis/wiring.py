@@ -39,10 +39,11 @@ class Wiring:
         self._linear: dict[int, tuple[int, int] | None] = {}
         for layer in graph.layers:
             flows = layer.kind not in _BLIND and any(i in self.flows for i in layer.inputs)
-            for output in layer.outputs:
+            for place, output in enumerate(layer.outputs):
                 if output is not None:
                     self.maker[output] = layer
-                    if flows:
+                    # What quantises as it runs gives a scale and a zero point too.
+                    if flows and (not place or layer.kind is not Kind.QUANTIZE):
                         self.flows.add(output)
 
     @cached_property

@@ -276,6 +276,11 @@ def _arg(body: Body, operator: Operator) -> None:
     )  # fmt: skip
 
 
+def _relu(body: Body, operator: Operator) -> None:
+    slope = operator.main.float32(0)
+    make(body, operator, Kind.UNARY, function="leaky_relu" if slope else "relu")
+
+
 def _one_hot(body: Body, operator: Operator) -> None:
     reads = operands(body, operator)[:2]
     make(body, operator, Kind.ONE_HOT, inputs=reads, axis=operator.main.int32(1, -1))
@@ -283,7 +288,7 @@ def _one_hot(body: Body, operator: Operator) -> None:
 
 _UNARY = {
     "AbsVal": "abs", "Bnll": "softplus", "ELU": "elu", "Exp": "exp", "Log": "log", "Power": "pow",
-    "ReLU": "relu", "ReLU6": "relu6", "Selu": "selu", "Sigmoid": "sigmoid", "TanH": "tanh",
+    "ReLU6": "relu6", "Selu": "selu", "Sigmoid": "sigmoid", "TanH": "tanh",
     "Threshold": "threshold",
 }  # fmt: skip
 _AS_STATED = (
@@ -335,6 +340,7 @@ RULES: dict[str, Translator] = {
     "Normalize": _normalise("l2", 3),
     "OneHot": _one_hot,
     "PReLU": _prelu,
+    "ReLU": _relu,
     "Pack": _axis(Kind.STACK, 1),
     "Padding": _padding,
     "Permute": _permute,

@@ -171,8 +171,15 @@ INTERNAL_NCHWC: Mapping[str, Translation] = {
     "AveragePool": pool("average"),
     "GlobalMaxPool": global_pool("max"),
     "GlobalAveragePool": global_pool("average"),
+    "Upsample": lambda operator: Meaning(
+        Kind.RESIZE, {"layout": None, "scales": operator.values("scales") or None}
+    ),
     "ReorderInput": Meaning(Kind.IDENTITY),
-    "ReorderOutput": Meaning(Kind.IDENTITY),
+    # Blocks that were filled up end where the channels do.
+    "ReorderOutput": lambda operator: Meaning(
+        Kind.STRIDED_SLICE,
+        {"onnx": True, "begin": (0,), "end": (operator.integer("channels", 0),), "axes": (1,)},
+    ),
 }
 
 #: The default domain's operators over channels that come last.

@@ -161,9 +161,9 @@ def _adaptive_pool(kind: str) -> Callable[[Operator], Meaning]:
 def _gather(operator: Operator) -> Meaning:
     axis = operator.numbers(2)
     batch = operator.integer("batch_dims", 0)
-    return Meaning(Kind.GATHER, {
-        "axis": int(axis[0]) if axis else 0, "batch_dims": batch,
-    }, (0, 1))  # fmt: skip
+    if axis:
+        return Meaning(Kind.GATHER, {"axis": int(axis[0]), "batch_dims": batch}, (0, 1))
+    return Meaning(Kind.GATHER, {"batch_dims": batch}, (0, 1, 2))
 
 
 def _pad(operator: Operator) -> Meaning:
