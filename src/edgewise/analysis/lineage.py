@@ -1,32 +1,24 @@
 """Which models are the same, or come from one another: by their weights, not by their names.
 
-Models that may be related are found without comparing all pairs: two that share a layer have one
-with nearly the same sketch, two of one architecture have layers of the same sizes. Weights that are
+Models that may be related are found without comparing all pairs (`kindred.py`). Weights that are
 all alike (ones, zeros) tie nothing: they have no sketch.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations, product
-from math import floor
 
+import numpy as np
+
+from edgewise.analysis.kindred import NEAR, kindred
 from edgewise.analysis.sketch import shape_key
 from edgewise.records import Kinship, Lineage, Model, TensorRow
 
-#: Root mean square of the differences of two sketches: up to here it is rounding, in another format
-#: or after folding; up to there quantisation, or training that moved every weight a little.
-_SAME, _NEAR = 0.002, 0.2
+#: Up to this distance of two sketches it is rounding, in another format or after folding.
+_SAME = 0.002
 #: Of the hashes below the smaller limit, the share that a pruned tensor keeps of its origin's.
 _PRUNED = 0.25
-#: Width of the cells in which alike sketches are looked for, and how many of its numbers count.
-_CELL, _PROBED = 0.6, 3
-#: Layers by which a model is found: its largest.
-_FOUND_BY = 6
-#: Models of one architecture that are all compared with one another; above, with the first alone.
-_ALL_PAIRS = 40
 #: So many layers that are only near tell; one or two may be so by chance.
 _TELLING = 3
 #: From this share of the elements on, models whose other layers differ are one made from the other.
@@ -44,6 +36,7 @@ class _Known:
     elements: int
     key: int
     quantised: bool
+    by_size: Mapping[int, Sequence[TensorRow]]
 
 
 @dataclass
@@ -79,7 +72,7 @@ def lineage(models: Iterable[Model]) -> Iterator[Lineage]:
             )  # fmt: skip
         distinct.setdefault(key, model)
     known = [one for model in distinct.values() if (one := _known(model)) is not None]
-    for first, second in _candidates(known):
+    for first, second in kindred([(one.key, one.layers) for one in known]):
         if (found := compare_known(known[first], known[second])) is not None:
             yield found
 
@@ -99,12 +92,16 @@ def _known(model: Model) -> _Known | None:
     layers = tuple(row for row in model.tensors or () if row.sketch is not None)
     if not layers:
         return None
+    by_size: dict[int, list[TensorRow]] = {}
+    for row in layers:
+        by_size.setdefault(row.elements, []).append(row)
     return _Known(
         model=model,
         layers=layers,
         elements=sum(row.elements for row in layers),
         key=shape_key([row.elements for row in layers]),
         quantised=any(_is_quantised(row) for row in layers),
+        by_size=by_size,
     )
 
 
@@ -113,54 +110,9 @@ def _is_quantised(row: TensorRow) -> bool:
     return row.dtype.startswith(_INTEGERS) or (palette and row.elements >= 4 * _PALETTE)
 
 
-def _candidates(known: Sequence[_Known]) -> Iterator[tuple[int, int]]:
-    """Pairs worth a comparison, each once."""
-    seen: set[tuple[int, int]] = set()
-    for group in _groups(known):
-        members = sorted(set(group))
-        pairs: Iterable[tuple[int, int]] = combinations(members, 2)
-        if len(members) > _ALL_PAIRS:
-            pairs = ((members[0], other) for other in members[1:])
-        for pair in pairs:
-            if pair not in seen:
-                seen.add(pair)
-                yield pair
-
-
-def _groups(known: Sequence[_Known]) -> Iterator[list[int]]:
-    by_key: dict[int, list[int]] = defaultdict(list)
-    by_layer: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for number, one in enumerate(known):
-        by_key[one.key].append(number)
-        for row in sorted(one.layers, key=lambda row: -row.elements)[:_FOUND_BY]:
-            for cell in _cells(row):
-                by_layer[cell].append(number)
-    yield from (group for group in by_key.values() if len(group) > 1)
-    yield from (group for group in by_layer.values() if len(group) > 1)
-
-
-def _cells(row: TensorRow) -> Iterator[tuple[int, ...]]:
-    """The cell of a sketch, and those beside it where it is near a border: alike ones share one."""
-    assert row.sketch is not None
-    half = len(row.sketch) // 2
-    for start in (0, half):
-        yield from _around(row.elements, start, row.sketch[start : start + _PROBED])
-
-
-def _around(elements: int, which: int, sines: Sequence[float]) -> Iterator[tuple[int, ...]]:
-    sides = []
-    for value in sines:
-        place = value / _CELL
-        low = floor(place)
-        part = place - low
-        sides.append((low,) if 0.25 < part < 0.75 else (low, low - 1 if part <= 0.25 else low + 1))
-    for cell in product(*sides):
-        yield (elements, which, *cell)
-
-
 def compare_known(a: _Known, b: _Known) -> Lineage | None:
     """How two models are related; None: they are not."""
-    match = _matched(a.layers, b.layers)
+    match = _matched(a, b)
     smaller = min(a.elements, b.elements)
     relation = _relation(a, b, match, smaller)
     if relation is None:
@@ -225,27 +177,19 @@ def _cut_otherwise(match: _Match, smaller: int, larger: int) -> bool:
     return False
 
 
-def _matched(a: Sequence[TensorRow], b: Sequence[TensorRow]) -> _Match:
+def _matched(a: _Known, b: _Known) -> _Match:
     """Pair layers of equal size, the nearest first."""
     match = _Match()
-    by_size: dict[int, tuple[list[TensorRow], list[TensorRow]]] = defaultdict(lambda: ([], []))
-    for side, rows in enumerate((a, b)):
-        for row in rows:
-            by_size[row.elements][side].append(row)
-    for elements, (left, right) in by_size.items():
+    for elements in {**a.by_size, **b.by_size}:
+        left, right = a.by_size.get(elements, ()), b.by_size.get(elements, ())
         more = len(left) - len(right)
         match.unpaired += abs(more)
         match.left_over[more < 0] += abs(more) * elements
-        distances = sorted(
-            (_distance(x, y), i, j) for i, x in enumerate(left) for j, y in enumerate(right)
-        )
-        used: tuple[set[int], set[int]] = set(), set()
-        for distance, i, j in distances:
-            if i in used[0] or j in used[1]:
-                continue
-            used[0].add(i)
-            used[1].add(j)
-            _count(match, elements, distance, left[i], right[j])
+        if len(left) == len(right) == 1:
+            _count(match, elements, _distance(left[0], right[0]), left[0], right[0])
+        elif left and right:
+            for distance, i, j in _nearest_first(left, right):
+                _count(match, elements, distance, left[i], right[j])
     return match
 
 
@@ -255,7 +199,7 @@ def _count(match: _Match, elements: int, distance: float, x: TensorRow, y: Tenso
         match.same_elements += elements
     elif _kept(x, y) >= _PRUNED:
         match.pruned += 1
-    elif distance <= _NEAR:
+    elif distance <= NEAR:
         match.near += 1
         match.near_elements += elements
     else:
@@ -263,11 +207,29 @@ def _count(match: _Match, elements: int, distance: float, x: TensorRow, y: Tenso
 
 
 def _distance(x: TensorRow, y: TensorRow) -> float:
+    """Of two sketches: by channels, or whole, whichever is nearer."""
     assert x.sketch is not None and y.sketch is not None
     squares = [(p - q) ** 2 for p, q in zip(x.sketch, y.sketch, strict=True)]
     half = len(squares) // 2
-    nearer = min(sum(squares[:half]), sum(squares[half:]))
-    return float((nearer / half) ** 0.5)
+    return float((min(sum(squares[:half]), sum(squares[half:])) / half) ** 0.5)
+
+
+def _nearest_first(
+    left: Sequence[TensorRow], right: Sequence[TensorRow]
+) -> Iterator[tuple[float, int, int]]:
+    """Distances of layers and their places, paired one to one."""
+    one, other = (np.array([row.sketch for row in rows]) for rows in (left, right))
+    squares = np.square(one[:, None] - other[None])
+    half = squares.shape[2] // 2
+    nearer = np.minimum(squares[..., :half].sum(2), squares[..., half:].sum(2))
+    distances = np.sqrt(nearer / half)
+    used: tuple[set[int], set[int]] = set(), set()
+    for place in np.argsort(distances, axis=None, kind="stable").tolist():
+        i, j = divmod(place, len(right))
+        if i not in used[0] and j not in used[1]:
+            used[0].add(i)
+            used[1].add(j)
+            yield float(distances[i, j]), i, j
 
 
 def _kept(x: TensorRow, y: TensorRow) -> float:
