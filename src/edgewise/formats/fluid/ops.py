@@ -29,6 +29,8 @@ from edgewise.formats.netlist import Netlist, Operand
 from edgewise.graph import Kind
 
 Translator = Callable[[Netlist, Operator], None]
+#: What operators call what they compute on.
+_X = ("X", "Input", "Logits")
 
 
 def add(netlist: Netlist, operator: Operator) -> None:
@@ -41,7 +43,7 @@ def _all(operator: Operator) -> list[Operand]:
 
 
 def _x(operator: Operator) -> list[Operand]:
-    return [operator.first("X", "Input", "Logits")]
+    return [operator.first(*_X)]
 
 
 def _unknown(netlist: Netlist, operator: Operator) -> None:
@@ -52,12 +54,32 @@ def _stated(netlist: Netlist, operator: Operator) -> None:
     emit(netlist, operator, Kind.POSTPROCESS, _all(operator))
 
 
-def _same(kind: Kind, **attributes: Any) -> Translator:
-    return lambda netlist, operator: emit(netlist, operator, kind, _x(operator), **attributes)
+def _row(kind: Kind, *inputs: str | tuple[str, ...], **attributes: Any) -> Translator:
+    """A rule from arguments by their names, x by default, of several the first that there is;
+    attributes are constants, or functions of the operator."""
+    wanted = [(one,) if isinstance(one, str) else one for one in inputs or (_X,)]
+
+    def build(netlist: Netlist, operator: Operator) -> None:
+        found = {
+            name: value(operator) if callable(value) else value
+            for name, value in attributes.items()
+        }
+        reads: list[Operand] = [operator.first(*names) for names in wanted]
+        emit(netlist, operator, kind, reads, **found)
+
+    return build
 
 
-def _unary(function: str) -> Translator:
-    return _same(Kind.UNARY, function=function)
+def _integer(name: str, default: int = 0) -> Callable[[Operator], int]:
+    return lambda operator: operator.integer(name, default)
+
+
+def _integers(name: str) -> Callable[[Operator], tuple[int, ...]]:
+    return lambda operator: tuple(operator.integers(name))
+
+
+def _dtype(name: str) -> Callable[[Operator], str]:
+    return lambda operator: TYPES.get(operator.integer(name, 5), "float32")
 
 
 def _binary(function: str) -> Translator:
@@ -91,21 +113,6 @@ def _normalise(function: str) -> Translator:
     return build
 
 
-def _affine(netlist: Netlist, operator: Operator) -> None:
-    inputs: list[Operand] = [*_x(operator), operator.first("Scale"), operator.first("Bias")]
-    emit(netlist, operator, Kind.BINARY, inputs, function="mul", like_first=True)
-
-
-def _prelu(netlist: Netlist, operator: Operator) -> None:
-    inputs: list[Operand] = [*_x(operator), operator.first("Alpha")]
-    emit(netlist, operator, Kind.BINARY, inputs, function="prelu", like_first=True)
-
-
-def _softmax(netlist: Netlist, operator: Operator) -> None:
-    axis = operator.integer("axis", -1)
-    emit(netlist, operator, Kind.SOFTMAX, _x(operator), axis=axis)
-
-
 def _reshape(netlist: Netlist, operator: Operator) -> None:
     tensor, parts = operator.first("Shape"), operator.inputs.get("ShapeTensor", [])
     if tensor is not None:
@@ -118,37 +125,14 @@ def _reshape(netlist: Netlist, operator: Operator) -> None:
         emit(netlist, operator, Kind.RESHAPE, _x(operator), shape=shape, zero_copies=True)
 
 
-def _flatten(netlist: Netlist, operator: Operator) -> None:
-    emit(netlist, operator, Kind.FLATTEN, _x(operator), axis=operator.integer("axis", 1))
+def _joined(kind: Kind) -> Translator:
+    """Several values along an axis."""
 
+    def build(netlist: Netlist, operator: Operator) -> None:
+        reads: list[Operand] = [*operator.inputs.get("X", [])]
+        emit(netlist, operator, kind, reads, axis=operator.integer("axis"))
 
-def _flatten_range(netlist: Netlist, operator: Operator) -> None:
-    start, end = operator.integer("start_axis", 1), operator.integer("stop_axis", -1)
-    emit(netlist, operator, Kind.FLATTEN, _x(operator), axis=start, end=end)
-
-
-def _transpose(netlist: Netlist, operator: Operator) -> None:
-    order = tuple(operator.integers("axis"))
-    emit(netlist, operator, Kind.TRANSPOSE, _x(operator), permutation=order)
-
-
-def _concat(netlist: Netlist, operator: Operator) -> None:
-    reads: list[Operand] = [*operator.inputs.get("X", [])]
-    emit(netlist, operator, Kind.CONCAT, reads, axis=operator.integer("axis"))
-
-
-def _stack(netlist: Netlist, operator: Operator) -> None:
-    reads: list[Operand] = [*operator.inputs.get("X", [])]
-    emit(netlist, operator, Kind.STACK, reads, "Y", axis=operator.integer("axis"))
-
-
-def _unstack(netlist: Netlist, operator: Operator) -> None:
-    emit(netlist, operator, Kind.UNSTACK, _x(operator), "Y", axis=operator.integer("axis"))
-
-
-def _split(netlist: Netlist, operator: Operator) -> None:
-    sizes = tuple(operator.integers("sections")) or None
-    emit(netlist, operator, Kind.SPLIT, _x(operator), axis=operator.integer("axis"), sizes=sizes)
+    return build
 
 
 def _slice(netlist: Netlist, operator: Operator) -> None:
@@ -195,31 +179,9 @@ def _expand(netlist: Netlist, operator: Operator) -> None:
         emit(netlist, operator, Kind.BROADCAST_TO, _x(operator), shape=shape, two_way=True)
 
 
-def _tile(name: str) -> Translator:
-    def build(netlist: Netlist, operator: Operator) -> None:
-        repeats = tuple(operator.integers(name))
-        emit(netlist, operator, Kind.TILE, _x(operator), repeats=repeats)
-
-    return build
-
-
-def _gather(netlist: Netlist, operator: Operator) -> None:
-    inputs: list[Operand] = [operator.first("X"), operator.first("Index")]
-    emit(netlist, operator, Kind.GATHER, inputs, axis=operator.integer("axis"))
-
-
-def _gather_nd(netlist: Netlist, operator: Operator) -> None:
-    emit(netlist, operator, Kind.GATHER_ND, [operator.first("X"), operator.first("Index")])
-
-
-def _cast(netlist: Netlist, operator: Operator) -> None:
-    dtype = TYPES.get(operator.integer("out_dtype", 5), "float32")
-    emit(netlist, operator, Kind.CAST, _x(operator), dtype=dtype)
-
-
 def _fill(netlist: Netlist, operator: Operator) -> None:
     tensor = operator.first("ShapeTensor")
-    dtype = TYPES.get(operator.integer("dtype", 5), "float32")
+    dtype = _dtype("dtype")(operator)
     value = operator.attributes.get("value", 0)
     if tensor is not None:
         emit(netlist, operator, Kind.FILL, [tensor], value=value, dtype=dtype)
@@ -240,18 +202,6 @@ def _reduce(function: str) -> Translator:
         )  # fmt: skip
 
     return build
-
-
-def _arg(netlist: Netlist, operator: Operator) -> None:
-    emit(
-        netlist, operator, Kind.ARG_REDUCE, _x(operator), function="arg",
-        axes=(operator.integer("axis"),), keep_dims=operator.flag("keepdims"),
-    )  # fmt: skip
-
-
-def _top_k(netlist: Netlist, operator: Operator) -> None:
-    axis = operator.integer("axis", -1)
-    emit(netlist, operator, Kind.TOP_K, _x(operator), k=operator.integer("k", 1), axis=axis)
 
 
 def _interp(netlist: Netlist, operator: Operator) -> None:
@@ -287,41 +237,14 @@ def _pad(netlist: Netlist, operator: Operator) -> None:
     emit(netlist, operator, Kind.PAD, _x(operator), pads=tuple(values), order="pairs", axes=axes)
 
 
-def _block(kind: Kind, name: str) -> Translator:
-    def build(netlist: Netlist, operator: Operator) -> None:
-        block = operator.integer(name, 1)
-        emit(netlist, operator, kind, _x(operator), block=block, layout=layout(operator))
-
-    return build
-
-
-def _range(netlist: Netlist, operator: Operator) -> None:
-    inputs: list[Operand] = [operator.first(name) for name in ("Start", "End", "Step")]
-    emit(netlist, operator, Kind.RANGE, inputs)
-
-
-def _grid(netlist: Netlist, operator: Operator) -> None:
-    emit(netlist, operator, Kind.GRID_SAMPLE, [operator.first("X"), operator.first("Grid")])
-
-
-def _where(netlist: Netlist, operator: Operator) -> None:
-    inputs: list[Operand] = [operator.first(name) for name in ("Condition", "X", "Y")]
-    emit(netlist, operator, Kind.WHERE, inputs)
-
-
-def _roi(netlist: Netlist, operator: Operator) -> None:
-    size = (operator.integer("pooled_height", 1), operator.integer("pooled_width", 1))
-    emit(netlist, operator, Kind.ROI_POOL, [operator.first("X"), operator.first("ROIs")], size=size)
-
-
 RULES: dict[str, Translator] = {
-    **{name: _unary(name) for name in UNARY},
+    **{name: _row(Kind.UNARY, function=name) for name in UNARY},
     **{name: _binary(function) for name, function in BINARY.items()},
     **{name: _reduce(function) for name, function in REDUCE.items()},
     **dict.fromkeys(STATED, _stated),
-    **dict.fromkeys(IDENTITY, _same(Kind.IDENTITY)),
+    **dict.fromkeys(IDENTITY, _row(Kind.IDENTITY)),
     **dict.fromkeys(("shuffle_channel", "flip", "reverse", "roll", "temporal_shift"),
-                    _same(Kind.IDENTITY, exact=False)),
+                    _row(Kind.IDENTITY, exact=False)),
     **dict.fromkeys(("conv2d", "depthwise_conv2d", "conv2d_fusion", "deformable_conv",
                      "deformable_conv_v1", "fused_conv2d"), convolution(2)),
     **dict.fromkeys(("conv2d_transpose", "depthwise_conv2d_transpose"), convolution(2, True)),
@@ -329,54 +252,66 @@ RULES: dict[str, Translator] = {
     **dict.fromkeys(("matmul", "matmul_v2", "bmm"), matmul),
     **dict.fromkeys(("batch_norm", "sync_batch_norm", "inplace_abn"), _normalise("batch")),
     **dict.fromkeys(("reshape", "reshape2"), _reshape),
-    **dict.fromkeys(("transpose", "transpose2"), _transpose),
-    **dict.fromkeys(("flatten", "flatten2"), _flatten),
+    **dict.fromkeys(("transpose", "transpose2"),
+                    _row(Kind.TRANSPOSE, permutation=_integers("axis"))),
+    **dict.fromkeys(("flatten", "flatten2"), _row(Kind.FLATTEN, axis=_integer("axis", 1))),
     **dict.fromkeys(("squeeze", "squeeze2"), _axes(Kind.SQUEEZE)),
     **dict.fromkeys(("unsqueeze", "unsqueeze2"), _axes(Kind.EXPAND_DIMS)),
     **dict.fromkeys(("slice", "strided_slice"), _slice),
-    **dict.fromkeys(("softmax", "log_softmax", "softmax_with_cross_entropy"), _softmax),
-    **dict.fromkeys(("top_k", "top_k_v2"), _top_k),
-    **dict.fromkeys(("arg_max", "arg_min"), _arg),
+    **dict.fromkeys(("softmax", "log_softmax", "softmax_with_cross_entropy"),
+                    _row(Kind.SOFTMAX, axis=_integer("axis", -1))),
+    **dict.fromkeys(("top_k", "top_k_v2"),
+                    _row(Kind.TOP_K, k=_integer("k", 1), axis=_integer("axis", -1))),
+    **dict.fromkeys(("arg_max", "arg_min"), _row(
+        Kind.ARG_REDUCE, function="arg", axes=lambda op: (op.integer("axis"),),
+        keep_dims=lambda op: op.flag("keepdims"))),
     **dict.fromkeys(("nearest_interp", "nearest_interp_v2", "bilinear_interp",
                      "bilinear_interp_v2", "bicubic_interp", "bicubic_interp_v2"), _interp),
     **dict.fromkeys(("pad", "pad2d", "pad3d"), _pad),
     **dict.fromkeys(("lookup_table", "lookup_table_v2"), lookup),
-    **dict.fromkeys(("range", "arange"), _range),
-    **dict.fromkeys(("roi_align", "roi_pool"), _roi),
+    **dict.fromkeys(("range", "arange"), _row(Kind.RANGE, "Start", "End", "Step")),
+    **dict.fromkeys(("roi_align", "roi_pool"), _row(
+        Kind.ROI_POOL, "X", "ROIs",
+        size=lambda op: (op.integer("pooled_height", 1), op.integer("pooled_width", 1)))),
     **dict.fromkeys(("sum", "add_n"), _sum),
     **dict.fromkeys(("norm", "l2_normalize"), _normalise("l2")),
-    **dict.fromkeys(("cumsum", "cumprod"), _same(Kind.CUMULATIVE)),
-    "affine_channel": _affine,
-    "cast": _cast,
-    "concat": _concat,
+    **dict.fromkeys(("cumsum", "cumprod"), _row(Kind.CUMULATIVE)),
+    "affine_channel": _row(Kind.BINARY, _X, "Scale", "Bias", function="mul", like_first=True),
+    "cast": _row(Kind.CAST, dtype=_dtype("out_dtype")),
+    "concat": _joined(Kind.CONCAT),
     "conv3d": convolution(3),
     "conv3d_transpose": convolution(3, True),
-    "expand": _tile("expand_times"),
+    "expand": _row(Kind.TILE, repeats=_integers("expand_times")),
     "expand_v2": _expand,
     "fill_constant": _fill,
-    "flatten_contiguous_range": _flatten_range,
-    "gather": _gather,
-    "gather_nd": _gather_nd,
-    "grid_sampler": _grid,
+    "flatten_contiguous_range": _row(
+        Kind.FLATTEN, axis=_integer("start_axis", 1), end=_integer("stop_axis", -1)
+    ),
+    "gather": _row(Kind.GATHER, "X", "Index", axis=_integer("axis")),
+    "gather_nd": _row(Kind.GATHER_ND, "X", "Index"),
+    "grid_sampler": _row(Kind.GRID_SAMPLE, "X", "Grid"),
     "group_norm": _normalise("group"),
     "instance_norm": _normalise("instance"),
     "layer_norm": _normalise("layer"),
     "lrn": _normalise("local_response"),
     "multihead_matmul": attention,
-    "pixel_shuffle": _block(Kind.DEPTH_TO_SPACE, "upscale_factor"),
+    "pixel_shuffle": _row(
+        Kind.DEPTH_TO_SPACE, block=_integer("upscale_factor", 1), layout=layout
+    ),
     "pool2d": pool(2),
     "pool3d": pool(3),
-    "prelu": _prelu,
+    "prelu": _row(Kind.BINARY, _X, "Alpha", function="prelu", like_first=True),
     "rnn": recurrent,
-    "scatter": _same(Kind.SCATTER),
-    "shape": lambda netlist, operator: emit(
-        netlist, operator, Kind.SHAPE, [operator.first("Input")]
-    ),
+    "scatter": _row(Kind.SCATTER),
+    "shape": _row(Kind.SHAPE, "Input"),
     "skip_layernorm": _normalise("layer"),
-    "space_to_depth": _block(Kind.SPACE_TO_DEPTH, "blocksize"),
-    "split": _split,
-    "stack": _stack,
-    "tile": _tile("repeat_times"),
-    "unstack": _unstack,
-    "where": _where,
+    "space_to_depth": _row(Kind.SPACE_TO_DEPTH, block=_integer("blocksize", 1), layout=layout),
+    "split": _row(
+        Kind.SPLIT, axis=_integer("axis"),
+        sizes=lambda op: tuple(op.integers("sections")) or None,
+    ),
+    "stack": _joined(Kind.STACK),
+    "tile": _row(Kind.TILE, repeats=_integers("repeat_times")),
+    "unstack": _row(Kind.UNSTACK, axis=_integer("axis")),
+    "where": _row(Kind.WHERE, "Condition", "X", "Y"),
 }  # fmt: skip
