@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from edgewise.formats.coreml.operation import Call, Found, Translation, Unknowable
 from edgewise.graph import Kind
 
-if TYPE_CHECKING:
-    pass
-
 _FIRST = "channels_first"
 
 
-def _x(kind: Kind, function: str | None = None, *more: str, name: str = "x") -> Translation:
-    """Kinds with a function, of one input and those named."""
-    attributes = {} if function is None else {"function": function}
-    return lambda call: Found(kind, attributes, [call.index(n) for n in (name, *more)])
+def _row(kind: Kind, inputs: str = "x", /, **attributes: Any) -> Translation:
+    """An operation whose inputs are arguments by their names, `*name` all tensors of one, `**` of
+    all; attributes are constants, or functions of the call."""
+    names = inputs.split()
+
+    def translate(call: Call) -> Found:
+        found = {
+            name: value(call) if callable(value) else value for name, value in attributes.items()
+        }
+        if inputs == "**":
+            return Found(kind, found, call.every())
+        if inputs.startswith("*"):
+            return Found(kind, found, call.indices(inputs[1:]))
+        return Found(kind, found, [call.index(name) for name in names])
+
+    return translate
 
 
-def _two(function: str) -> Translation:
-    return lambda call: Found(
-        Kind.BINARY, {"function": function}, [call.index("x"), call.index("y")]
-    )
+def _integer(name: str, default: int = 0) -> Callable[[Call], int]:
+    return lambda call: call.integer(name, default)
+
+
+def _mask(name: str) -> Callable[[Call], int]:
+    """Truths of the axes, as bits."""
+    return lambda call: sum(1 << at for at, bit in enumerate(call.numbers(name) or ()) if bit)
+
+
+def _dtype(call: Call) -> str:
+    """That of what the operation gives."""
+    return call.outputs[0][1]
+
+
+def _space(kind: Kind, name: str) -> Translation:
+    return _row(kind, block=_integer(name, 1), layout=_FIRST)
+
+
+def _arg(function: str) -> Translation:
+    return _row(
+        Kind.ARG_REDUCE, function=function, axes=lambda call: (call.integer("axis", -1),),
+        keep_dims=lambda call: call.flag("keep_dims", True),
+    )  # fmt: skip
 
 
 def _window(call: Call, kernel: tuple[int, ...] | None = None) -> dict[str, Any]:
@@ -43,19 +71,14 @@ def _window(call: Call, kernel: tuple[int, ...] | None = None) -> dict[str, Any]
 
 def _conv(call: Call) -> Found:
     attributes = _window(call) | {"weight_layout": "OI*", "groups": call.integer("groups", 1)}
-    return Found(Kind.CONV, attributes, [call.index(n) for n in ("x", "weight", "bias")])
+    return Found(Kind.CONV, attributes, [call.index(n) for n in _CONV.split()])
 
 
 def _conv_transpose(call: Call) -> Found:
     attributes = _window(call) | {"weight_layout": "IO*", "groups": call.integer("groups", 1)}
     if call.given("output_shape"):
         attributes["output_shape"] = call.integers("output_shape")
-    return Found(Kind.CONV_TRANSPOSE, attributes, [call.index(n) for n in ("x", "weight", "bias")])
-
-
-def _linear(call: Call) -> Found:
-    inputs = [call.index(n) for n in ("x", "weight", "bias")]
-    return Found(Kind.MATMUL, {"transpose_b": True}, inputs)
+    return Found(Kind.CONV_TRANSPOSE, attributes, [call.index(n) for n in _CONV.split()])
 
 
 def _matmul(call: Call) -> Found:
@@ -65,10 +88,6 @@ def _matmul(call: Call) -> Found:
         if call.flag(theirs)
     }
     return Found(Kind.MATMUL, attributes, [call.index("x"), call.index("y")])
-
-
-def _einsum(call: Call) -> Found:
-    return Found(Kind.EINSUM, {"equation": call.text("equation")}, call.indices("values"))
 
 
 def _recurrent(cell: str) -> Translation:
@@ -88,11 +107,6 @@ def _recurrent(cell: str) -> Translation:
         return Found(Kind.RECURRENT, attributes, [call.index(name) for name in given])
 
     return translate
-
-
-def _attention(call: Call) -> Found:
-    inputs = [call.index(n) for n in ("query", "key", "value")]
-    return Found(Kind.ATTENTION, {"heads": None, "packed": False}, inputs)
 
 
 def _pool(function: str) -> Translation:
@@ -119,17 +133,6 @@ def _reduce(function: str) -> Translation:
     return translate
 
 
-def _arg(function: str) -> Translation:
-    return lambda call: Found(Kind.ARG_REDUCE, {
-        "function": function, "axes": (call.integer("axis", -1),),
-        "keep_dims": call.flag("keep_dims", True),
-    }, [call.index("x")])  # fmt: skip
-
-
-def _axis(kind: Kind, default: int = 0, name: str = "x") -> Translation:
-    return lambda call: Found(kind, {"axis": call.integer("axis", default)}, [call.index(name)])
-
-
 def _axes(kind: Kind) -> Translation:
     def translate(call: Call) -> Found:
         axes = call.integers("axes")
@@ -138,42 +141,12 @@ def _axes(kind: Kind) -> Translation:
     return translate
 
 
-def _joined(kind: Kind) -> Translation:
-    return lambda call: Found(kind, {"axis": call.integer("axis", 0)}, call.indices("values"))
-
-
-def _reshape(call: Call) -> Found:
-    return Found(Kind.RESHAPE, {"zero_copies": True}, [call.index("x"), call.index("shape")])
-
-
-def _transpose(call: Call) -> Found:
-    return Found(Kind.TRANSPOSE, {"permutation": call.integers("perm")}, [call.index("x")])
-
-
 def _split(call: Call) -> Found:
     attributes: dict[str, Any] = {"axis": call.integer("axis", 0)}
     sizes = call.integers("split_sizes")
     if sizes:
         attributes["sizes"] = sizes
     return Found(Kind.SPLIT, attributes, [call.index("x")])
-
-
-def _mask(call: Call, name: str) -> int:
-    return sum(1 << at for at, bit in enumerate(call.numbers(name) or ()) if bit)
-
-
-def _slice_by_index(call: Call) -> Found:
-    attributes = {
-        "begin_mask": _mask(call, "begin_mask"), "end_mask": _mask(call, "end_mask"),
-        "shrink_axis_mask": _mask(call, "squeeze_mask"),
-    }  # fmt: skip
-    inputs = [call.index(n) for n in ("x", "begin", "end", "stride")]
-    return Found(Kind.STRIDED_SLICE, attributes, inputs)
-
-
-def _gather(call: Call) -> Found:
-    attributes = {"axis": call.integer("axis", 0), "batch_dims": call.integer("batch_dims", 0)}
-    return Found(Kind.GATHER, attributes, [call.index("x"), call.index("indices")])
 
 
 def _pad(call: Call) -> Found:
@@ -191,11 +164,6 @@ def _scaled(call: Call) -> Found:
     return Found(Kind.RESIZE, attributes, [call.index("x")])
 
 
-def _sized(call: Call) -> Found:
-    sizes = [call.integer(f"target_size_{side}", 1) for side in ("height", "width")]
-    return Found(Kind.RESIZE, {"layout": _FIRST, "sizes": sizes}, [call.index("x")])
-
-
 def _resize(call: Call) -> Found:
     """Sizes of the last axes, 0 for one that stays."""
     sizes = call.integers("shape")
@@ -205,105 +173,11 @@ def _resize(call: Call) -> Found:
     return Found(Kind.RESIZE, {"layout": None, "sizes": sizes, "axes": axes}, [call.index("x")])
 
 
-def _space(kind: Kind, name: str) -> Translation:
-    return lambda call: Found(
-        kind, {"block": call.integer(name, 1), "layout": _FIRST}, [call.index("x")]
-    )
-
-
-def _tile(call: Call) -> Found:
-    return Found(Kind.TILE, {}, [call.index("x"), call.index("reps")])
-
-
-def _range(call: Call) -> Found:
-    return Found(Kind.RANGE, {}, [call.index(n) for n in ("start", "end", "step")])
-
-
-def _fill(call: Call) -> Found:
-    return Found(
-        Kind.FILL, {"dtype": call.outputs[0][1]}, [call.index("shape"), call.index("value")]
-    )
-
-
-def _fill_like(call: Call) -> Found:
-    return Found(Kind.UNARY, {"function": "fill"}, [call.index("ref_tensor")])
-
-
-def _one_hot(call: Call) -> Found:
-    attributes = {"axis": call.integer("axis", -1), "dtype": call.outputs[0][1]}
-    return Found(
-        Kind.ONE_HOT, attributes, [call.index("indices"), call.index("one_hot_vector_size")]
-    )
-
-
-def _top_k(call: Call) -> Found:
-    return Found(Kind.TOP_K, {"axis": call.integer("axis", -1)}, [call.index("x"), call.index("k")])
-
-
-def _select(call: Call) -> Found:
-    return Found(Kind.WHERE, {}, [call.index(n) for n in ("cond", "a", "b")])
-
-
-def _cast(call: Call) -> Found:
-    return Found(Kind.CAST, {"dtype": call.outputs[0][1]}, [call.index("x")])
-
-
-def _scatter(call: Call) -> Found:
-    return Found(Kind.SCATTER, {}, [call.index(n) for n in ("data", "indices", "updates")])
-
-
-def _slice_update(call: Call) -> Found:
-    return Found(Kind.SCATTER, {}, [call.index("x"), call.index("update")])
-
-
-def _reverse(call: Call) -> Found:
-    return Found(Kind.IDENTITY, {"exact": False}, [call.index("x")])
-
-
-def _stated(call: Call) -> Found:
-    return Found(Kind.POSTPROCESS, {}, call.every())
-
-
-def _by_data(call: Call) -> Found:
-    return Found(Kind.DATA_DEPENDENT, {}, call.every())
-
-
-def _variable(call: Call) -> Found:
-    return Found(Kind.VARIABLE, {}, call.every())
-
-
-def _softmax(call: Call) -> Found:
-    return Found(Kind.SOFTMAX, {"axis": call.integer("axis", -1)}, [call.index("x")])
-
-
-def _normalise(function: str, *more: str) -> Translation:
-    return _x(Kind.NORMALISE, function, *more)
-
-
-def _shape_of(call: Call) -> Found:
-    return Found(Kind.SHAPE, {}, [call.index("x")])
-
-
-def _slice_by_size(call: Call) -> Found:
-    return Found(Kind.SLICE, {}, [call.index(n) for n in ("x", "begin", "size")])
-
-
-def _indexed(kind: Kind, **attributes: Any) -> Translation:
-    return lambda call: Found(kind, attributes, [call.index("x"), call.index("indices")])
-
-
 def _crop(call: Call) -> Found:
     height, width = (call.integers(f"crop_{side}") or (0, 0) for side in ("height", "width"))
     pads = (-height[0], -height[1], -width[0], -width[1])
     attributes = {"order": "pairs", "pads": pads, "axes": (-2, -1)}
     return Found(Kind.PAD, attributes, [call.index("x")])
-
-
-def _quantize(kind: Kind) -> Translation:
-    return lambda call: Found(
-        kind, {"dtype": call.outputs[0][1]},
-        [call.index(n) for n in ("input", "scale", "zero_point")],
-    )  # fmt: skip
 
 
 _UNARY = (
@@ -336,41 +210,67 @@ _STATES = (
     "read_state", "coreml_update_state",
 )  # fmt: skip
 
+#: Arguments of a convolution, and of what changes parts of a value.
+_CONV, _SCATTERED = "x weight bias", "data indices updates"
+_QUANTIZED = "input scale zero_point"
+
 OPERATIONS: Mapping[str, Translation] = {
-    **{op: _x(Kind.UNARY, op) for op in _UNARY},
-    "logical_not": _x(Kind.UNARY, "not"),
-    "prelu": lambda call: Found(
-        Kind.BINARY, {"function": "prelu"}, [call.index("x"), call.index("alpha")]),
-    **{op: _two(function) for op, function in _BINARY.items()},
+    **{op: _row(Kind.UNARY, function=op) for op in _UNARY},
+    **{op: _row(Kind.BINARY, "x y", function=function) for op, function in _BINARY.items()},
     **{op: _reduce(function) for op, function in _REDUCED.items()},
-    **dict.fromkeys(_STATED, _stated), **dict.fromkeys(_STATES, _variable),
+    **dict.fromkeys(_STATED, _row(Kind.POSTPROCESS, "**")),
+    **dict.fromkeys(_STATES, _row(Kind.VARIABLE, "**")),
+    **dict.fromkeys(("scatter", "scatter_along_axis", "scatter_nd"),
+                    _row(Kind.SCATTER, _SCATTERED)),
+    **dict.fromkeys(("argsort", "reverse", "reverse_sequence"), _row(Kind.IDENTITY, exact=False)),
+    **dict.fromkeys(("resize_nearest_neighbor", "resize_bilinear"), _row(
+        Kind.RESIZE, layout=_FIRST, sizes=lambda call: [
+            call.integer("target_size_height", 1), call.integer("target_size_width", 1)])),
+    "logical_not": _row(Kind.UNARY, function="not"),
+    "prelu": _row(Kind.BINARY, "x alpha", function="prelu"),
     "reduce_argmax": _arg("max"), "reduce_argmin": _arg("min"),
-    "conv": _conv, "conv_transpose": _conv_transpose, "linear": _linear, "matmul": _matmul,
-    "einsum": _einsum, "lstm": _recurrent("lstm"), "gru": _recurrent("gru"),
-    "rnn": _recurrent("rnn"), "scaled_dot_product_attention": _attention,
+    "conv": _conv, "conv_transpose": _conv_transpose,
+    "linear": _row(Kind.MATMUL, _CONV, transpose_b=True), "matmul": _matmul,
+    "einsum": _row(Kind.EINSUM, "*values", equation=lambda call: call.text("equation")),
+    "lstm": _recurrent("lstm"), "gru": _recurrent("gru"), "rnn": _recurrent("rnn"),
+    "scaled_dot_product_attention": _row(
+        Kind.ATTENTION, "query key value", heads=None, packed=False),
     "avg_pool": _pool("average"), "max_pool": _pool("max"), "l2_pool": _pool("l2"),
-    "batch_norm": _normalise("batch", "gamma", "beta", "mean", "variance"),
-    "instance_norm": _normalise("instance", "gamma", "beta"),
-    "layer_norm": _normalise("layer", "gamma", "beta"), "l2_norm": _normalise("l2"),
-    "local_response_norm": _normalise("local_response"), "softmax": _softmax,
-    "concat": _joined(Kind.CONCAT), "stack": _joined(Kind.STACK), "split": _split,
-    "reshape": _reshape, "transpose": _transpose, "squeeze": _axes(Kind.SQUEEZE),
-    "expand_dims": _axes(Kind.EXPAND_DIMS), "slice_by_index": _slice_by_index,
-    "slice_by_size": _slice_by_size, "slice_update": _slice_update, "gather": _gather,
-    "gather_along_axis": _indexed(Kind.GATHER_ELEMENTS),
-    "gather_nd": lambda call: Found(
-        Kind.GATHER_ND, {"batch_dims": call.integer("batch_dims", 0)},
-        [call.index("x"), call.index("indices")]),
-    "scatter": _scatter, "scatter_along_axis": _scatter, "scatter_nd": _scatter,
-    "pad": _pad, "crop": _crop, "tile": _tile, "upsample_nearest_neighbor": _scaled,
-    "upsample_bilinear": _scaled, "resize_nearest_neighbor": _sized, "resize_bilinear": _sized,
-    "resize": _resize, "pixel_shuffle": _space(Kind.DEPTH_TO_SPACE, "upscale_factor"),
+    "batch_norm": _row(Kind.NORMALISE, "x gamma beta mean variance", function="batch"),
+    "instance_norm": _row(Kind.NORMALISE, "x gamma beta", function="instance"),
+    "layer_norm": _row(Kind.NORMALISE, "x gamma beta", function="layer"),
+    "l2_norm": _row(Kind.NORMALISE, function="l2"),
+    "local_response_norm": _row(Kind.NORMALISE, function="local_response"),
+    "softmax": _row(Kind.SOFTMAX, axis=_integer("axis", -1)),
+    "concat": _row(Kind.CONCAT, "*values", axis=_integer("axis")),
+    "stack": _row(Kind.STACK, "*values", axis=_integer("axis")), "split": _split,
+    "reshape": _row(Kind.RESHAPE, "x shape", zero_copies=True),
+    "transpose": _row(Kind.TRANSPOSE, permutation=lambda call: call.integers("perm")),
+    "squeeze": _axes(Kind.SQUEEZE), "expand_dims": _axes(Kind.EXPAND_DIMS),
+    "slice_by_index": _row(
+        Kind.STRIDED_SLICE, "x begin end stride", begin_mask=_mask("begin_mask"),
+        end_mask=_mask("end_mask"), shrink_axis_mask=_mask("squeeze_mask")),
+    "slice_by_size": _row(Kind.SLICE, "x begin size"),
+    "slice_update": _row(Kind.SCATTER, "x update"),
+    "gather": _row(
+        Kind.GATHER, "x indices", axis=_integer("axis"), batch_dims=_integer("batch_dims")),
+    "gather_along_axis": _row(Kind.GATHER_ELEMENTS, "x indices"),
+    "gather_nd": _row(Kind.GATHER_ND, "x indices", batch_dims=_integer("batch_dims")),
+    "pad": _pad, "crop": _crop, "tile": _row(Kind.TILE, "x reps"),
+    "upsample_nearest_neighbor": _scaled, "upsample_bilinear": _scaled, "resize": _resize,
+    "pixel_shuffle": _space(Kind.DEPTH_TO_SPACE, "upscale_factor"),
     "pixel_unshuffle": _space(Kind.SPACE_TO_DEPTH, "downscale_factor"),
     "depth_to_space": _space(Kind.DEPTH_TO_SPACE, "block_size"),
     "space_to_depth": _space(Kind.SPACE_TO_DEPTH, "block_size"),
-    "shape": _shape_of, "range_1d": _range, "fill": _fill, "fill_like": _fill_like,
-    "one_hot": _one_hot, "topk": _top_k, "argsort": _reverse, "reverse": _reverse,
-    "reverse_sequence": _reverse, "cumsum": _axis(Kind.CUMULATIVE), "select": _select,
-    "cast": _cast, "identity": _x(Kind.IDENTITY), "non_zero": _by_data,
-    "quantize": _quantize(Kind.QUANTIZE), "dequantize": _quantize(Kind.DEQUANTIZE),
+    "shape": _row(Kind.SHAPE), "range_1d": _row(Kind.RANGE, "start end step"),
+    "fill": _row(Kind.FILL, "shape value", dtype=_dtype),
+    "fill_like": _row(Kind.UNARY, "ref_tensor", function="fill"),
+    "one_hot": _row(
+        Kind.ONE_HOT, "indices one_hot_vector_size", axis=_integer("axis", -1), dtype=_dtype),
+    "topk": _row(Kind.TOP_K, "x k", axis=_integer("axis", -1)),
+    "cumsum": _row(Kind.CUMULATIVE, axis=_integer("axis")),
+    "select": _row(Kind.WHERE, "cond a b"), "cast": _row(Kind.CAST, dtype=_dtype),
+    "identity": _row(Kind.IDENTITY), "non_zero": _row(Kind.DATA_DEPENDENT, "**"),
+    "quantize": _row(Kind.QUANTIZE, _QUANTIZED, dtype=_dtype),
+    "dequantize": _row(Kind.DEQUANTIZE, _QUANTIZED, dtype=_dtype),
 }  # fmt: skip
