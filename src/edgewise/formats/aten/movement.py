@@ -7,7 +7,6 @@ from typing import Any
 
 from edgewise.formats.aten.making import scalar_type
 from edgewise.formats.aten.recorder import (
-    UNKNOWN_VALUE,
     Call,
     NotPlain,
     Parts,
@@ -20,18 +19,34 @@ Entry = tuple[str, Callable[[Call], Any]]
 _END = (1 << 63) - 1
 
 
-def _same(call: Call) -> Any:
-    x = call["self"]
-    return x if isinstance(x, (Ref, int, float)) else UNKNOWN_VALUE
-
-
 def _copied(call: Call) -> Any:
     """An operator of its own that changes nothing, as ExecuTorch and scripts list it."""
     return call.emit(Meaning(Kind.IDENTITY), [call["self"]])
 
 
-def _rearranged(call: Call) -> Any:
-    return call.emit(Meaning(Kind.IDENTITY, {"exact": False}), [call["self"]])
+def _row(parameters: str, kind: Kind, inputs: str = "self", /, *, outputs: int = 1,
+         dtype: str | None = None, **attributes: Any) -> Entry:  # fmt: skip
+    """An operator whose attributes are constants, or functions of the call."""
+
+    def translate(call: Call) -> Any:
+        found = {
+            name: value(call) if callable(value) else value for name, value in attributes.items()
+        }
+        values = [call[name] for name in inputs.split()]
+        return call.emit(Meaning(kind, found), values, outputs, dtype=dtype)
+
+    return parameters, translate
+
+
+def _integer(name: str, default: int = 0) -> Callable[[Call], int]:
+    return lambda call: call.integer(name, default)
+
+
+def _joined(kind: Kind) -> Entry:
+    """Several values along an axis."""
+    return "tensors dim", lambda call: call.emit(
+        Meaning(kind, {"axis": call.integer("dim")}), call.list("tensors")
+    )
 
 
 def _to(call: Call) -> Any:
@@ -65,13 +80,6 @@ def _reshape_as(call: Call) -> Any:
     return call.emit(Meaning(Kind.RESHAPE), [call["self"], shape])
 
 
-def _flatten(call: Call) -> Any:
-    meaning = Meaning(Kind.FLATTEN, {
-        "axis": call.integer("start", 0), "end": call.integer("end", -1),
-    })  # fmt: skip
-    return call.emit(meaning, [call["self"]])
-
-
 def _unflatten(call: Call) -> Any:
     attributes, sizes = call.sizes("sizes")
     attributes["axis"] = call.integer("dim")
@@ -83,42 +91,6 @@ def _squeeze(call: Call) -> Any:
     if call.given("dim"):
         attributes["axes"] = call.integers("dim")
     return call.emit(Meaning(Kind.SQUEEZE, attributes), [call["self"]])
-
-
-def _unsqueeze(call: Call) -> Any:
-    return call.emit(Meaning(Kind.EXPAND_DIMS, {"axes": (call.integer("dim"),)}), [call["self"]])
-
-
-def _permute(call: Call) -> Any:
-    return call.emit(
-        Meaning(Kind.TRANSPOSE, {"permutation": call.integers("dims")}), [call["self"]]
-    )
-
-
-def _transpose(call: Call) -> Any:
-    swap = (call.integer("dim0"), call.integer("dim1"))
-    return call.emit(Meaning(Kind.TRANSPOSE, {"swap": swap}), [call["self"]])
-
-
-def _t(call: Call) -> Any:
-    return call.emit(Meaning(Kind.TRANSPOSE, {"swap": (-1, 0)}), [call["self"]])
-
-
-def _mt(call: Call) -> Any:
-    return call.emit(Meaning(Kind.TRANSPOSE, {"swap": (-1, -2)}), [call["self"]])
-
-
-def _movedim(call: Call) -> Any:
-    moves = (call.integers("source"), call.integers("destination"))
-    return call.emit(Meaning(Kind.TRANSPOSE, {"moves": moves}), [call["self"]])
-
-
-def _cat(call: Call) -> Any:
-    return call.emit(Meaning(Kind.CONCAT, {"axis": call.integer("dim")}), call.list("tensors"))
-
-
-def _stack(call: Call) -> Any:
-    return call.emit(Meaning(Kind.STACK, {"axis": call.integer("dim")}), call.list("tensors"))
 
 
 def _parts(call: Call, meaning: Meaning, count: int | None) -> Any:
@@ -180,16 +152,6 @@ def _select(call: Call) -> Any:
     return call.emit(Meaning(Kind.GATHER, {"axis": call.integer("dim")}), [call["self"], where])
 
 
-def _index_select(call: Call) -> Any:
-    return call.emit(
-        Meaning(Kind.GATHER, {"axis": call.integer("dim")}), [call["self"], call["index"]]
-    )
-
-
-def _gather(call: Call) -> Any:
-    return call.emit(Meaning(Kind.GATHER_ELEMENTS), [call["self"], call["index"]])
-
-
 def _index(call: Call) -> Any:
     """x[i, j, …]: of one tensor of places a gather, of more only where they lead the axes."""
     indices = call.list("indices")
@@ -208,10 +170,6 @@ def _index(call: Call) -> Any:
     return call.emit(Meaning(Kind.DATA_DEPENDENT), [call["self"]])
 
 
-def _embedding(call: Call) -> Any:
-    return call.emit(Meaning(Kind.GATHER, {"axis": 0}), [call["weight"], call["indices"]])
-
-
 def _scatter(call: Call) -> Any:
     values = [v for v in call.arguments.values() if isinstance(v, Ref)]
     return call.emit(Meaning(Kind.SCATTER), values)
@@ -223,15 +181,6 @@ def _expand(call: Call) -> Any:
     return call.emit(meaning, [call["self"], sizes])
 
 
-def _expand_as(call: Call) -> Any:
-    return call.emit(function(Kind.BINARY, "second"), [call["self"], call["other"]])
-
-
-def _repeat(call: Call) -> Any:
-    repeats = call.integers("repeats")
-    return call.emit(Meaning(Kind.TILE, {"repeats": repeats, "torch": True}), [call["self"]])
-
-
 def _pad(call: Call) -> Any:
     """Pairs from the last axis backwards, as PyTorch has them."""
     pads = call.integers("pad")
@@ -240,25 +189,6 @@ def _pad(call: Call) -> Any:
     amounts = (*(low for low, _ in pairs), *(high for _, high in pairs))
     meaning = Meaning(Kind.PAD, {"order": "begin_end", "pads": amounts, "axes": axes})
     return call.emit(meaning, [call["self"]])
-
-
-def _top_k(call: Call) -> Any:
-    meaning = Meaning(Kind.TOP_K, {"k": call.integer("k", 1), "axis": call.integer("dim", -1)})
-    return call.emit(meaning, [call["self"]], 2)
-
-
-def _sort(call: Call) -> Any:
-    return call.emit(Meaning(Kind.IDENTITY, {"exact": False}, None), [call["self"]] * 2, 2)
-
-
-def _argsort(call: Call) -> Any:
-    return call.emit(Meaning(Kind.IDENTITY, {"exact": False}), [call["self"]], dtype="int64")
-
-
-def _pixel(kind: Kind) -> Callable[[Call], Any]:
-    return lambda call: call.emit(
-        Meaning(kind, {"block": call.integer("factor"), "layout": "channels_first"}), [call["self"]]
-    )
 
 
 def _resize(call: Call) -> Any:
@@ -279,10 +209,6 @@ def _resize(call: Call) -> Any:
         raise NotPlain
     meaning = Meaning(Kind.RESIZE, {"layout": "channels_first", "scales": given})
     return call.emit(meaning, [call["self"]])
-
-
-def _grid(call: Call) -> Any:
-    return call.emit(Meaning(Kind.GRID_SAMPLE), [call["self"], call["grid"]])
 
 
 def _by_data(call: Call) -> Any:
@@ -306,7 +232,8 @@ MOVEMENT: dict[str, Entry] = {
         ("float", "float32"), ("half", "float16"), ("double", "float64"), ("long", "int64"),
         ("int", "int32"), ("bool", "bool"), ("bfloat16", "bfloat16"), ("type_as", "float32"))},
     **dict.fromkeys(("flip", "roll", "tril", "triu", "rot90", "renorm", "channel_shuffle",
-                     "native_channel_shuffle", "fliplr", "flipud"), ("self", _rearranged)),
+                     "native_channel_shuffle", "fliplr", "flipud"),
+                    _row("self", Kind.IDENTITY, exact=False)),
     "to": ("self dtype layout device pin_memory non_blocking copy", _to),
     "_to": ("self dtype layout device", _to), "_to_dim_order": ("self dtype", _to),
     "_clone_dim_order": ("self dtype", _copied), "convert_element_type": ("self dtype", _to),
@@ -315,41 +242,52 @@ MOVEMENT: dict[str, Entry] = {
     "_unsafe_view": ("self shape", _reshape),
     "et_view": ("self shape", _reshape), "_reshape_alias": ("self shape", _reshape),
     "view_as": ("self other", _reshape_as), "reshape_as": ("self other", _reshape_as),
-    "flatten": ("self start end", _flatten), "ravel": ("self start end", _flatten),
+    **dict.fromkeys(("flatten", "ravel"), _row(
+        "self start end", Kind.FLATTEN, axis=_integer("start"), end=_integer("end", -1))),
     "unflatten": ("self dim sizes", _unflatten), "squeeze": ("self dim", _squeeze),
-    "unsqueeze": ("self dim", _unsqueeze), "permute": ("self dims", _permute),
-    "transpose": ("self dim0 dim1", _transpose), "swapaxes": ("self dim0 dim1", _transpose),
-    "swapdims": ("self dim0 dim1", _transpose), "t": ("self", _t), "numpy_T": ("self", _t),
-    "mT": ("self", _mt), "adjoint": ("self", _mt),
-    "movedim": ("self source destination", _movedim),
-    "moveaxis": ("self source destination", _movedim),
-    "cat": ("tensors dim", _cat), "concat": ("tensors dim", _cat),
-    "concatenate": ("tensors dim", _cat), "stack": ("tensors dim", _stack),
+
+    "unsqueeze": _row("self dim", Kind.EXPAND_DIMS, axes=lambda call: (call.integer("dim"),)),
+    "permute": _row("self dims", Kind.TRANSPOSE, permutation=lambda call: call.integers("dims")),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), _row(
+        "self dim0 dim1", Kind.TRANSPOSE,
+        swap=lambda call: (call.integer("dim0"), call.integer("dim1")))),
+    **dict.fromkeys(("t", "numpy_T"), _row("self", Kind.TRANSPOSE, swap=(-1, 0))),
+    **dict.fromkeys(("mT", "adjoint"), _row("self", Kind.TRANSPOSE, swap=(-1, -2))),
+    **dict.fromkeys(("movedim", "moveaxis"), _row(
+        "self source destination", Kind.TRANSPOSE,
+        moves=lambda call: (call.integers("source"), call.integers("destination")))),
+    **dict.fromkeys(("cat", "concat", "concatenate"), _joined(Kind.CONCAT)),
+    "stack": _joined(Kind.STACK),
     "split": ("self size dim", _split), "split_with_sizes": ("self size dim", _split),
     "unsafe_split": ("self size dim", _split), "unsafe_split_with_sizes": ("self size dim", _split),
     "tensor_split": ("self chunks dim", _chunk), "chunk": ("self chunks dim", _chunk),
     "unsafe_chunk": ("self chunks dim", _chunk), "unbind": ("self dim", _unbind),
     "slice": ("self dim start end step", _slice), "narrow": ("self dim start length", _narrow),
-    "select": ("self dim index", _select), "index_select": ("self dim index", _index_select),
-    "gather": ("self dim index", _gather), "take_along_dim": ("self index dim", _gather),
+    "select": ("self dim index", _select),
+    "index_select": _row("self dim index", Kind.GATHER, "self index", axis=_integer("dim")),
+    "gather": _row("self dim index", Kind.GATHER_ELEMENTS, "self index"),
+    "take_along_dim": _row("self index dim", Kind.GATHER_ELEMENTS, "self index"),
     "index": ("self indices", _index), "_unsafe_index": ("self indices", _index),
-    "embedding": ("weight indices", _embedding),
+    "embedding": _row("weight indices", Kind.GATHER, "weight indices", axis=0),
     **dict.fromkeys(
         ("scatter", "scatter_add", "scatter_reduce", "index_put", "_index_put_impl",
          "index_copy", "index_add", "index_fill", "slice_scatter", "select_scatter", "copy",
          "diagonal_scatter", "masked_scatter", "fill", "zero"),
         ("self a b c d", _scatter)),
     "expand": ("self size", _expand), "broadcast_to": ("self size", _expand),
-    "expand_as": ("self other", _expand_as), "repeat": ("self repeats", _repeat),
-    "tile": ("self repeats", _repeat),
+    "expand_as": _row("self other", Kind.BINARY, "self other", function="second"),
+    **dict.fromkeys(("repeat", "tile"), _row(
+        "self repeats", Kind.TILE, repeats=lambda call: call.integers("repeats"), torch=True)),
     "pad": ("self pad mode value", _pad), "constant_pad_nd": ("self pad value", _pad),
     **dict.fromkeys(
         ("reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
          "replication_pad2d", "replication_pad3d", "_pad_circular"), ("self pad", _pad)),
-    "topk": ("self k dim largest sorted", _top_k),
-    "sort": ("self dim", _sort), "argsort": ("self dim", _argsort),
-    "pixel_shuffle": ("self factor", _pixel(Kind.DEPTH_TO_SPACE)),
-    "pixel_unshuffle": ("self factor", _pixel(Kind.SPACE_TO_DEPTH)),
+    "topk": _row("self k dim largest sorted", Kind.TOP_K, outputs=2, k=_integer("k", 1),
+                 axis=_integer("dim", -1)),
+    "sort": _row("self dim", Kind.IDENTITY, "self self", outputs=2, exact=False),
+    "argsort": _row("self dim", Kind.IDENTITY, dtype="int64", exact=False),
+    **{f"pixel_{name}": _row("self factor", kind, block=_integer("factor"), layout="channels_first")
+       for name, kind in (("shuffle", Kind.DEPTH_TO_SPACE), ("unshuffle", Kind.SPACE_TO_DEPTH))},
     **dict.fromkeys(
         ("upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d", "upsample_linear1d",
          "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"), (_UPSAMPLE, _resize)),
@@ -359,7 +297,7 @@ MOVEMENT: dict[str, Entry] = {
         (_UPSAMPLE_NEAREST, _resize)),
     **dict.fromkeys(
         ("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "grid_sample"),
-        ("self grid", _grid)),
+        _row("self grid", Kind.GRID_SAMPLE, "self grid")),
     **dict.fromkeys(("nonzero", "unique", "_unique2", "masked_select", "bincount",
                      "unique_consecutive", "nonzero_numpy", "repeat_interleave", "unfold",
                      "diagonal", "diag", "meshgrid", "take", "bucketize", "searchsorted"),
