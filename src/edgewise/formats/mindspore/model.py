@@ -6,7 +6,14 @@ import math
 from typing import Any
 
 from edgewise.errors import RejectedModel
-from edgewise.formats.building import Budget, Builder, byte_size, missing, stored
+from edgewise.formats.building import (
+    Budget,
+    Builder,
+    byte_size,
+    meaning_of,
+    missing,
+    stored,
+)
 from edgewise.formats.flatbuffer import Table
 from edgewise.formats.kit import Meaning
 from edgewise.formats.mindspore.ops import OPERATORS, Primitive
@@ -96,8 +103,8 @@ class Model:
             return builder.numbers(inputs[place]) if place < len(inputs) else None
 
         meaning = Meaning(Kind.UNKNOWN)
-        if content is not None and op in OPERATORS:
-            meaning = OPERATORS[op](Primitive(content, numbers, list(shapes)))
+        if content is not None:
+            meaning = meaning_of(OPERATORS, op, Primitive(content, numbers, list(shapes)))
         if op == "Custom" and content is not None:
             op = f"Custom {content.text(0) or ''}".strip()
         outputs = [self.define(builder, index) for index in node.uint32s(4)]

@@ -5,11 +5,11 @@ Numbers of the union, slots and defaults are those of the public schema (ops.fbs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from edgewise.formats.building import Meaning, Ops, function, named
 from edgewise.formats.flatbuffer import Table
-from edgewise.formats.kit import Meaning, function
 from edgewise.graph import Kind
 
 _LAST = "channels_last"
@@ -44,10 +44,6 @@ class Primitive:
 
 
 Translation = Callable[[Primitive], Meaning]
-
-
-def _always(meaning: Meaning) -> Translation:
-    return lambda primitive: meaning
 
 
 def _pads(mode: int, amounts: tuple[int, ...]) -> Any:
@@ -151,10 +147,6 @@ def _axes(kind: Kind, **more: Any) -> Translation:
     return translate
 
 
-def _softmax(p: Primitive) -> Meaning:
-    return Meaning(Kind.SOFTMAX, {"axis": (p.integers(0) or (-1,))[0]})
-
-
 def _split(p: Primitive) -> Meaning:
     sizes = p.integers(1)
     attributes: dict[str, Any] = {"axis": p.table.int64(2)}
@@ -201,24 +193,8 @@ def _pad(p: Primitive) -> Meaning:
     return Meaning(Kind.PAD, {"order": "pairs"}, (0, 1))
 
 
-def _tile(p: Primitive) -> Meaning:
-    return Meaning(Kind.TILE, {}, (0, 1))
-
-
-def _cast(p: Primitive) -> Meaning:
-    return Meaning(Kind.CAST, {}, (0,))
-
-
-def _top_k(p: Primitive) -> Meaning:
-    return Meaning(Kind.TOP_K, {"axis": p.table.int64(1) or -1}, (0, 1))
-
-
 def _quantised(p: Primitive) -> Meaning:
     return Meaning(Kind.QUANTIZE if p.table.int64(1) in (32, 37) else Kind.DEQUANTIZE, {}, (0,))
-
-
-def _range(p: Primitive) -> Meaning:
-    return Meaning(Kind.RANGE) if len(p.shapes) == 3 else Meaning(Kind.DATA_DEPENDENT)
 
 
 def _broadcast(p: Primitive) -> Meaning:
@@ -242,20 +218,12 @@ def _squeezed_blocks(kind: Kind) -> Translation:
     return translate
 
 
-_STATED = Meaning(Kind.POSTPROCESS)
-_SAME = Meaning(Kind.IDENTITY, {"exact": False}, (0,))
-
-
-def _named(kind: Kind, names: Mapping[str, str]) -> dict[str, Translation]:
-    return {op: _always(function(kind, name)) for op, name in names.items()}
-
-
-OPERATORS: Mapping[str, Translation] = {
+OPERATORS: Ops = {
     "Conv2DFusion": _conv, "AdderFusion": _conv, "Conv2dTransposeFusion": _deconv,
     "AvgPoolFusion": _pool("average"), "MaxPoolFusion": _pool("max"), "MatMulFusion": _matmul,
     "FullConnection": _dense, "LSTM": _recurrent("lstm"), "GRU": _recurrent("gru"),
     "Activation": _activation,
-    **_named(Kind.UNARY, {
+    **named(Kind.UNARY, {
         "Abs": "abs", "Ceil": "ceil", "Clip": "clip", "Cos": "cos", "Elu": "elu",
         "ExpFusion": "exp",
         "Floor": "floor", "LeakyRelu": "leaky_relu", "Log": "log", "Log1p": "log1p",
@@ -266,67 +234,66 @@ OPERATORS: Mapping[str, Translation] = {
     "AddFusion": _binary("add", fused=True), "SubFusion": _binary("sub", fused=True),
     "MulFusion": _binary("mul", fused=True), "DivFusion": _binary("div", fused=True),
     "Eltwise": _binary("eltwise"),
-    **_named(Kind.BINARY, {
+    **named(Kind.BINARY, {
         "AddN": "add", "Equal": "equal", "FloorDiv": "floor_div", "FloorMod": "mod",
         "Greater": "greater", "GreaterEqual": "greater_equal", "Less": "less",
         "LessEqual": "less_equal", "LogicalAnd": "and", "LogicalOr": "or", "Maximum": "max",
         "Minimum": "min", "Mod": "mod", "NotEqual": "not_equal", "PowFusion": "pow",
         "PReLUFusion": "prelu", "RealDiv": "div", "SquaredDifference": "squared_difference",
         "BiasAdd": "add", "ScaleFusion": "scale"}),
-    **_named(Kind.NORMALISE, {
+    **named(Kind.NORMALISE, {
         "BatchNorm": "batch", "FusedBatchNorm": "batch", "InstanceNorm": "instance",
         "LayerNormFusion": "layer", "GroupNormFusion": "group", "L2NormalizeFusion": "l2",
         "LRN": "local_response", "LpNormalization": "l2"}),
-    "Softmax": _softmax, "LogSoftmax": _axis(Kind.SOFTMAX, 0, 0, log=True), "ReduceFusion": _reduce,
-    "ArgMaxFusion": _arg("max"), "ArgMinFusion": _arg("min"),
-    "All": _always(function(Kind.REDUCE, "all")),
-    "CumSum": _always(Meaning(Kind.CUMULATIVE, {}, (0,))),
-    "Concat": _axis(Kind.CONCAT), "Stack": _axis(Kind.STACK), "Unstack": _axis(Kind.UNSTACK),
-    "Split": _split, "Squeeze": _axes(Kind.SQUEEZE, only_ones=True),
-    "Unsqueeze": _axes(Kind.EXPAND_DIMS), "ExpandDims": _axes(Kind.EXPAND_DIMS),
-    "Reshape": _always(Meaning(Kind.RESHAPE, {"zero_copies": True}, (0, 1))),
-    "Flatten": _axis(Kind.FLATTEN, 0, 1),
-    "Transpose": _always(Meaning(Kind.TRANSPOSE, {}, (0, 1))),
-    "SliceFusion": _always(Meaning(Kind.SLICE)), "StridedSlice": _strided_slice, "Gather": _gather,
-    "GatherNd": _always(Meaning(Kind.GATHER_ND)), "GatherD": _always(
-        Meaning(Kind.GATHER_ELEMENTS, {}, (0, 2))),
-    "EmbeddingLookupFusion": _always(Meaning(Kind.GATHER, {"axis": 0}, (0, 1))),
-    "ScatterNd": _always(Meaning(Kind.SCATTER_ND)),
+    "Softmax": lambda p: Meaning(Kind.SOFTMAX, {"axis": (p.integers(0) or (-1,))[0]}),
+    "LogSoftmax": _axis(Kind.SOFTMAX, 0, 0, log=True), "ReduceFusion": _reduce,
+    "ArgMaxFusion": _arg("max"), "ArgMinFusion": _arg("min"), "All": function(Kind.REDUCE, "all"),
+    "CumSum": Meaning(Kind.CUMULATIVE, {}, (0,)), "Concat": _axis(Kind.CONCAT),
+    "Stack": _axis(Kind.STACK), "Unstack": _axis(Kind.UNSTACK), "Split": _split,
+    "Squeeze": _axes(Kind.SQUEEZE, only_ones=True), "Unsqueeze": _axes(Kind.EXPAND_DIMS),
+    "ExpandDims": _axes(Kind.EXPAND_DIMS),
+    "Reshape": Meaning(Kind.RESHAPE, {"zero_copies": True}, (0, 1)),
+    "Flatten": _axis(Kind.FLATTEN, 0, 1), "Transpose": Meaning(Kind.TRANSPOSE, {}, (0, 1)),
+    "SliceFusion": Meaning(Kind.SLICE), "StridedSlice": _strided_slice, "Gather": _gather,
+    "GatherNd": Meaning(Kind.GATHER_ND), "GatherD": Meaning(Kind.GATHER_ELEMENTS, {}, (0, 2)),
+    "EmbeddingLookupFusion": Meaning(Kind.GATHER, {"axis": 0}, (0, 1)),
+    "ScatterNd": Meaning(Kind.SCATTER_ND),
     **dict.fromkeys(("ScatterNdUpdate", "ScatterElements", "TensorScatterAdd"),
-                    _always(Meaning(Kind.SCATTER))),
-    "PadFusion": _pad, "TileFusion": _tile, "BroadcastTo": _broadcast, "Resize": _resize,
-    "DepthToSpace": _blocks(Kind.DEPTH_TO_SPACE), "SpaceToDepth": _blocks(Kind.SPACE_TO_DEPTH),
-    "SpaceToBatch": _squeezed_blocks(Kind.SPACE_TO_BATCH),
+                    Meaning(Kind.SCATTER)),
+    "PadFusion": _pad, "TileFusion": Meaning(Kind.TILE, {}, (0, 1)), "BroadcastTo": _broadcast,
+    "Resize": _resize, "SpaceToBatch": _squeezed_blocks(Kind.SPACE_TO_BATCH),
     "SpaceToBatchND": _squeezed_blocks(Kind.SPACE_TO_BATCH),
     "BatchToSpace": _squeezed_blocks(Kind.BATCH_TO_SPACE),
     "BatchToSpaceND": _squeezed_blocks(Kind.BATCH_TO_SPACE),
-    "Cast": _cast, "QuantDTypeCast": _quantised, "DynamicQuant": _always(
-        Meaning(Kind.QUANTIZE, {}, (0,))),
-    "FakeQuantWithMinMaxVars": _always(Meaning(Kind.QUANTIZE, {}, (0,))),
-    "FakeQuantWithMinMaxVarsPerChannel": _always(Meaning(Kind.QUANTIZE, {}, (0,))),
-    "Shape": _always(Meaning(Kind.SHAPE)), "Size": _always(Meaning(Kind.SIZE)),
-    "Rank": _always(Meaning(Kind.RANK)), "Range": _range,
-    "Fill": _always(Meaning(Kind.FILL, {}, (1, 0))), "FillV2": _always(Meaning(Kind.FILL)),
-    "ConstantOfShape": _always(Meaning(Kind.FILL)),
+    "DepthToSpace": _blocks(Kind.DEPTH_TO_SPACE), "SpaceToDepth": _blocks(Kind.SPACE_TO_DEPTH),
+    "Cast": Meaning(Kind.CAST, {}, (0,)), "QuantDTypeCast": _quantised,
+    "DynamicQuant": Meaning(Kind.QUANTIZE, {}, (0,)),
+    "FakeQuantWithMinMaxVars": Meaning(Kind.QUANTIZE, {}, (0,)),
+    "FakeQuantWithMinMaxVarsPerChannel": Meaning(Kind.QUANTIZE, {}, (0,)),
+    "Shape": Meaning(Kind.SHAPE), "Size": Meaning(Kind.SIZE), "Rank": Meaning(Kind.RANK),
+    "Range": lambda p: Meaning(Kind.RANGE if len(p.shapes) == 3 else Kind.DATA_DEPENDENT),
+    "Fill": Meaning(Kind.FILL, {}, (1, 0)), "FillV2": Meaning(Kind.FILL),
+    "ConstantOfShape": Meaning(Kind.FILL),
     "OneHot": lambda p: Meaning(Kind.ONE_HOT, {"axis": p.table.int64(0) or -1}, (0, 1)),
-    "TopKFusion": _top_k, "Select": _always(Meaning(Kind.WHERE)),
+    "TopKFusion": lambda p: Meaning(Kind.TOP_K, {"axis": p.table.int64(1) or -1}, (0, 1)),
+    "Select": Meaning(Kind.WHERE),
     "Where": lambda p: Meaning(Kind.WHERE if len(p.shapes) == 3 else Kind.DATA_DEPENDENT),
-    "Dropout": _always(Meaning(Kind.IDENTITY, {}, (0,))),
-    "Depend": _always(Meaning(Kind.IDENTITY, {}, (0,))),
+    "Dropout": Meaning(Kind.IDENTITY, {}, (0,)), "Depend": Meaning(Kind.IDENTITY, {}, (0,)),
     "FormatTranspose": lambda p: Meaning(Kind.TRANSPOSE, {
         "permutation": (0, 2, 3, 1) if p.table.int32(1, 1) == 1 else (0, 3, 1, 2)}, (0,)),
-    **dict.fromkeys(("ReverseSequence", "ReverseV2", "InvertPermutation"), _always(_SAME)),
+    **dict.fromkeys(("ReverseSequence", "ReverseV2", "InvertPermutation"),
+                    Meaning(Kind.IDENTITY, {"exact": False}, (0,))),
     **dict.fromkeys(("NonZero", "Unique", "NonMaxSuppression", "SparseToDense", "RaggedRange"),
-                    _always(Meaning(Kind.DATA_DEPENDENT))),
+                    Meaning(Kind.DATA_DEPENDENT)),
     **dict.fromkeys(
         ("DetectionPostProcess", "PriorBox", "ROIPooling", "CropAndResize", "AudioSpectrogram",
          "Mfcc", "Rfft", "FftReal", "FftImag", "HashtableLookup", "LshProjection", "SkipGram",
          "CustomExtractFeatures", "CustomNormalize", "CustomPredict", "RandomStandardNormal",
          "UniformReal", "RandomNormal", "LinSpace", "Crop", "Assert", "Splice",
          "SplitWithOverlap", "UnsortedSegmentSum", "SparseSegmentSum", "SparseReshape",
-         "SparseFillEmptyRows", "GLU"), _always(_STATED)),
+         "SparseFillEmptyRows", "GLU"), Meaning(Kind.POSTPROCESS)),
     **dict.fromkeys(
         ("Assign", "AssignAdd", "TensorListFromTensor", "TensorListGetItem", "TensorListReserve",
          "TensorListSetItem", "TensorListStack", "TensorArray", "TensorArrayRead",
-         "TensorArrayWrite"), _always(Meaning(Kind.VARIABLE))),
+         "TensorArrayWrite"), Meaning(Kind.VARIABLE)),
 }  # fmt: skip
