@@ -31,7 +31,15 @@ def _add(
 
 
 def _plain(kind: Kind, **attributes: Any) -> Translator:
-    return lambda reader, op, layer: _add(reader, op, layer, kind, **attributes)
+    """A layer whose attributes are constants, or functions of it."""
+
+    def add(reader: Caffe, op: str, layer: Message) -> None:
+        found = {
+            name: value(layer) if callable(value) else value for name, value in attributes.items()
+        }
+        _add(reader, op, layer, kind, **found)
+
+    return add
 
 
 def _unknown(reader: Caffe, op: str, layer: Message) -> None:
@@ -146,12 +154,29 @@ def _prelu(reader: Caffe, op: str, layer: Message) -> None:
     _add(reader, op, layer, Kind.BINARY, weight, function="prelu", like_first=True, vectors=1)
 
 
-def _axis(message: Message, old: str, default: int = 1) -> int:
-    return message.integer("axis", message.integer(old, default))
+def _axis(message: Message, old: str) -> int:
+    return message.integer("axis", message.integer(old, 1))
 
 
-def _concat(reader: Caffe, op: str, layer: Message) -> None:
-    _add(reader, op, layer, Kind.CONCAT, axis=_axis(layer.message("concat_param"), "concat_dim"))
+def _eltwise(layer: Message) -> str:
+    operation = layer.message("eltwise_param").last("operation", 1)
+    names = {0: "mul", 1: "add", 2: "max", "PROD": "mul", "SUM": "add", "MAX": "max"}
+    return names.get(operation, "add")
+
+
+def _reduced(layer: Message) -> str | None:
+    names = {1: "sum", 2: "l1", 3: "sum_square", 4: "mean"}
+    operation = layer.message("reduction_param").last("operation", 1)
+    return str(operation).lower() if isinstance(operation, Word) else names.get(operation)
+
+
+def _pooled(layer: Message) -> tuple[int, int]:
+    message = layer.message("roi_pooling_param")
+    return message.integer("pooled_h"), message.integer("pooled_w")
+
+
+def _integer(message: str, name: str, default: int = 0) -> Callable[[Message], int]:
+    return lambda layer: layer.message(message).integer(name, default)
 
 
 def _slice(reader: Caffe, op: str, layer: Message) -> None:
@@ -169,12 +194,6 @@ def _split(reader: Caffe, op: str, layer: Message) -> None:
     tops = layer.texts("top")
     inputs = layer.texts("bottom")[:1] * len(tops)
     reader.netlist.layer(layer.text("name"), op, Kind.IDENTITY, inputs, tops)
-
-
-def _eltwise(reader: Caffe, op: str, layer: Message) -> None:
-    operation = layer.message("eltwise_param").last("operation", 1)
-    names = {0: "mul", 1: "add", 2: "max", "PROD": "mul", "SUM": "add", "MAX": "max"}
-    _add(reader, op, layer, Kind.BINARY, function=names.get(operation, "add"))
 
 
 def _softmax(reader: Caffe, op: str, layer: Message) -> None:
@@ -210,23 +229,6 @@ def _permute(reader: Caffe, op: str, layer: Message) -> None:
         for rank in range(max(len(order), 2), 8)
     }
     _add(reader, op, layer, Kind.TRANSPOSE, by_rank=by_rank)
-
-
-def _crop(reader: Caffe, op: str, layer: Message) -> None:
-    """The first axes are those of the value, the others those of the reference."""
-    axis = layer.message("crop_param").integer("axis", 2)
-    _add(reader, op, layer, Kind.GATHER_ELEMENTS, from_axis=axis)
-
-
-def _reduction(reader: Caffe, op: str, layer: Message) -> None:
-    message = layer.message("reduction_param")
-    names = {1: "sum", 2: "l1", 3: "sum_square", 4: "mean"}
-    operation = message.last("operation", 1)
-    function = str(operation).lower() if isinstance(operation, Word) else names.get(operation)
-    _add(
-        reader, op, layer, Kind.REDUCE, function=function, from_axis=message.integer("axis"),
-        keep_dims=False,
-    )  # fmt: skip
 
 
 def _tile(reader: Caffe, op: str, layer: Message) -> None:
@@ -287,8 +289,8 @@ def _resize(reader: Caffe, op: str, layer: Message) -> None:
     if all(size > 0 for size in sizes):
         attributes["sizes"] = tuple(sizes)
     elif op.startswith("Interp") and factor > 1:
-        _interp_by_factor(reader, op, layer, factor)
-        return
+        # A size of (size − 1) · factor + 1: a transposed convolution's without overlap.
+        attributes["stretch"] = factor
     elif factor > 0:
         attributes["scales"] = (float(factor), float(factor))
     elif len(bottoms) > 1 and op.startswith("Interp"):
@@ -299,28 +301,12 @@ def _resize(reader: Caffe, op: str, layer: Message) -> None:
     _add(reader, op, layer, Kind.RESIZE, **attributes)
 
 
-def _interp_by_factor(reader: Caffe, op: str, layer: Message, factor: int) -> None:
-    """A size of (size − 1) · factor + 1: that of a transposed convolution without overlap."""
-    _add(reader, op, layer, Kind.RESIZE, layout=FIRST, stretch=factor)
-
-
-def _roi_pool(reader: Caffe, op: str, layer: Message) -> None:
-    message = layer.message("roi_pooling_param")
-    size = (message.integer("pooled_h"), message.integer("pooled_w"))
-    _add(reader, op, layer, Kind.ROI_POOL, size=size)
-
-
 def _parameter(reader: Caffe, op: str, layer: Message) -> None:
     weight = reader.weight(layer.text("name"), 0, "data")
     tensor = reader.netlist.tensor(weight)
     if tensor.shape is None:
         tensor.shape = tuple(layer.message("parameter_param").message("shape").integers("dim"))
     _add(reader, op, layer, Kind.IDENTITY, weight)
-
-
-def _reorg(reader: Caffe, op: str, layer: Message) -> None:
-    block = layer.message("reorg_param").integer("stride", 2)
-    _add(reader, op, layer, Kind.SPACE_TO_DEPTH, block=block, layout=FIRST)
 
 
 def _normalize(reader: Caffe, op: str, layer: Message) -> None:
@@ -364,11 +350,14 @@ RULES: dict[str, Translator] = {
                     _convolution(False, depthwise=True)),
     "BatchNorm": _batch_norm,
     "Bias": _scale("add"),
-    "Concat": _concat,
+    "Concat": _plain(
+        Kind.CONCAT, axis=lambda layer: _axis(layer.message("concat_param"), "concat_dim")
+    ),
     "Convolution": _convolution(False),
-    "Crop": _crop,
+    # The first axes are those of the value, the others those of the reference.
+    "Crop": _plain(Kind.GATHER_ELEMENTS, from_axis=_integer("crop_param", "axis", 2)),
     "Deconvolution": _convolution(True),
-    "Eltwise": _eltwise,
+    "Eltwise": _plain(Kind.BINARY, function=_eltwise),
     "Embed": _embed,
     "Flatten": _flatten,
     "InnerProduct": _inner_product,
@@ -380,9 +369,14 @@ RULES: dict[str, Translator] = {
     "Parameter": _parameter,
     "Permute": _permute,
     "Pooling": _pooling,
-    "ROIPooling": _roi_pool,
-    "Reduction": _reduction,
-    "Reorg": _reorg,
+    "ROIPooling": _plain(Kind.ROI_POOL, size=_pooled),
+    "Reduction": _plain(
+        Kind.REDUCE, function=_reduced, from_axis=_integer("reduction_param", "axis"),
+        keep_dims=False,
+    ),
+    "Reorg": _plain(
+        Kind.SPACE_TO_DEPTH, block=_integer("reorg_param", "stride", 2), layout=FIRST
+    ),
     "Reshape": _reshape,
     "Scale": _scale("mul"),
     "Silence": _silence,

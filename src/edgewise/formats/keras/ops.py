@@ -111,10 +111,6 @@ def _permute(model: Model, call: Call) -> None:
     make(model, call, Kind.TRANSPOSE, permutation=(0, *order))
 
 
-def _transpose(model: Model, call: Call) -> None:
-    make(model, call, Kind.POSTPROCESS)
-
-
 def _edges(call: Call, name: str, axes: int) -> list[tuple[int, int]]:
     """Before and after each axis: a number, one per axis, or a pair per axis."""
     value = call.config.get(name, 1)
@@ -217,14 +213,6 @@ def _nested(model: Model, call: Call, group: str) -> None:
     layer.bodies = (model.inside[group],)
 
 
-def _unary(function: str) -> Translator:
-    return plain(Kind.UNARY, function=function)
-
-
-def _binary(function: str) -> Translator:
-    return plain(Kind.BINARY, function=function)
-
-
 def _arithmetic(function: str) -> Translator:
     """An operation of one value with another, or with a number."""
 
@@ -276,7 +264,7 @@ RULES: dict[str, Translator] = {
     **{f"ZeroPadding{end}": _zero_padding(axes) for end, axes in AXES.items()},
     **{f"Cropping{end}": _cropping(axes) for end, axes in AXES.items()},
     **{f"UpSampling{end}": _up_sampling(axes) for end, axes in AXES.items()},
-    **{name: _unary(function) for name, function in _ACTIVATIONS.items()},
+    **{name: plain(Kind.UNARY, function=function) for name, function in _ACTIVATIONS.items()},
     **{name: _arithmetic(function) for name, function in _MERGES.items()},
     **dict.fromkeys(_SAME, plain(Kind.IDENTITY)),
     **dict.fromkeys(("TFOpLambda", "SlicingOpLambda", "TensorFlowOpLayer"), _of_tensorflow),

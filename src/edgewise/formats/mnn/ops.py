@@ -9,6 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+from edgewise.formats.flatbuffer import Table
 from edgewise.formats.mnn.body import Body, Operator
 from edgewise.formats.mnn.call import FIRST, Translator, make, operands, vector
 from edgewise.formats.mnn.compute import COMPUTE
@@ -27,15 +28,25 @@ def add(body: Body, operator: Operator) -> None:
 
 
 def plain(kind: Kind, **attributes: Any) -> Translator:
-    """An operator whose parameters do not matter."""
-    return lambda body, operator: make(body, operator, kind, **attributes)
+    """An operator whose attributes are constants, or functions of its parameters."""
+
+    def build(body: Body, operator: Operator) -> None:
+        found = {
+            name: value(operator.main) if callable(value) else value
+            for name, value in attributes.items()
+        }
+        make(body, operator, kind, **found)
+
+    return build
 
 
-def _axis(kind: Kind, slot: int = 0, default: int = 0, **attributes: Any) -> Translator:
-    """An operator with an axis."""
-    return lambda body, operator: make(
-        body, operator, kind, axis=operator.main.int32(slot, default), **attributes
-    )
+def _axis(main: Table) -> int:
+    return main.int32(0)
+
+
+def _second(main: Table) -> int:
+    """An axis that stands second."""
+    return main.int32(1)
 
 
 def first_input(body: Body, operator: Operator) -> list[Operand]:
@@ -79,10 +90,6 @@ def _reshape(body: Body, operator: Operator) -> None:
         make(body, operator, Kind.RESHAPE, shape=(dims[0], dims[3], *dims[1:3]), zero_copies=True)
     else:
         make(body, operator, Kind.RESHAPE, shape=dims, zero_copies=True)
-
-
-def _permute(body: Body, operator: Operator) -> None:
-    make(body, operator, Kind.TRANSPOSE, permutation=operator.main.int32s(0) or None)
 
 
 def _convert(body: Body, operator: Operator) -> None:
@@ -259,26 +266,12 @@ def _packed_space_batch(body: Body, operator: Operator, kind: Kind, reads: list[
     body.netlist.layer(name, operator.op, Kind.TRANSPOSE, (made,), (out,), permutation=(0, 3, 1, 2))
 
 
-def _roi(body: Body, operator: Operator) -> None:
-    size = (operator.main.int32(1), operator.main.int32(0))
-    make(body, operator, Kind.ROI_POOL, size=size)
-
-
-def _crop(body: Body, operator: Operator) -> None:
-    make(body, operator, Kind.GATHER_ELEMENTS, from_axis=operator.main.int32(0, 2))
-
-
 def _arg(body: Body, operator: Operator) -> None:
     axis = operator.main.int32(2)
     make(
         body, operator, Kind.ARG_REDUCE, inputs=first_input(body, operator), function="arg",
         axes=(axis,), keep_dims=False,
     )  # fmt: skip
-
-
-def _relu(body: Body, operator: Operator) -> None:
-    slope = operator.main.float32(0)
-    make(body, operator, Kind.UNARY, function="leaky_relu" if slope else "relu")
 
 
 def _one_hot(body: Body, operator: Operator) -> None:
@@ -317,15 +310,15 @@ RULES: dict[str, Translator] = {
     "BinaryOp": _binary,
     "BroadcastTo": plain(Kind.BROADCAST_TO, two_way=True),
     "Cast": _cast,
-    "Concat": _axis(Kind.CONCAT),
+    "Concat": plain(Kind.CONCAT, axis=_axis),
     "ConvertTensor": _convert,
-    "Crop": _crop,
+    "Crop": plain(Kind.GATHER_ELEMENTS, from_axis=lambda main: main.int32(0, 2)),
     "DepthToSpace": _depth_space(Kind.DEPTH_TO_SPACE),
     "Eltwise": _eltwise,
     "EltwiseInt8": _eltwise,
     "ExpandDims": _expand_dims,
     "Fill": plain(Kind.FILL),
-    "Flatten": _axis(Kind.FLATTEN),
+    "Flatten": plain(Kind.FLATTEN, axis=_axis),
     "Gather": _gather,
     "GatherElements": plain(Kind.GATHER_ELEMENTS),
     "GatherND": plain(Kind.GATHER_ND),
@@ -340,11 +333,11 @@ RULES: dict[str, Translator] = {
     "Normalize": _normalise("l2", 3),
     "OneHot": _one_hot,
     "PReLU": _prelu,
-    "ReLU": _relu,
-    "Pack": _axis(Kind.STACK, 1),
+    "ReLU": plain(Kind.UNARY, function=lambda main: "leaky_relu" if main.float32(0) else "relu"),
+    "Pack": plain(Kind.STACK, axis=_second),
     "Padding": _padding,
-    "Permute": _permute,
-    "ROIPooling": _roi,
+    "Permute": plain(Kind.TRANSPOSE, permutation=lambda main: main.int32s(0) or None),
+    "ROIPooling": plain(Kind.ROI_POOL, size=lambda main: (main.int32(1), main.int32(0))),
     "Range": plain(Kind.RANGE),
     "Rank": plain(Kind.RANK),
     "Reduction": _reduction,
@@ -357,7 +350,7 @@ RULES: dict[str, Translator] = {
     "Size": plain(Kind.SIZE),
     "Slice": _slice,
     "SliceTf": plain(Kind.SLICE),
-    "Softmax": _axis(Kind.SOFTMAX),
+    "Softmax": plain(Kind.SOFTMAX, axis=_axis),
     "SpaceToBatchND": _space_batch(Kind.SPACE_TO_BATCH),
     "SpaceToDepth": _depth_space(Kind.SPACE_TO_DEPTH),
     "SplitGeLU": plain(Kind.UNARY, function="gelu"),
@@ -367,7 +360,7 @@ RULES: dict[str, Translator] = {
     "TopKV2": plain(Kind.TOP_K),
     "Transpose": plain(Kind.TRANSPOSE),
     "UnaryOp": _unary,
-    "Unpack": _axis(Kind.UNSTACK, 1),
+    "Unpack": plain(Kind.UNSTACK, axis=_second),
     "Unsqueeze": _squeeze(Kind.EXPAND_DIMS),
     "ZerosLike": plain(Kind.SCATTER),
 }

@@ -130,6 +130,10 @@ def _axis(kind: Kind, default: int = 1) -> Translator:
     return lambda reader, layer: _make(reader, layer, kind, axis=layer.integer(0, default))
 
 
+def _block(kind: Kind) -> Translator:
+    return lambda reader, layer: _make(reader, layer, kind, block=layer.integer(0, 1), layout=FIRST)
+
+
 def _reshape(reader: Network, layer: Line) -> None:
     dims, _ = layer.integers(2)
     first = layer.integer(0)
@@ -249,12 +253,8 @@ RULES: dict[str, Translator] = {
     "Concat": _axis(Kind.CONCAT),
     "Convolution": _convolution(),
     "Deconvolution": _convolution(transposed=True),
-    "DepthToSpace": lambda reader, layer: _make(
-        reader, layer, Kind.DEPTH_TO_SPACE, block=layer.integer(0, 1), layout=FIRST
-    ),
-    "PixelShuffle": lambda reader, layer: _make(
-        reader, layer, Kind.DEPTH_TO_SPACE, block=layer.integer(0, 1), layout=FIRST
-    ),
+    "DepthToSpace": _block(Kind.DEPTH_TO_SPACE),
+    "PixelShuffle": _block(Kind.DEPTH_TO_SPACE),
     "Flatten": _axis(Kind.FLATTEN),
     "InnerProduct": _inner_product,
     "LRN": _plain(Kind.NORMALISE, function="local_response"),
@@ -262,9 +262,7 @@ RULES: dict[str, Translator] = {
     "Normalize": _plain(Kind.NORMALISE, function="l2"),
     "Pad": _pad,
     "Pooling": _pooling,
-    "Reorg": lambda reader, layer: _make(
-        reader, layer, Kind.SPACE_TO_DEPTH, block=layer.integer(0, 1), layout=FIRST
-    ),
+    "Reorg": _block(Kind.SPACE_TO_DEPTH),
     "Reshape": _reshape,
     "Scale": _vectors(Kind.BINARY, 2, function="mul", like_first=True),
     "Split": _same_value,
