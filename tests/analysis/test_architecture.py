@@ -200,9 +200,11 @@ def test_rules_tell_real_networks_apart(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("names", "family"),
     [
-        (["blk.0.attn_q.weight", "blk.0.ffn_gate.weight"], "llama"),
-        (["model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.gate_proj.weight"],
-         "llama"),
+        (["blk.0.attn_q.weight", "blk.0.ffn_gate.weight", "output_norm.weight"], "llama"),
+        (["model.layers.0.self_attn.q_proj.weight", "model.layers.0.mlp.gate_proj.weight",
+          "model.norm.weight"], "llama"),
+        (["v.blk.0.attn_q.weight", "v.blk.0.ffn_gate.weight", "output_norm.weight"], None),
+        (["transformer.h.0.attn.c_attn.weight", "transformer.wpe.weight"], "gpt"),
         (["encoder.conv1.weight", "decoder.blocks.0.cross_attn.query.weight"], "whisper"),
         (["blk.0.attn_q.weight", "blk.0.ffn_up.weight"], None),
     ],

@@ -138,7 +138,7 @@ def _rules() -> tuple[_Rule, ...]:
         _Rule(
             row["architecture"],
             None if "weights" in row else form_of(row),
-            tuple(re.compile(pattern) for pattern in row.get("weights", ())),
+            tuple(re.compile(pattern, re.M) for pattern in row.get("weights", ())),
         )
         for row in rows("architectures.toml")
     )
