@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from edgewise.formats.aten.recorder import Call, NotPlain, Ref
+from edgewise.formats.aten.recorder import Call, Entry, NotPlain, Ref, row
 from edgewise.formats.building import Meaning, function
 from edgewise.graph import Kind
-
-Entry = tuple[str, Callable[[Call], Any]]
 
 
 def _window(call: Call, axes: int) -> dict[str, Any]:
@@ -44,14 +43,6 @@ def convolution(call: Call, *, transposed: bool) -> Any:
     return call.emit(Meaning(Kind.CONV_TRANSPOSE, attributes), inputs)
 
 
-def _conv(call: Call) -> Any:
-    return convolution(call, transposed=False)
-
-
-def _conv_transpose(call: Call) -> Any:
-    return convolution(call, transposed=True)
-
-
 def _convolution(call: Call) -> Any:
     return convolution(call, transposed=call.flag("transposed"))
 
@@ -60,22 +51,6 @@ def linear(call: Call) -> Any:
     """x by a weight (O, I), transposed, plus a bias."""
     parts = [call["input"], call["weight"], call["bias"]]
     return call.emit(Meaning(Kind.MATMUL, {"transpose_b": True}), parts)
-
-
-def _matmul(call: Call) -> Any:
-    return call.emit(Meaning(Kind.MATMUL), [call["self"], call["other"]])
-
-
-def _addmm(call: Call) -> Any:
-    return call.emit(Meaning(Kind.MATMUL), [call["a"], call["b"], call["self"]])
-
-
-def _outer(call: Call) -> Any:
-    return call.emit(Meaning(Kind.EINSUM, {"equation": "i,j->ij"}), [call["self"], call["other"]])
-
-
-def _dot(call: Call) -> Any:
-    return call.emit(Meaning(Kind.EINSUM, {"equation": "i,i->"}), [call["self"], call["other"]])
 
 
 def _einsum(call: Call) -> Any:
@@ -143,10 +118,6 @@ def _encoder_layer(call: Call) -> Any:
     active = call.emit(function(Kind.UNARY, "gelu" if call.flag("use_gelu") else "relu"), [hidden])
     x = added(x, dense(active, 2))
     return x if first else norm(x, 2)
-
-
-def _cdist(call: Call) -> Any:
-    return call.emit(Meaning(Kind.MATMUL, {"transpose_b": True}), [call["self"], call["other"]])
 
 
 def recurrent(
@@ -225,6 +196,7 @@ def _cell(cell: str) -> Callable[[Call], Any]:
     return translate
 
 
+_CONVOLUTION = partial(convolution, transposed=False)
 _CONV = "input weight bias stride padding dilation groups"
 _CONV_T = "input weight bias stride padding output_padding groups dilation"
 _ANY_CONV = (
@@ -244,25 +216,31 @@ _ENCODER = (
 )
 
 COMPUTE: dict[str, Entry] = {
-    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), (_CONV, _conv)),
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), (_CONV, _CONVOLUTION)),
     **dict.fromkeys(
-        ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), (_CONV_T, _conv_transpose)),
+        ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+        (_CONV_T, partial(convolution, transposed=True))),
     "convolution": (_ANY_CONV, _convolution), "_convolution": (_ANY_CONV, _convolution),
     "convolution_overrideable": (_ANY_CONV, _convolution),
-    "_convolution_mode": (_CONV, _conv),
-    "thnn_conv2d": ("input weight kernel_size bias stride padding", _conv),
-    "_slow_conv2d_forward": ("input weight kernel_size bias stride padding", _conv),
-    "slow_conv3d": ("input weight kernel_size bias stride padding", _conv),
+    "_convolution_mode": (_CONV, _CONVOLUTION),
+    "thnn_conv2d": ("input weight kernel_size bias stride padding", _CONVOLUTION),
+    "_slow_conv2d_forward": ("input weight kernel_size bias stride padding", _CONVOLUTION),
+    "slow_conv3d": ("input weight kernel_size bias stride padding", _CONVOLUTION),
     **dict.fromkeys(
         ("mkldnn_convolution", "_conv_depthwise2d"),
-        ("input weight bias padding stride dilation groups", _conv)),
+        ("input weight bias padding stride dilation groups", _CONVOLUTION)),
     "linear": ("input weight bias", linear), "mkldnn_linear": ("input weight bias", linear),
-    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "linalg_matmul"), ("self other", _matmul)),
-    **dict.fromkeys(("addmm", "baddbmm", "addmv", "_addmm_activation"), ("self a b", _addmm)),
-    **dict.fromkeys(("outer", "ger"), ("self other", _outer)),
-    **dict.fromkeys(("dot", "vdot", "inner"), ("self other", _dot)),
+    **dict.fromkeys(("matmul", "mm", "bmm", "mv", "linalg_matmul"),
+                    row("self other", Kind.MATMUL, "self other")),
+    **dict.fromkeys(("addmm", "baddbmm", "addmv", "_addmm_activation"),
+                    row("self a b", Kind.MATMUL, "a b self")),
+    **dict.fromkeys(("outer", "ger"),
+                    row("self other", Kind.EINSUM, "self other", equation="i,j->ij")),
+    **dict.fromkeys(("dot", "vdot", "inner"),
+                    row("self other", Kind.EINSUM, "self other", equation="i,i->")),
     "einsum": ("equation tensors", _einsum), "bilinear": ("input1 input2 weight bias", _bilinear),
-    "_cdist_forward": ("self other p mode", _cdist), "cdist": ("self other p", _cdist),
+    "_cdist_forward": row("self other p mode", Kind.MATMUL, "self other", transpose_b=True),
+    "cdist": row("self other p", Kind.MATMUL, "self other", transpose_b=True),
     **dict.fromkeys(
         ("scaled_dot_product_attention", "_scaled_dot_product_flash_attention",
          "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math",

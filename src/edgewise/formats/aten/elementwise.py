@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from edgewise.formats.aten.recorder import Call, NotPlain, Ref
+from edgewise.formats.aten.recorder import Call, Entry, NotPlain, Ref, row
 from edgewise.formats.building import Meaning, function
 from edgewise.graph import Kind
-
-Entry = tuple[str, Callable[[Call], Any]]
 
 
 def _unary(name: str) -> Entry:
@@ -108,14 +105,6 @@ def _normalise(name: str, parameters: str, takes: str, outputs: int = 1) -> Entr
     return parameters, translate
 
 
-def _softmax(log: bool = False) -> Entry:
-    def translate(call: Call) -> Any:
-        meaning = Meaning(Kind.SOFTMAX, {"axis": call.integer("dim", -1), "log": log})
-        return call.emit(meaning, [call["self"]])
-
-    return "self dim dtype", translate
-
-
 def _pool(name: str, parameters: str, outputs: int = 1) -> Entry:
     def translate(call: Call) -> Any:
         kernel = call.integers("kernel_size")
@@ -158,21 +147,9 @@ def _where(call: Call) -> Any:
     return call.emit(Meaning(Kind.WHERE), [call["condition"], *numbers], dtype=dtype)
 
 
-def _masked_fill(call: Call) -> Any:
-    return call.emit(function(Kind.BINARY, "masked_fill"), [call["self"], call["mask"]])
-
-
 def _lerp(call: Call) -> Any:
     values = [v for v in (call["self"], call["other"], call["third"]) if isinstance(v, Ref)]
     return call.emit(function(Kind.BINARY, call.op), values)
-
-
-def _prelu(call: Call) -> Any:
-    return call.emit(function(Kind.BINARY, "prelu"), [call["self"], call["weight"]])
-
-
-def _cumulative(call: Call) -> Any:
-    return call.emit(Meaning(Kind.CUMULATIVE), [call["self"]])
 
 
 def _glu(call: Call) -> Any:
@@ -240,22 +217,17 @@ ELEMENTWISE: dict[str, Entry] = {
     "max": _extreme("max"), "min": _extreme("min"), "median": _extreme("median"),
     "mode": _extreme("mode"),
     "argmax": _arg("max"), "argmin": _arg("min"), "count_nonzero": _reduce("sum", dtype="int64"),
-    "softmax": _softmax(), "_softmax": _softmax(), "log_softmax": _softmax(log=True),
-    "_log_softmax": _softmax(log=True), "_safe_softmax": _softmax(), "softmin": _softmax(),
-    "special_softmax": _softmax(), "special_log_softmax": _softmax(log=True),
-    "max_pool1d": _pool("max", _MAX_POOL), "max_pool2d": _pool("max", _MAX_POOL),
-    "max_pool3d": _pool("max", _MAX_POOL),
-    "max_pool1d_with_indices": _pool("max", _MAX_POOL, 2),
-    "max_pool2d_with_indices": _pool("max", _MAX_POOL, 2),
-    "max_pool3d_with_indices": _pool("max", _MAX_POOL, 2),
+    **{name: row("self dim dtype", Kind.SOFTMAX, axis=lambda call: call.integer("dim", -1), log=log)
+       for log, names in (
+           (False, ("softmax", "_softmax", "_safe_softmax", "softmin", "special_softmax")),
+           (True, ("log_softmax", "_log_softmax", "special_log_softmax"))) for name in names},
+    **{f"max_pool{axes}d": _pool("max", _MAX_POOL) for axes in (1, 2, 3)},
+    **{f"max_pool{axes}d_with_indices": _pool("max", _MAX_POOL, 2) for axes in (1, 2, 3)},
     "quantized_max_pool2d": _pool("max", _MAX_POOL),
-    "avg_pool1d": _pool("average", _AVG_POOL), "avg_pool2d": _pool("average", _AVG_POOL),
-    "avg_pool3d": _pool("average", _AVG_POOL),
-    "adaptive_avg_pool1d": _adaptive("average"), "adaptive_avg_pool2d": _adaptive("average"),
-    "adaptive_avg_pool3d": _adaptive("average"), "_adaptive_avg_pool2d": _adaptive("average"),
-    "_adaptive_avg_pool3d": _adaptive("average"),
-    "adaptive_max_pool1d": _adaptive("max", 2), "adaptive_max_pool2d": _adaptive("max", 2),
-    "adaptive_max_pool3d": _adaptive("max", 2),
+    **{f"avg_pool{axes}d": _pool("average", _AVG_POOL) for axes in (1, 2, 3)},
+    **{f"{start}adaptive_avg_pool{axes}d": _adaptive("average")
+       for start, axes in (("", 1), ("", 2), ("", 3), ("_", 2), ("_", 3))},
+    **{f"adaptive_max_pool{axes}d": _adaptive("max", 2) for axes in (1, 2, 3)},
     "batch_norm": _normalise("batch", _BATCH_NORM, _STATISTICS),
     "_native_batch_norm_legit_no_training": _normalise("batch", _FUSED_NORM, _STATISTICS, 3),
     "_native_batch_norm_legit": _normalise("batch", _BATCH_NORM, _STATISTICS, 3),
@@ -272,10 +244,11 @@ ELEMENTWISE: dict[str, Entry] = {
         "group", "input weight bias N C HxW group eps", _AFFINE, 3),
     "instance_norm": _normalise("instance", _BATCH_NORM, _STATISTICS),
     "local_response_norm": _normalise("local_response", "input size", "input"),
-    "where": ("condition self other", _where), "masked_fill": ("self mask value", _masked_fill),
-    "lerp": ("self other third", _lerp), "addcmul": ("self other third", _lerp),
-    "addcdiv": ("self other third", _lerp),
-    "prelu": ("self weight", _prelu), "_prelu_kernel": ("self weight", _prelu),
-    "cumsum": ("self dim", _cumulative), "cumprod": ("self dim", _cumulative),
-    "logcumsumexp": ("self dim", _cumulative), "glu": ("self dim", _glu),
+    "where": ("condition self other", _where), "masked_fill": row(
+        "self mask value", Kind.BINARY, "self mask", function="masked_fill"),
+    **dict.fromkeys(("lerp", "addcmul", "addcdiv"), ("self other third", _lerp)),
+    **dict.fromkeys(("prelu", "_prelu_kernel"),
+                    row("self weight", Kind.BINARY, "self weight", function="prelu")),
+    **dict.fromkeys(("cumsum", "cumprod", "logcumsumexp"), row("self dim", Kind.CUMULATIVE)),
+    "glu": ("self dim", _glu),
 }  # fmt: skip

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Call, Ref, Sizes
+from edgewise.formats.aten.recorder import UNKNOWN_VALUE, Call, Entry, Ref, Sizes
 from edgewise.formats.kit import Meaning
 from edgewise.graph import Kind
-
-Entry = tuple[str, Callable[[Call], Any]]
-
 
 #: The number of a dtype, as PyTorch's scripts have it.
 SCALAR_TYPES = (

@@ -8,34 +8,21 @@ from typing import Any
 from edgewise.formats.aten.making import scalar_type
 from edgewise.formats.aten.recorder import (
     Call,
+    Entry,
     NotPlain,
     Parts,
     Ref,
+    row,
 )
 from edgewise.formats.building import Meaning, function
 from edgewise.graph import Kind
 
-Entry = tuple[str, Callable[[Call], Any]]
 _END = (1 << 63) - 1
 
 
 def _copied(call: Call) -> Any:
     """An operator of its own that changes nothing, as ExecuTorch and scripts list it."""
     return call.emit(Meaning(Kind.IDENTITY), [call["self"]])
-
-
-def _row(parameters: str, kind: Kind, inputs: str = "self", /, *, outputs: int = 1,
-         dtype: str | None = None, **attributes: Any) -> Entry:  # fmt: skip
-    """An operator whose attributes are constants, or functions of the call."""
-
-    def translate(call: Call) -> Any:
-        found = {
-            name: value(call) if callable(value) else value for name, value in attributes.items()
-        }
-        values = [call[name] for name in inputs.split()]
-        return call.emit(Meaning(kind, found), values, outputs, dtype=dtype)
-
-    return parameters, translate
 
 
 def _integer(name: str, default: int = 0) -> Callable[[Call], int]:
@@ -233,7 +220,7 @@ MOVEMENT: dict[str, Entry] = {
         ("int", "int32"), ("bool", "bool"), ("bfloat16", "bfloat16"), ("type_as", "float32"))},
     **dict.fromkeys(("flip", "roll", "tril", "triu", "rot90", "renorm", "channel_shuffle",
                      "native_channel_shuffle", "fliplr", "flipud"),
-                    _row("self", Kind.IDENTITY, exact=False)),
+                    row("self", Kind.IDENTITY, exact=False)),
     "to": ("self dtype layout device pin_memory non_blocking copy", _to),
     "_to": ("self dtype layout device", _to), "_to_dim_order": ("self dtype", _to),
     "_clone_dim_order": ("self dtype", _copied), "convert_element_type": ("self dtype", _to),
@@ -242,18 +229,18 @@ MOVEMENT: dict[str, Entry] = {
     "_unsafe_view": ("self shape", _reshape),
     "et_view": ("self shape", _reshape), "_reshape_alias": ("self shape", _reshape),
     "view_as": ("self other", _reshape_as), "reshape_as": ("self other", _reshape_as),
-    **dict.fromkeys(("flatten", "ravel"), _row(
+    **dict.fromkeys(("flatten", "ravel"), row(
         "self start end", Kind.FLATTEN, axis=_integer("start"), end=_integer("end", -1))),
     "unflatten": ("self dim sizes", _unflatten), "squeeze": ("self dim", _squeeze),
 
-    "unsqueeze": _row("self dim", Kind.EXPAND_DIMS, axes=lambda call: (call.integer("dim"),)),
-    "permute": _row("self dims", Kind.TRANSPOSE, permutation=lambda call: call.integers("dims")),
-    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), _row(
+    "unsqueeze": row("self dim", Kind.EXPAND_DIMS, axes=lambda call: (call.integer("dim"),)),
+    "permute": row("self dims", Kind.TRANSPOSE, permutation=lambda call: call.integers("dims")),
+    **dict.fromkeys(("transpose", "swapaxes", "swapdims"), row(
         "self dim0 dim1", Kind.TRANSPOSE,
         swap=lambda call: (call.integer("dim0"), call.integer("dim1")))),
-    **dict.fromkeys(("t", "numpy_T"), _row("self", Kind.TRANSPOSE, swap=(-1, 0))),
-    **dict.fromkeys(("mT", "adjoint"), _row("self", Kind.TRANSPOSE, swap=(-1, -2))),
-    **dict.fromkeys(("movedim", "moveaxis"), _row(
+    **dict.fromkeys(("t", "numpy_T"), row("self", Kind.TRANSPOSE, swap=(-1, 0))),
+    **dict.fromkeys(("mT", "adjoint"), row("self", Kind.TRANSPOSE, swap=(-1, -2))),
+    **dict.fromkeys(("movedim", "moveaxis"), row(
         "self source destination", Kind.TRANSPOSE,
         moves=lambda call: (call.integers("source"), call.integers("destination")))),
     **dict.fromkeys(("cat", "concat", "concatenate"), _joined(Kind.CONCAT)),
@@ -264,29 +251,29 @@ MOVEMENT: dict[str, Entry] = {
     "unsafe_chunk": ("self chunks dim", _chunk), "unbind": ("self dim", _unbind),
     "slice": ("self dim start end step", _slice), "narrow": ("self dim start length", _narrow),
     "select": ("self dim index", _select),
-    "index_select": _row("self dim index", Kind.GATHER, "self index", axis=_integer("dim")),
-    "gather": _row("self dim index", Kind.GATHER_ELEMENTS, "self index"),
-    "take_along_dim": _row("self index dim", Kind.GATHER_ELEMENTS, "self index"),
+    "index_select": row("self dim index", Kind.GATHER, "self index", axis=_integer("dim")),
+    "gather": row("self dim index", Kind.GATHER_ELEMENTS, "self index"),
+    "take_along_dim": row("self index dim", Kind.GATHER_ELEMENTS, "self index"),
     "index": ("self indices", _index), "_unsafe_index": ("self indices", _index),
-    "embedding": _row("weight indices", Kind.GATHER, "weight indices", axis=0),
+    "embedding": row("weight indices", Kind.GATHER, "weight indices", axis=0),
     **dict.fromkeys(
         ("scatter", "scatter_add", "scatter_reduce", "index_put", "_index_put_impl",
          "index_copy", "index_add", "index_fill", "slice_scatter", "select_scatter", "copy",
          "diagonal_scatter", "masked_scatter", "fill", "zero"),
         ("self a b c d", _scatter)),
     "expand": ("self size", _expand), "broadcast_to": ("self size", _expand),
-    "expand_as": _row("self other", Kind.BINARY, "self other", function="second"),
-    **dict.fromkeys(("repeat", "tile"), _row(
+    "expand_as": row("self other", Kind.BINARY, "self other", function="second"),
+    **dict.fromkeys(("repeat", "tile"), row(
         "self repeats", Kind.TILE, repeats=lambda call: call.integers("repeats"), torch=True)),
     "pad": ("self pad mode value", _pad), "constant_pad_nd": ("self pad value", _pad),
     **dict.fromkeys(
         ("reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
          "replication_pad2d", "replication_pad3d", "_pad_circular"), ("self pad", _pad)),
-    "topk": _row("self k dim largest sorted", Kind.TOP_K, outputs=2, k=_integer("k", 1),
+    "topk": row("self k dim largest sorted", Kind.TOP_K, outputs=2, k=_integer("k", 1),
                  axis=_integer("dim", -1)),
-    "sort": _row("self dim", Kind.IDENTITY, "self self", outputs=2, exact=False),
-    "argsort": _row("self dim", Kind.IDENTITY, dtype="int64", exact=False),
-    **{f"pixel_{name}": _row("self factor", kind, block=_integer("factor"), layout="channels_first")
+    "sort": row("self dim", Kind.IDENTITY, "self self", outputs=2, exact=False),
+    "argsort": row("self dim", Kind.IDENTITY, dtype="int64", exact=False),
+    **{f"pixel_{name}": row("self factor", kind, block=_integer("factor"), layout="channels_first")
        for name, kind in (("shuffle", Kind.DEPTH_TO_SPACE), ("unshuffle", Kind.SPACE_TO_DEPTH))},
     **dict.fromkeys(
         ("upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d", "upsample_linear1d",
@@ -297,7 +284,7 @@ MOVEMENT: dict[str, Entry] = {
         (_UPSAMPLE_NEAREST, _resize)),
     **dict.fromkeys(
         ("grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "grid_sample"),
-        _row("self grid", Kind.GRID_SAMPLE, "self grid")),
+        row("self grid", Kind.GRID_SAMPLE, "self grid")),
     **dict.fromkeys(("nonzero", "unique", "_unique2", "masked_select", "bincount",
                      "unique_consecutive", "nonzero_numpy", "repeat_interleave", "unfold",
                      "diagonal", "diag", "meshgrid", "take", "bucketize", "searchsorted"),

@@ -9,11 +9,9 @@ from typing import Any
 from edgewise.formats.aten.compute import recurrent
 from edgewise.formats.aten.elementwise import ELEMENTWISE
 from edgewise.formats.aten.making import scalar_type
-from edgewise.formats.aten.recorder import Call, NotPlain, Ref
+from edgewise.formats.aten.recorder import Call, Entry, NotPlain, Ref
 from edgewise.formats.building import Meaning, function
 from edgewise.graph import Kind
-
-Entry = tuple[str, Callable[[Call], Any]]
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ graph: also for numbers that follow from sizes, so that they are computed with t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -252,3 +252,21 @@ class Call:
         """Record that the call is not understood."""
         values = [v for v in self.arguments.values() if isinstance(v, Ref)]
         return self.emit(Meaning(Kind.UNKNOWN), values, self.outputs or 1)
+
+
+#: Names of the arguments in order, and what records the call.
+Entry = tuple[str, Callable[[Call], Any]]
+
+
+def row(parameters: str, kind: Kind, inputs: str = "self", /, *, outputs: int = 1,
+         dtype: str | None = None, **attributes: Any) -> Entry:  # fmt: skip
+    """An operator whose attributes are constants, or functions of the call."""
+
+    def translate(call: Call) -> Any:
+        found = {
+            name: value(call) if callable(value) else value for name, value in attributes.items()
+        }
+        values = [call[name] for name in inputs.split()]
+        return call.emit(Meaning(kind, found), values, outputs, dtype=dtype)
+
+    return parameters, translate
