@@ -69,6 +69,20 @@ def test_promises_hold_and_goodput_does_not_fall_under_overload() -> None:
     assert goodput[5] >= 0.95 * max(goodput.values())
 
 
+def test_what_nothing_can_be_promised_to_is_tried_where_it_takes_nothing_from_others() -> None:
+    # One service in ten fills the deadline, so that nobody behind another can be promised anything.
+    levels = (0.01, 0.5, 0.89, 0.91, 0.99)
+    rows = [("small", 50, 2.0), ("large", 80, 8.0)]
+    tails = table("two lengths", [
+        Profile(model=m, accuracy=a, mean_ms=2.8 * t, std_ms=5.4 * t, quantiles_ms=tuple(
+            zip(levels, (t, t, t, 19 * t, 19 * t), strict=True)))
+        for m, a, t in rows
+    ])  # fmt: skip
+    of = Setup(tails, Pair("near", 1, 0), True, 2500, seed=0)
+    ours = effective(row("deadline", "poisson:120", of=of, sla_ms=42))
+    assert ours > 1.15 * effective(row("fastest", "poisson:120", of=of, sla_ms=42))
+
+
 def test_rows_depend_on_the_seed_alone() -> None:
     cases = [
         (queueing.parse(name), 250.0, Load(arrivals("gamma:160,4"), 2, "edf"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgewise.selection.policies.recent import TrafficLog
+from edgewise.selection.policies.recent import RecentService, TrafficLog
 
 
 def fed(gaps_ms: np.ndarray, budgets_ms: np.ndarray | None = None) -> list[int]:
@@ -67,3 +67,38 @@ def test_a_jump_of_the_load_shows_among_stretches() -> None:
     gaps_ms[4000:] *= 0.25
     changed = fed(gaps_ms, budgets_ms)
     assert 4000 < changed[-1] <= 4100
+
+
+#: Services of a heavy tail at 200 levels: a mean of 1.6 medians.
+HEAVY_MS = 5 * (1 - (np.arange(200) + 0.5) / 200) ** -0.45
+
+
+def learned(samples_ms: np.ndarray) -> RecentService:
+    service = RecentService(HEAVY_MS[None])
+    for sample_ms in samples_ms:
+        service.add(0, float(sample_ms))
+    return service
+
+
+@pytest.mark.parametrize("places", [np.r_[0:190:2], np.r_[0:190:2, 190:200]])
+def test_a_profile_of_a_heavy_tail_stands_though_its_mean_is_seldom_met(places: np.ndarray) -> None:
+    # Without the longest, and with too many of them.
+    samples_ms = HEAVY_MS[places]
+    assert abs(samples_ms.mean() / HEAVY_MS.mean() - 1) > 0.1
+    service = learned(samples_ms)
+    assert service.means_ms[0] == pytest.approx(HEAVY_MS.mean())
+    assert (service.quantiles_ms[0] == HEAVY_MS).all()
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_a_machine_of_another_speed_is_followed(factor: float) -> None:
+    service = learned(factor * HEAVY_MS[::2])
+    assert service.means_ms[0] == pytest.approx(factor * HEAVY_MS.mean(), rel=0.05)
+
+
+def test_a_tail_that_no_profile_has_is_learned() -> None:
+    steady_ms = np.linspace(9.5, 10.5, 200)
+    service = RecentService(steady_ms[None])
+    for number in range(100):
+        service.add(0, 100.0 if number % 20 == 7 else 10.0)
+    assert service.quantiles_ms[0][-5] == 100.0

@@ -11,9 +11,16 @@ from edgewise.selection.engine.jobs import Plan, Reason, Ticket
 from edgewise.selection.engine.lanes import Lane
 from edgewise.selection.engine.pool_state import Allowed, PoolState, State
 from edgewise.selection.engine.waiting import Entry
+from edgewise.selection.policies.kernel_arrays import PoolArrays
 
 #: Refusals never ask to come back sooner than this.
 _SOON_MS = 1.0
+#: Who can be promised nothing is tried where that brings this share of its answer, net of what its
+#: work costs later requests. Where all workers are always busy a ms costs what it brings, and
+#: nobody is; where promises are what keeps them idle, nearly all are.
+_WORTH_A_TRY = 0.25
+#: What `discipline.admit` says.
+_Entered = tuple[bool, float, float, int, float, float, float, float]
 
 
 @dataclass(slots=True)
@@ -54,7 +61,8 @@ def allowed(ticket: Ticket, lane: Lane) -> Allowed:
 
 
 def offer(pool_state: PoolState, lane: Lane, ticket: Ticket, now_ms: float) -> Admitted | Refusal:
-    """Admission under `deadline`: in time as promised, nobody else late, and worth its price."""
+    """Admission under `deadline`: in time as promised, nobody else late, and worth its price; or,
+    where nothing can be promised, worth a try, nobody else late as far as means tell."""
     budget_ms = ticket.due_ms - now_ms
     pool_state.reach(budget_ms)
     entry = Entry(ticket, lane, pool_state.kind(lane, allowed(ticket, lane)))
@@ -62,17 +70,28 @@ def offer(pool_state: PoolState, lane: Lane, ticket: Ticket, now_ms: float) -> A
     entry.kept = arrays.slip
     place = waiting.place(ticket.due_ms)
     loads_ms = pool_state.loads_ms(pool_state.idle() or range(pool_state.size))
-    fits, start_ms, spread_ms, model, wait_ms, chance, points, backlog_ms = (
-        discipline.admit(
+    terminal = pool_state.terminal(now_ms)
+
+    def enter(by: PoolArrays, may_try: bool) -> _Entered:
+        return discipline.admit(
             waiting.with_room(), place, ticket.due_ms, entry.kind, ticket.errors_ms,
-            pool_state.running, now_ms, pool_state.may_try, pool_state.terminal(now_ms), loads_ms,
-            arrays, pool_state.future,
-        )
-    )  # fmt: skip
-    spread_ms /= pool_state.deviations
-    if not fits:
-        return _late(lane, entry, budget_ms, start_ms, backlog_ms, spread_ms, pool_state)
+            pool_state.running, now_ms, may_try, terminal, loads_ms, by, pool_state.future,
+        )  # fmt: skip
+
+    found = enter(arrays, pool_state.may_try)
+    spread_ms = found[2] / pool_state.deviations
+    if not found[0]:
+        late = _late(lane, entry, budget_ms, found[1], found[-1], spread_ms, pool_state)
+        if lane.later is None:
+            return late
+        found, entry.kept = enter(pool_state.by_means, True), None
+        if not found[0]:
+            return late
     waiting.inserted(place, entry)
+    _, start_ms, _, model, wait_ms, chance, points, backlog_ms = found
+    if entry.kept is None and (model < 0 or points < _WORTH_A_TRY * arrays.gain[model]):
+        waiting.remove(place)
+        return late
     seen = (budget_ms, backlog_ms, wait_ms, spread_ms)
     if model < 0:
         kinds = arrays.kinds[entry.kind]

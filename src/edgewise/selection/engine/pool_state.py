@@ -41,7 +41,7 @@ Allowed = frozenset[str] | str | None
 
 class Job(msgspec.Struct, frozen=True, gc=False):
     """What runs on a worker: its model's row in the arrays, the workers busy with it, and the share
-    of its wait that was kept free for each of its tickets."""
+    of its wait that was kept free for each of its tickets, None: it was promised nothing."""
 
     work: Assignment
     lane: Lane
@@ -49,7 +49,7 @@ class Job(msgspec.Struct, frozen=True, gc=False):
     busy: int
     cold: bool
     started_ms: float
-    kept: tuple[float, ...] = ()
+    kept: tuple[float | None, ...] = ()
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
@@ -178,16 +178,25 @@ class PoolState:
         now = self.factor_at(self.live)
         return abs(now - self.arrays.factor) > _ALIKE * self.arrays.factor
 
-    def ended(self, ticket: Ticket, kept: float, started_ms: float, ended_ms: float) -> None:
+    def ended(self, ticket: Ticket, kept: float | None, started_ms: float, ended_ms: float) -> None:
         """A ticket is done, or would have been: plans learn how late that was.
 
-        Who hardly waited says something of its own service only.
+        Who hardly waited says something of its own service only, who was promised nothing nothing.
         """
         hardly_ms = (ended_ms - started_ms) / 2
-        if started_ms - ticket.arrived_ms <= hardly_ms or ticket.due_ms == math.inf:
+        hardly = started_ms - ticket.arrived_ms <= hardly_ms
+        if hardly or kept is None or ticket.due_ms == math.inf:
             return
         if self._margin.add(kept, ended_ms - ticket.due_ms, ended_ms - ticket.arrived_ms):
             self.arrays = self.arrays._replace(slip=self._margin.share)
+
+    @property
+    def by_means(self) -> PoolArrays:
+        """What is known, for plans that promise nothing."""
+        tail_ms, fast_tail_ms = self.arrays.tail_ms, self.arrays.fast_tail_ms
+        return self.arrays._replace(
+            tail_ms=np.zeros_like(tail_ms), fast_tail_ms=np.zeros_like(fast_tail_ms)
+        )
 
     # -- kinds of tickets -------------------------------------------------------------------------
 

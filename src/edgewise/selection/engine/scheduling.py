@@ -7,7 +7,8 @@ what `next` says. The same calls in the same order give the same answers.
   those without a deadline last. Work that has begun is not interrupted.
 - **Admission**: a request is refused at once that cannot be in time, or would make one late that
   was admitted before it, with the fastest variants and at the promised level (`promise`, 99.5 %);
-  and one whose work costs later requests more than it brings.
+  and one whose work costs later requests more than it brings. Under `deadline` one that can be
+  promised nothing is tried where it brings much more than its work costs.
 - **Choice**: `deadline` chooses when a worker becomes free, by the plan for all that wait and the
   price of time for those that will come (`discipline.py`, `prices.py`). Published policies choose
   on arrival, as they know no queue; with `+queue` they choose on arrival and again at the start, as

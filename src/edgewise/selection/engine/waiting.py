@@ -22,7 +22,8 @@ class Entry:
     """A queued ticket: its kind on the arrays, and the model that it is bound to, −1: none.
 
     `probabilities` are those of a choice made on arrival. `tentative`: chosen on arrival, to be
-    chosen again. `kept`: the share of its wait that was kept free when it came.
+    chosen again. `kept`: the share of its wait that was kept free when it came, None:
+    nothing was promised.
     """
 
     ticket: Ticket
@@ -32,7 +33,7 @@ class Entry:
     probability: float = 1.0
     probabilities: Mapping[str, float] | None = None
     tentative: bool = False
-    kept: float = 0.0
+    kept: float | None = 0.0
 
 
 class Waiting:

@@ -13,6 +13,9 @@ from edgewise.selection.profiles.table import Floats
 _WINDOW, _RENEW = 100, 10
 #: Samples that the profile counts for at first; its weight fades until the window is full.
 _PRIOR = 10.0
+#: By how many standard errors the mean of samples may differ from the profile's, and how many times
+#: as wide they may be, before they count instead of it.
+_CHANCE, _WIDER = 3.0, 2.0
 #: Requests remembered.
 _MEMORY = 8192
 #: The first fit; from then on when as much again is known, and at last every so many requests.
@@ -54,7 +57,13 @@ class Traffic:
 
 
 class RecentService:
-    """Empirical quantiles of M models: the profile's at first, then those of a sliding window.
+    """Empirical quantiles of M models: the profile's while nothing speaks against them, else those
+    of a sliding window.
+
+    A hundred services of a heavy tail tell their mean to no better than a quarter. Going by it, the
+    model that happened to be slow would be given up for one of which less is known, and not be seen
+    again. So the profile stands unless the samples differ in their mean by more than chance would
+    have it, or deviate much more.
 
     `quantiles_ms` has the shape of the profile's, (M, Q); `means_ms` lists M means.
     """
@@ -87,8 +96,11 @@ class RecentService:
                 self._renew(model)
 
     def _renew(self, model: int) -> None:
-        samples = np.array(self._samples[model])
-        profile = self._profile_ms[model]
+        samples, profile = np.array(self._samples[model]), self._profile_ms[model]
+        self._since[model] = 0
+        if _alike(samples, profile):
+            self.quantiles_ms[model], self.means_ms[model] = profile, float(profile.mean())
+            return
         prior = _PRIOR * (1 - len(samples) / _WINDOW)
         values = np.concatenate([samples, profile])
         weights = np.concatenate(
@@ -100,7 +112,15 @@ class RecentService:
         found = np.searchsorted(cumulated, levels).clip(max=len(values) - 1)
         self.quantiles_ms[model] = values[order][found]
         self.means_ms[model] = float((values * weights).sum() / weights.sum())
-        self._since[model] = 0
+
+
+def _alike(samples: Floats, profile: Floats) -> bool:
+    """Whether samples may come from a profile, (n,) and (Q,): in logarithms, which a few long ones
+    do not govern."""
+    logs, known = np.log(samples), np.log(profile)
+    deviation = known.std()
+    differs = abs(logs.mean() - known.mean()) > _CHANCE * deviation / len(samples) ** 0.5
+    return bool(not differs and logs.std() <= _WIDER * deviation)
 
 
 class TrafficLog:
