@@ -8,6 +8,7 @@ What is listed says that an operator may be taken; only a device says that it wa
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -62,10 +63,11 @@ def deployability(format: str, graph: Graph, shapes: Shapes) -> tuple[Deployabil
     known = targets(format)
     if not known or graph.level != "graph" or not graph.layers:
         return None
-    custom = Counter(layer.op for layer in graph.layers if not _is_built_in(format, layer.op))
+    used = Counter(layer.op for layer in graph.layers)
+    custom = Counter({op: n for op, n in used.items() if not _is_built_in(format, op)})
     return (
         _outcome("builtin", custom),
-        *(_outcome(target.name, _blocking(target, graph, shapes)) for target in known),
+        *(_outcome(target.name, _blocking(target, used, graph, shapes)) for target in known),
     )
 
 
@@ -81,7 +83,8 @@ def _is_built_in(format: str, op: str) -> bool:
     return op.rpartition("::")[0] in _DOMAINS
 
 
-def _blocking(target: _Target, graph: Graph, shapes: Shapes) -> Counter[str]:
+def _blocking(target: _Target, used: Iterable[str], graph: Graph, shapes: Shapes) -> Counter[str]:
+    groups = {op: [group for group in target.group if op in group.ops] for op in used}
     held = {i for i, tensor in enumerate(graph.tensors) if tensor.weights is not None}
     fixed = all(
         isinstance(size, int) for i in graph.inputs for size in graph.tensors[i].shape or (None,)
@@ -90,7 +93,11 @@ def _blocking(target: _Target, graph: Graph, shapes: Shapes) -> Counter[str]:
     for layer in graph.layers:
         if _is_folded(target, layer, graph, held, fixed):
             held.update(i for i in layer.outputs if i is not None)
-        elif not any(_takes(group, layer, graph, shapes, held) for group in target.group):
+            continue
+        for group in groups[layer.op]:
+            if _takes(group, layer, graph, shapes, held):
+                break
+        else:
             blocking[layer.op] += 1
     return blocking
 
@@ -100,14 +107,18 @@ def _is_folded(target: _Target, layer: Layer, graph: Graph, held: set[int], fixe
         return False
     if layer.kind is Kind.CONSTANT or (layer.kind is Kind.SHAPE and fixed):
         return True
+    first = layer.inputs[0] if layer.inputs else None
+    if layer.bodies or (first is not None and first not in held):
+        return False
     given = [i for i in layer.inputs if i is not None]
-    if not given or layer.bodies or not held.issuperset(given):
+    if not given or not held.issuperset(given):
         return False
     return target.folded_from is None or graph.tensors[given[0]].dtype in target.folded_from
 
 
 def _takes(group: _Group, layer: Layer, graph: Graph, shapes: Shapes, held: set[int]) -> bool:
-    if layer.op not in group.ops or any(layer.attributes.get(name) for name in group.zero):
+    """Whether a group that has the layer's operator takes the layer."""
+    if group.zero and any(layer.attributes.get(name) for name in group.zero):
         return False
     given = [i for i in layer.inputs if i is not None]
     if group.constant and not held.issuperset(given[1:]):
@@ -116,9 +127,13 @@ def _takes(group: _Group, layer: Layer, graph: Graph, shapes: Shapes, held: set[
         dims = shapes.dims[given[0]]
         if dims is not None and len(dims) not in group.ranks:
             return False
-    flowing = {graph.tensors[i].dtype for i in given if i not in held}
-    flowing |= {graph.tensors[i].dtype for i in layer.outputs if i is not None}
-    stored = {graph.tensors[i].dtype for i in given if i in held}
-    return (group.types is None or flowing <= group.types) and (
-        group.stored is None or stored <= group.stored
-    )
+    tensors, types, stored = graph.tensors, group.types, group.stored
+    if types is not None:
+        for i in layer.outputs:
+            if i is not None and tensors[i].dtype not in types:
+                return False
+    for i in given:
+        allowed = stored if i in held else types
+        if allowed is not None and tensors[i].dtype not in allowed:
+            return False
+    return True

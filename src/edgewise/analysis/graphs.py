@@ -13,7 +13,7 @@ Lookup = Callable[[int], Tensor]
 
 def elements(tensor: Tensor) -> int:
     """How many numbers a stored tensor holds."""
-    return int(product(d for d in tensor.shape or () if isinstance(d, int)))
+    return int(product([d for d in tensor.shape or () if isinstance(d, int)]))
 
 
 def lookup(graph: Graph, outside: Lookup | None = None) -> Lookup:

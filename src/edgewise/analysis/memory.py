@@ -8,10 +8,10 @@ throughout. A control-flow layer adds the peak of its costlier body.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from edgewise.analysis.scope import Dims, Shapes
-from edgewise.analysis.symbolic import product
 from edgewise.graph import DTYPE_BITS, Graph, Kind
 
 
@@ -25,7 +25,7 @@ def tensor_bytes(dims: Dims | None, dtype: str) -> int | None:
     bits = DTYPE_BITS.get(dtype)
     if dims is None or bits is None:
         return None
-    return (int(product(int(size) for size in dims)) * bits + 7) // 8
+    return (math.prod(map(int, dims)) * bits + 7) // 8
 
 
 def peak_activation_bytes(

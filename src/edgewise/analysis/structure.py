@@ -260,7 +260,7 @@ class _Reading:
         outputs = self._dims(graph.outputs)
         pictures = [d for d in self._dims(graph.inputs) if _is_picture(d)]
         found["outputs"] = len(graph.outputs)
-        flat = [int(d[-1]) for d in outputs if prod(d) == d[-1]]
+        flat = [int(d[-1]) for d in outputs if d and prod(d) == d[-1]]
         found["few_classes"] = any(_FEW[0] <= size <= _FEW[1] for size in flat)
         found["narrow_output"] = any(len(d) == 3 and d[-1] < d[-2] for d in outputs)
         found["says_words"] = any(int(d[-1]) == found["words"] > 0 for d in outputs if d)

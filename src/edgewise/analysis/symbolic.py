@@ -10,6 +10,7 @@ A formula is a Python expression: `12*T**2 + 3*((H + 1)//2)`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -158,10 +159,7 @@ def ceil_div(value: int, by: int) -> int:
 
 def product(values: Iterable[int]) -> int:
     """The product of all values, formula kept; 1 for none."""
-    result: int = 1
-    for value in values:
-        result = value * result
-    return result
+    return math.prod(values)
 
 
 def formula(value: int | None) -> str | None:

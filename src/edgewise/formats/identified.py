@@ -75,7 +75,9 @@ def _check_sealed(file: File) -> None:
 
 
 def _sealed(head: bytes) -> bool:
-    return len(head) >= 512 and entropy(head) > _SEALED_HEAD
+    # Of so many different bytes the entropy is their number's logarithm at most.
+    varied = len(head) >= 512 and math.log2(len(set(head))) > _SEALED_HEAD
+    return varied and entropy(head) > _SEALED_HEAD
 
 
 def _dlc(head: bytes) -> bool:

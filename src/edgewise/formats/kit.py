@@ -38,6 +38,9 @@ UNKNOWN = Meaning(Kind.UNKNOWN)
 AS_STATED = Meaning(Kind.POSTPROCESS)
 
 
+_AS_THEY_STAND = tuple(range(16))
+
+
 def function(kind: Kind, name: str, **attributes: Any) -> Meaning:
     """A meaning that is a kind's function of this name."""
     return Meaning(kind, {"function": name, **attributes})
@@ -108,8 +111,9 @@ def arrange(
     says whether the inputs that the order does not name follow, where the meaning does not.
     """
     order = meaning.order
-    if order is None:
-        arranged = list(inputs)
+    follow = rest if meaning.rest is None else meaning.rest
+    if order is None or order == _AS_THEY_STAND[: len(order)]:
+        arranged = list(inputs if order is None or follow else inputs[: len(order)])
     else:
         arranged = [
             add(place) if isinstance(place, Tensor)
@@ -117,7 +121,7 @@ def arrange(
             else None
             for place in order
         ]  # fmt: skip
-        if rest if meaning.rest is None else meaning.rest:
+        if follow:
             arranged += [index for place, index in enumerate(inputs) if place not in order]
     while arranged and arranged[-1] is None:
         arranged.pop()

@@ -57,6 +57,7 @@ _OUTPUTS: Mapping[str, tuple[str | int, ...]] = {
     "Where": (1,),
     "ZipMap": ("sequence",),
 }  # fmt: skip
+_AS_THE_FIRST: tuple[str | int, ...] = (0,)
 #: Attributes that name the dtype of the first output, whatever the inputs are.
 _NAMED_BY = ("to", "dtype", "output_dtype", "output_datatype")
 _MAY_NAME = frozenset(
@@ -68,11 +69,14 @@ _MAY_NAME = frozenset(
 
 def output_dtypes(operator: Operator, kind_dtype: str | None) -> list[str]:
     """The dtype of each output. `kind_dtype` is what the meaning of the operator already says."""
-    rule = _OUTPUTS.get(operator.op, (0,))
-    found = [
-        _resolve(operator, rule[min(position, len(rule) - 1)])
-        for position in range(len(operator.outputs))
-    ]
+    rule = _OUTPUTS.get(operator.op, _AS_THE_FIRST)
+    if len(rule) == 1:
+        found = [_resolve(operator, rule[0])] * len(operator.outputs)
+    else:
+        found = [
+            _resolve(operator, rule[min(position, len(rule) - 1)])
+            for position in range(len(operator.outputs))
+        ]
     first = kind_dtype or _named(operator)
     if first is not None and found:
         found[0] = first
@@ -82,7 +86,8 @@ def output_dtypes(operator: Operator, kind_dtype: str | None) -> list[str]:
 def _resolve(operator: Operator, rule: str | int) -> str:
     if isinstance(rule, str):
         return rule
-    tensor = operator.inputs[rule] if rule < len(operator.inputs) else None
+    inputs = operator.inputs
+    tensor = inputs[rule] if rule < len(inputs) else None
     if tensor is None:
         # QuantizeLinear without a zero point, by its schema.
         return "uint8" if operator.op == "QuantizeLinear" else UNKNOWN

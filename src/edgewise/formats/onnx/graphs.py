@@ -161,6 +161,11 @@ class GraphReader:
             return self.around.outer.origin(self.graph.captures[index])
         return self.graph.tensors[index]
 
+    def _origins(self, inputs: Sequence[int | None]) -> list[Tensor | None]:
+        if self.graph.captures:
+            return [None if index is None else self.origin(index) for index in inputs]
+        return [None if index is None else self.graph.tensors[index] for index in inputs]
+
     def _values(self, spans: Iterable[Span]) -> list[Value]:
         return list(map(self.context.decoder.value, spans))
 
@@ -199,11 +204,11 @@ class GraphReader:
         return value.shape
 
     def _define(self, tensor: Tensor) -> int:
-        name = tensor.name
-        if name in self._ids:
+        name, tensors = tensor.name, self.graph.tensors
+        index = len(tensors)
+        if self._ids.setdefault(name, index) != index:
             raise RejectedModel(f"two values are called {name!r} (not in single assignment form)")
-        index = self._append(tensor)
-        self._ids[name] = index
+        tensors.append(tensor)
         return index
 
     def _append(self, tensor: Tensor) -> int:
@@ -264,7 +269,7 @@ class GraphReader:
 
         return Operator(
             operation.op, partial(self.attribute, operation), self.around.opsets.get("", 1),
-            [None if index is None else self.origin(index) for index in inputs],
+            self._origins(inputs),
             node.outputs, tensor,
         )  # fmt: skip
 
@@ -273,7 +278,13 @@ class GraphReader:
         operation = node.operation
         if not operation.op:
             raise RejectedModel(f"node {node.label!r} without an operator")
-        inputs = [self._use(name, node) for name in node.inputs]
+        known, absent = self._ids.get, self._absent
+        inputs = [
+            index
+            if (index := known(name)) is not None and name not in absent
+            else self._use(name, node)
+            for name in node.inputs
+        ]
         function = self.context.functions.get((operation.domain, operation.op, operation.overload))
         if function is not None:
             self._add_call(node, inputs, function)

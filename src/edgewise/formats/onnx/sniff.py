@@ -78,7 +78,7 @@ class _Sniffer:
         fits = lost == 0 or (end > len(self._head) and lost < 4)
         return (
             fits
-            and all(sign.isprintable() or sign in "\t\r\n" for sign in decoded)
+            and (decoded.isprintable() or all(s.isprintable() or s in "\t\r\n" for s in decoded))
             and (long or "\n" not in decoded)
         )
 

@@ -103,7 +103,7 @@ def stored_tensor(wire: Wire, span: Span, files: ExternalFiles) -> Tensor:
 
 
 def _checked_shape(name: str, dims: list[int]) -> tuple[int, ...]:
-    if len(dims) > _RANK_LIMIT or any(size < 0 for size in dims):
+    if len(dims) > _RANK_LIMIT or (dims and min(dims) < 0):
         raise RejectedModel(f"tensor {name!r} of {len(dims)} dimensions: {str(dims[:9])[1:-1]}")
     return tuple(dims)
 
@@ -140,12 +140,13 @@ def packed_bytes(dtype: str, elements: int) -> int | None:
 
 
 def _weights(wire: Wire, head: _Head, files: ExternalFiles) -> Weights:
-    expected = packed_bytes(head.dtype, math.prod(head.dims))
+    dtype = head.dtype
+    expected = packed_bytes(dtype, math.prod(head.dims))
     if head.external is not None:
         return _external(head, expected, files)
     if head.raw is not None and not (head.typed and head.raw[0] == head.raw[1]):
         return _raw(wire, head, head.raw, expected)
-    if head.dtype == "string":
+    if dtype == "string":
         parts = [(a, b) for tag, a, b in wire.fields(*head.span) if tag == _STRING_DATA]
         return Weights(sum(b - a for a, b in parts), partial(_joined, wire.data, parts))
     if head.typed and expected is not None:
