@@ -27,10 +27,8 @@ def of_mean(values: Sequence[float], confidence: float = 0.95) -> tuple[float, f
     return mean - half, mean + half
 
 
-def of_next(
-    values: Sequence[float], confidence: float = 0.95, *, least_std: float = 0.0
-) -> tuple[float, float]:
-    """Where another value comes to lie, by Student's t; of one value alone nothing is known, and it
+def of_next(values: Sequence[float], *, least_std: float = 0.0) -> tuple[float, float]:
+    """95 % interval of another value, by Student's t; of one value alone nothing is known, and it
     is taken for exact.
 
     `least_std` is what is known of their standard deviation before any is seen: a few values that
@@ -39,7 +37,7 @@ def of_next(
     mean, half = statistics.fmean(values), 0.0
     if len(values) > 1:
         spread = max(statistics.stdev(values), least_std) * math.sqrt(1 + 1 / len(values))
-        half = student_quantile(confidence, len(values) - 1) * spread
+        half = student_quantile(0.95, len(values) - 1) * spread
     return mean - half, mean + half
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgewise.errors import UsageError
-from edgewise.intervals import student_quantile
+from edgewise.intervals import of_mean, student_quantile
 from edgewise.records import Distribution, Measurement
 
 if TYPE_CHECKING:
@@ -81,17 +81,15 @@ def distribution(processes: Sequence[Sequence[float]]) -> Distribution:
     )  # fmt: skip
 
 
-def median_interval(
-    process_medians: Sequence[float], confidence: float = 0.95
-) -> tuple[float | None, float | None]:
-    """Interval of the median latency: Student's, over the logarithms of the process medians.
+def median_interval(process_medians: Sequence[float]) -> tuple[float | None, float | None]:
+    """95 % interval of the median latency: Student's, over the logarithms of the process medians.
 
     (None, None) for fewer than two processes: nothing then tells how much they differ.
     """
     if len(process_medians) < 2:
         return None, None
-    centre, reach = _student([math.log(median) for median in process_medians], confidence)
-    return math.exp(centre - reach), math.exp(centre + reach)
+    low, high = of_mean([math.log(median) for median in process_medians])
+    return math.exp(low), math.exp(high)
 
 
 def compare(a: Measurement, b: Measurement) -> Comparison:
@@ -124,8 +122,7 @@ def compare_processes(a: dict[int, Sequence[float]], b: dict[int, Sequence[float
     if len(differences) >= RANKED_FROM:
         interval = signed_rank_interval(differences, COMPARE_CONFIDENCE)
     else:
-        centre, reach = _student(differences, COMPARE_CONFIDENCE)
-        interval = centre, centre - reach, centre + reach
+        interval = statistics.fmean(differences), *of_mean(differences, COMPARE_CONFIDENCE)
     return _verdict(*interval, pairs=len(differences))
 
 
@@ -176,12 +173,6 @@ def _rank_sums_below(probability: float, count: int) -> int:
         taken += ways[cut]
         cut += 1
     return cut
-
-
-def _student(values: Sequence[float], confidence: float) -> tuple[float, float]:
-    """Mean, and half the width of its interval."""
-    error = statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.fmean(values), student_quantile(confidence, len(values) - 1) * error
 
 
 def _welch(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float]:

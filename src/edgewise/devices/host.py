@@ -165,22 +165,22 @@ def _frequency_mhz(root: Path, cpu: int) -> float | None:
     return float(all_mhz[cpu]) if cpu < len(all_mhz) else None
 
 
-def frequencies_khz(root: Path = _ROOT) -> tuple[int | None, ...]:
+def frequencies_khz() -> tuple[int | None, ...]:
     """The frequency of every CPU now; empty where the kernel has no cpufreq."""
-    read = [_text(root / f"{_CPUS}/cpu{n}/cpufreq/scaling_cur_freq") for n in _present(root)]
-    found = tuple(int(khz) if khz and khz.isdigit() else None for khz in read)
-    return found if any(found) else ()
+    return _cpufreq_khz("scaling_cur_freq")
 
 
-def top_khz(root: Path = _ROOT) -> tuple[int | None, ...]:
+def top_khz() -> tuple[int | None, ...]:
     """The highest frequency of every CPU; empty where the kernel has no cpufreq."""
-    read = [_text(root / f"{_CPUS}/cpu{n}/cpufreq/cpuinfo_max_freq") for n in _present(root)]
+    return _cpufreq_khz("cpuinfo_max_freq")
+
+
+def _cpufreq_khz(name: str) -> tuple[int | None, ...]:
+    folder = _ROOT / _CPUS
+    present = len(list(folder.glob("cpu[0-9]*")))
+    read = [_text(folder / f"cpu{n}/cpufreq/{name}") for n in range(present)]
     found = tuple(int(khz) if khz and khz.isdigit() else None for khz in read)
     return found if any(found) else ()
-
-
-def _present(root: Path) -> range:
-    return range(len(list((root / _CPUS).glob("cpu[0-9]*"))))
 
 
 def _load_average() -> float | None:

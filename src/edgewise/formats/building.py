@@ -44,9 +44,9 @@ class Budget:
     def __init__(self, limit: int = PART_LIMIT) -> None:
         self._limit = self._left = limit
 
-    def spend(self, parts: int = 1) -> None:
+    def spend(self) -> None:
         """Raise `LimitExceeded` where it is spent."""
-        self._left -= parts
+        self._left -= 1
         if self._left < 0:
             raise LimitExceeded(f"more than {self._limit:,} layers and tensors")
 

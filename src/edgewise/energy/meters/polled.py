@@ -12,10 +12,10 @@ from edgewise.errors import DeviceError
 class Polled:
     """See `Meter`. Moments are those of `time.monotonic`."""
 
-    def __init__(self, gauge: Gauge, files: Files, rate_hz: float | None = None) -> None:
+    def __init__(self, gauge: Gauge, files: Files) -> None:
         self._gauge, self._files = gauge, files
         self.name, self.boundary = gauge.name, gauge.boundary
-        self.rate_hz = min(rate_hz or gauge.rate_hz, gauge.rate_hz)
+        self.rate_hz = gauge.rate_hz
         self.resolution_j: float | None = None
         self._moments: list[float] = []
         self._texts: dict[str, list[str | None]] = {}

@@ -26,11 +26,9 @@ ODD_BITS = {"uint1": 1, "uint3": 3, "uint6": 6, "uint2": 2, "uint4": 4, "int4": 
 class Storages:
     """The files that a program's constants lie in, below the model's folder."""
 
-    def __init__(self, file: File, data: memoryview | None = None) -> None:
+    def __init__(self, file: File) -> None:
         self._file = file
         self._found: dict[str, memoryview | None] = {}
-        #: A storage that is not beside the model but inside another file.
-        self._inside = data
         self.companions: dict[str, None] = {}
         self.missing: dict[str, None] = {}
 
@@ -55,14 +53,9 @@ class Storages:
     def _storage(self, name: str) -> memoryview | None:
         path = name.removeprefix("@model_path/")
         if path not in self._found:
-            other = None if self._inside is not None else self._file.sibling(path)
-            if self._inside is None and other is None:
-                other = self._file.sibling(path.rpartition("/")[2])
-            if other is not None:
-                self.companions[path] = None
-            elif self._inside is None:
-                self.missing[path] = None
-            self._found[path] = self._inside if other is None else other.data()
+            other = self._file.sibling(path) or self._file.sibling(path.rpartition("/")[2])
+            (self.missing if other is None else self.companions)[path] = None
+            self._found[path] = None if other is None else other.data()
         return self._found[path]
 
 
