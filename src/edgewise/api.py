@@ -1,7 +1,7 @@
-"""What `import edgewise` offers beside the client: the verbs as functions that give records.
+"""The functions of `import edgewise`: one per command, each returning records.
 
-Each takes what the verb of its name takes and prints nothing. What one file or app ends in is in
-its record, as on the command line; what was asked for wrongly raises an `EdgewiseError`.
+A function takes the main arguments of the command of its name and prints nothing. A file or app
+that cannot be processed has a record that says why; a wrong argument raises an `EdgewiseError`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Path = str | os.PathLike[str]
 
 
 def scan(*paths: Path, jobs: int | None = None) -> Records[App]:
-    """Which models app packages ship: one record per app, in the order asked for.
+    """Find the models that app packages ship, and what their code uses.
 
     Args:
-        paths: packages, folders of them, or URLs.
-        jobs: apps at a time, each in a process of its own; None: as many as there are cores. With
-            several apps, call it from a script's `if __name__ == "__main__"`.
+        paths: app packages, folders of them, or URLs.
+        jobs: how many apps are scanned at a time, each in its own process; None: one per core.
+            With several apps, call it under `if __name__ == "__main__"`.
 
     Returns:
-        Apps. One that cannot be read has `error`.
+        One record per app, in the order of `paths`. An app that cannot be read has `error` set.
     """
     from edgewise.apps import corpus
 
@@ -52,19 +52,22 @@ def inspect(
     weights: bool = False,
     shapes: Mapping[str, Sequence[int]] | None = None,
 ) -> Records[Model]:
-    """What models are and cost, without running them.
+    """Read models and compute their cost, without running them.
 
     Args:
         paths: model files, folders to search, or files inside packages (`app.apk!/a.tflite`).
-        layers: fill `layer_table`.
-        weights: read the weights and fill their statistics.
-        shapes: shapes of inputs by name, instead of the file's.
+        layers: also return a row per layer (`layer_table`).
+        weights: also read the weights and return statistics of them (`tensors`).
+        shapes: input shapes by input name, such as `{"x": (1, 3, 224, 224)}`, that replace the
+            file's.
 
     Returns:
-        Models. One that cannot be read has the status `rejected` or `opaque`, and a `reason`.
+        One record per model: multiply-accumulates and FLOPs of one inference, parameters, peak
+        activation memory in bytes. A file that cannot be read has the status `rejected` or
+        `opaque`, and a `reason`.
 
     Raises:
-        UsageError: `shapes` does not suit a model.
+        UsageError: `shapes` does not fit a model.
     """
     from edgewise.analysis.summary import summarise
     from edgewise.formats.candidates import model_files
@@ -89,20 +92,21 @@ def inspect(
 
 
 def bench(*paths: Path, quick: bool = True, **settings: Any) -> Records[Measurement]:
-    """Measure models in fresh worker processes: one record per model and target.
+    """Measure latency and memory of models, in fresh worker processes.
 
     Args:
-        paths: as `inspect`.
-        quick: a first look in seconds; else as thoroughly as the verb does without `--quick`.
+        paths: as for `inspect`.
+        quick: few processes and runs, which takes seconds; False: as many as `edgewise bench`.
         settings: fields of `bench.plan.Plan` (`devices`, `runtimes`, `delegates`, `threads`,
             `batches`, `shapes`, …: sequences) and of `bench.plan.Settings` (`processes`, `runs`,
             `min_time_s`, `seed`, …).
 
     Returns:
-        Measurements. What crashed or was refused has the status `failed`, and a `reason`.
+        One record per model and target, with times in ms and memory in bytes. A measurement that
+        crashed or was refused has the status `failed`, and a `reason`.
 
     Raises:
-        UsageError: a setting that there is not, or that cannot be.
+        UsageError: an unknown setting, or a value out of its range.
     """
     from dataclasses import fields
 
@@ -128,18 +132,23 @@ def place(
     links: Iterable[str] = ("wifi", "lte"),
     device: str | None = None,
 ) -> Records[Placement]:
-    """On the device or in the cloud, computed from profiles: one record per model and link, for
-    a photo of 4032×3024 and models that take 224×224.
+    """Compare running models on the device with running them in the cloud, from profiles.
+
+    A request is one photo of 4032×3024 pixels; models take images of 224×224.
 
     Args:
-        models: names in the profiles; none: all that both sides have.
-        profiles: what the device takes: a published set, a CSV file, or a store.
-        server: what the server takes, likewise.
-        links: names as `edgewise links` lists them, or files.
-        device: which of a store's devices.
+        models: names in the profiles; none: all models that both sides have.
+        profiles: service times on the device: a published set, a CSV file, or a store.
+        server: service times on the server, in the same forms.
+        links: network links by name (`edgewise links` lists them), or files.
+        device: the device, where `profiles` is a store that has several.
+
+    Returns:
+        One record per model and link: the phases of both ways in ms, energy in J where a power
+        model is known, which way is faster and which takes less energy.
 
     Raises:
-        UsageError, InputError: something named is none.
+        UsageError, InputError: an unknown model, profile set, link or device.
     """
     from edgewise.network import catalogue
     from edgewise.placement import preprocess
@@ -164,17 +173,24 @@ def simulate(
     requests: int = 10_000,
     seed: int = 0,
 ) -> Records[SimulationRow]:
-    """What policies deliver: one record per deadline and policy, without queueing.
+    """Simulate policies that choose a model variant per request, without queueing.
 
     Args:
-        policies: by name; none: `deadline`, `greedy` and `fastest`.
-        profiles: a published set, a CSV file, samples, or a store.
-        network: a published pair, a link by name, one-way ms as `50,25`, or a trace.
-        sla_ms: deadlines, in ms.
-        requests: per deadline. Same `seed`, same result.
+        policies: names of policies; none: `deadline`, `greedy` and `fastest`.
+        profiles: service times and accuracies: a published set, a CSV file, samples, or a store.
+        network: a published pair, a link by name, mean and deviation of the one-way time in ms
+            such as `50,25`, or a trace file.
+        sla_ms: deadlines in ms.
+        requests: requests simulated per deadline.
+        seed: of the random numbers; the same seed gives the same result.
+
+    Returns:
+        One record per deadline and policy: `attainment` (share of requests in time, 0 to 1),
+        `accuracy` of the answers and `effective_accuracy` (of all requests, late ones count 0), in
+        percent, and latencies in ms.
 
     Raises:
-        UsageError, InputError: something named is none.
+        UsageError, InputError: an unknown policy, profile set or network.
     """
     from edgewise.selection.engine.simulate import sweep
     from edgewise.selection.policies.registry import parse_all
@@ -194,16 +210,19 @@ def recommend(
     requests: int = 20_000,
     seed: int = 0,
 ) -> Recommendation:
-    """Which variants to keep and which policy to run, without queueing.
+    """Recommend which variants to deploy and which policy to run, without queueing.
 
     Args:
-        profiles: as `simulate`; `network`, `requests` and `seed` too.
+        profiles: as for `simulate`, like `network`, `requests` and `seed`.
         sla_ms: the deadline in ms; None: the shortest that meets the objective.
         attainment: least share of all requests answered in time, 0 to 1.
         accuracy: least mean accuracy of the answers, in percent.
 
+    Returns:
+        The variants, the policy, what it delivers (with intervals), and the alternatives.
+
     Raises:
-        UsageError, InputError: something named is none, or half an objective.
+        UsageError, InputError: an unknown profile set or network, or an incomplete objective.
     """
     from edgewise.selection.recommend import Objective
     from edgewise.selection.recommend import recommend as find

@@ -1,7 +1,7 @@
-"""Families: the variants that answer one question, and how their input is prepared.
+"""Families: models that are variants of one another, and how their input is prepared.
 
-A family is one TOML file (`docs/families.md`). It is read strictly: an unknown key, a missing
-file, or a value out of its range is one clear error here, never at the first request.
+A family is one TOML file (`docs/families.md`). It is validated when it is read: an unknown key, a
+missing file or a value out of its range is an error then, not at the first request.
 """
 
 from __future__ import annotations
@@ -20,12 +20,20 @@ Filter = Literal["nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 
 
 class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What happens to an input: decode, colour, crop, resize (on 8 bits), then (x − mean) / scale
-    per channel, layout, dtype. What is None is taken from the model's input.
+    """How an image becomes a model's input. Fields that are None are taken from the model.
 
-    `shorter` first resizes the shorter side to so many pixels, keeping the proportions; `crop` then
-    keeps the central part of the image: with `shorter` a window of `size`, else this fraction of
-    each side (0.875 in TensorFlow's evaluations). `filter` is how pixels are resampled.
+    The steps, in order: decode, convert the colours, crop, resize (on 8 bits), (x − mean) / scale
+    per channel, layout, dtype.
+
+    Attributes:
+        size: height and width in pixels.
+        mean, scale: one number, or one per channel.
+        output: what the model's output is.
+        crop: the fraction of each side that is kept, in the centre (0.875 in TensorFlow's
+            evaluations).
+        shorter: resize the shorter side to so many pixels, keeping the aspect ratio, and then cut
+            `size` out of the centre.
+        filter: the resampling filter.
     """
 
     size: tuple[int, int] | None = None
@@ -41,9 +49,13 @@ class Preprocess(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Variant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One model of a family. `accuracy` is in percent on the set that `accuracy_source` names.
+    """One model of a family, given as `file` or as `endpoint`.
 
-    Either `file` (absolute once loaded) or `endpoint` (`grpc://host:port/model`) is given.
+    Attributes:
+        file: path of the model file; absolute once loaded.
+        endpoint: URL of a server that runs it, such as `grpc://host:port/model`.
+        accuracy: in percent, on the data set that `accuracy_source` names.
+        role: where it runs; at most one variant has the role `device`.
     """
 
     name: str
@@ -63,10 +75,14 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Variants that share task, labels and meaning of input and output.
+    """Models for the same task, with the same labels and the same meaning of input and output.
 
-    `labels` is the file as written; `label_names` its lines, empty where there is none. `path` is
-    where the family was read from.
+    `load_family` reads one.
+
+    Attributes:
+        labels: the label file, as written in the family's file.
+        label_names: its lines; empty without a label file.
+        path: the file that the family was read from.
     """
 
     name: str
@@ -78,12 +94,12 @@ class Family(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     path: str = ""
 
     def fallback(self) -> Variant | None:
-        """The variant that the caller runs on the device, if one has that role."""
+        """The variant with the role `device`, which the caller runs itself; None without one."""
         return next((one for one in self.variant if one.role == "device"), None)
 
 
 def of_one(path: Path) -> Family:
-    """The family of a model file alone, called as the file is; its accuracy is not known.
+    """A family with one variant: a model file, whose accuracy is not known.
 
     Raises:
         InputError: there is no such file.
@@ -95,10 +111,14 @@ def of_one(path: Path) -> Family:
 
 
 def load_family(path: Path) -> Family:
-    """Read and check a family; of a model file the family that it alone makes.
+    """Read and validate a family.
+
+    Args:
+        path: a TOML file; or a model file, which gives a family of that one variant.
 
     Raises:
-        InputError: not TOML, an unknown key, a missing file, a value out of range: which.
+        InputError: the file is not TOML, or has an unknown key, a missing file or a value out of
+            its range.
     """
     if path.suffix.lower() != ".toml":
         return of_one(path)
@@ -128,7 +148,7 @@ def _labels(path: Path, family: Family) -> tuple[str, ...]:
 
 
 def read_labels(file: Path) -> tuple[str, ...]:
-    """The classes that a label file names, a line each.
+    """The class names in a label file, one per line.
 
     Raises:
         InputError: it cannot be read, or is empty.

@@ -1,5 +1,6 @@
-"""What the functions of `import edgewise` give: a list of records that shows itself in a notebook
-and becomes a table of Arrow, pandas or polars.
+"""Lists of records, as the functions of `import edgewise` return them.
+
+They display as a table in notebooks and convert to Arrow, pandas and polars.
 """
 
 from __future__ import annotations
@@ -22,32 +23,34 @@ R = TypeVar("R", bound=Record)
 
 
 class Records(list[R]):
-    """Records of one type, in order. Make one of any: `Records(app.models)`."""
+    """A list of records of one type; any records make one, as `Records(app.models)` does."""
 
     @overload
     def __getitem__(self, at: SupportsIndex, /) -> R: ...
     @overload
     def __getitem__(self, at: slice, /) -> Records[R]: ...
     def __getitem__(self, at: SupportsIndex | slice, /) -> R | Records[R]:
-        """A record, or some of them, which show themselves too."""
+        """A record; of a slice, `Records`."""
         return (
             Records(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
         )
 
     def arrow(self) -> pyarrow.Table:
-        """One row per record, one column per field, as the store has them: what has a table of its
-        own there (an app's models, a model's layers, a measurement's samples) is left out.
+        """An Arrow table: one row per record, one column per field.
+
+        Fields that are tables of their own in a store (an app's models, a model's layers, a
+        measurement's samples) are left out.
 
         Raises:
             MissingExtra: Arrow is not installed.
-            UsageError: they are of several types.
+            UsageError: the records are of several types.
         """
         from edgewise.store.frames import arrow
 
         return arrow(self)
 
     def pandas(self) -> pandas.DataFrame:
-        """The same as a data frame of pandas.
+        """The same as a pandas data frame.
 
         Raises:
             EdgewiseError: pandas is not installed.
@@ -58,7 +61,7 @@ class Records(list[R]):
         return pandas(self.arrow())
 
     def polars(self) -> polars.DataFrame:
-        """The same as a data frame of polars.
+        """The same as a polars data frame.
 
         Raises:
             EdgewiseError: polars is not installed.
@@ -69,8 +72,8 @@ class Records(list[R]):
         return polars(self.arrow())
 
     def _repr_html_(self) -> str:
-        """A table; for simulations of several deadlines their curves before it, where the extra
-        `report` is there."""
+        """An HTML table, preceded by the curves if these are simulations of several deadlines and
+        the extra `report` is installed."""
         rows = [each for each in self if isinstance(each, SimulationRow)]
         curved = len(rows) == len(self) and len({row.sla_ms for row in rows}) > 1
         return (_curves(rows) if curved else "") + table(self)

@@ -29,10 +29,10 @@ _RECORDS_PER_PART = 256
 
 
 class Store:
-    """A folder, or a place that fsspec reaches, of Parquet files: one folder for each table.
+    """Records in Parquet files, one folder per table, in a folder or any fsspec URL.
 
-    Nothing in a store is ever changed in place, so that processes and machines may append at the
-    same time without a lock. Get one with `Store.open`.
+    Files are never changed in place, so that several processes and machines may append at the same
+    time without a lock. `Store.open` opens one.
     """
 
     def __init__(self, where: Place, version: int, only: Mapping[str, str] | None = None) -> None:
@@ -40,23 +40,30 @@ class Store:
 
     @property
     def url(self) -> str:
-        """Where it lies, as given."""
+        """The path or URL, as given."""
         return self._place.url
 
     @property
     def place(self) -> Place:
-        """Where its files lie."""
+        """Access to its files."""
         return self._place
 
     def narrowed(self, only: Mapping[str, str]) -> Store:
-        """The same store, of which only those rows of a table are read of which this SQL over the
-        table's columns holds, by the table's name."""
+        """The same store with a filter per table.
+
+        Args:
+            only: by the table's name an SQL condition over its columns; rows for which it does not
+                hold are not read.
+        """
         return Store(self._place, self._version, {**self._only, **only})
 
     @classmethod
     def open(cls, url: str, create: bool = False) -> Store:
-        """The store at a path or URL. With `create` it is to be written: an empty one is made
-        where nothing is, and whether it can be written is found out now.
+        """Open the store at a path or URL.
+
+        Args:
+            url: a folder, or a URL that fsspec knows.
+            create: make an empty store where there is none, and check that it can be written.
 
         Raises:
             MissingExtra: the libraries that read and write it are not installed.
@@ -93,11 +100,14 @@ class Store:
     def append(
         self, records: Record | Iterable[Record], *, per_part: int = _RECORDS_PER_PART
     ) -> None:
-        """Add apps, models or measurements, up to `per_part` at a time in one part per table.
+        """Add records; each replaces an earlier record with the same key.
 
-        A record that the store already has takes the place of the earlier one, with all that it
-        holds: the same app (`rows.app_key`), the same model (`rows.model_key`), the same
-        measurement (all of its content).
+        The key of an app is `rows.app_key`, of a model `rows.model_key`, of any other record all of
+        its content.
+
+        Args:
+            records: one record, or any number of them.
+            per_part: most records per file; bounds the memory that it takes.
 
         Raises:
             StoreError: the store cannot be written; nothing half-written stays behind.
@@ -125,23 +135,27 @@ class Store:
         self._place.write(name, parts.parquet(table, content))
 
     def apps(self) -> list[App]:
-        """All apps with their models and evidence, in the order they were stored."""
+        """All apps with their models and evidence, in the order in which they were stored."""
         return self.read(App)
 
     def models(self) -> list[Model]:
-        """All models, those of apps too."""
+        """All models, those of apps included."""
         return self.read(Model)
 
     def measurements(self) -> list[Measurement]:
-        """All measurements with their samples, in the order they were stored."""
+        """All measurements with their samples, in the order in which they were stored."""
         return self.read(Measurement)
 
     def read(
         self, record: type[R], *, without: Container[str] = (), where: str | None = None
     ) -> list[R]:
-        """All records of a type that can be appended, equal to what was appended; the rows of
-        tables named in `without` are left out. `where`: only those of which this SQL over the
-        columns of their own table holds.
+        """All records of a type.
+
+        Args:
+            record: the type, such as `records.Decision`.
+            without: names of tables that are not read, such as `samples`; the fields that hold
+                their rows are then empty.
+            where: an SQL condition over the columns of the type's own table.
 
         Raises:
             NewerStore, StoreError: as `connect`.
@@ -156,10 +170,10 @@ class Store:
             )  # fmt: skip
 
     def connect(self) -> duckdb.DuckDBPyConnection:
-        """A connection to an empty database in memory with a view of each table.
+        """A DuckDB connection with a view of each table, as the store is now.
 
-        It shows the store as it is now. It can reach nothing else: no file, no network; what SQL
-        makes in it is gone with it. Close it, or use it in `with`.
+        The database is in memory; SQL can reach neither files nor the network, and tables made in
+        it are lost when it is closed. Close it, or use it in `with`.
 
         Raises:
             NewerStore: a part was written by a newer schema than this version knows.
@@ -174,16 +188,16 @@ class Store:
         return parts.read_parts(self._place, table, parts.part_names(self._place, table))
 
     def query(self, sql: str) -> tuple[tuple[str, ...], Iterator[tuple[Any, ...]]]:
-        """The columns' names and the rows that a query gives, as Python values.
+        """Run a query; return the names of its columns, and its rows as Python values.
 
         Raises:
-            UsageError: DuckDB refuses the query; lists the tables.
+            UsageError: DuckDB refuses the query; the message lists the tables.
             NewerStore, StoreError: as `connect`.
         """
         return views.answer(self.connect(), sql, self.url)
 
     def revision(self) -> str:
-        """What changes when something is appended that the store did not have.
+        """A hash of the store's contents, which changes when a new record is appended.
 
         Raises:
             NewerStore, StoreError: the store cannot be read.
@@ -192,7 +206,7 @@ class Store:
         return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
 
     def arrow(self, sql: str) -> pyarrow.Table:
-        """What a query gives, as a table of Arrow.
+        """Run a query; return an Arrow table.
 
         Raises:
             UsageError, NewerStore, StoreError: as `query`.
@@ -201,7 +215,7 @@ class Store:
             return views.arrow(connection, sql, self.url)
 
     def pandas(self, sql: str) -> pd.DataFrame:
-        """The same as a data frame of pandas.
+        """Run a query; return a pandas data frame.
 
         Raises:
             EdgewiseError: pandas is not installed.
@@ -210,7 +224,7 @@ class Store:
         return frames.pandas(self.arrow(sql))
 
     def polars(self, sql: str) -> pl.DataFrame:
-        """The same as a data frame of polars.
+        """Run a query; return a polars data frame.
 
         Raises:
             EdgewiseError: polars is not installed.
@@ -230,10 +244,10 @@ class Store:
         return f"<div><b>Store</b> {html.escape(self.url)}{grid}</div>"
 
     def compact(self) -> None:
-        """Merge the parts of each table into one, so that reading opens fewer files.
+        """Merge the files of each table into one, so that reading opens fewer files.
 
-        Others may append meanwhile. A process killed here loses nothing: until the merged parts'
-        sources are deleted their rows are there twice, and shown once. Holds one table in memory.
+        Other processes may append at the same time. If this one is killed, nothing is lost: rows
+        that are then in two files are shown once. It holds one table in memory.
 
         Raises:
             NewerStore, StoreError: the store cannot be read or written.
