@@ -17,6 +17,8 @@ from edgewise.errors import InputError, StoreError
 from edgewise.records import App, Coverage, Evidence, Model
 from edgewise.store import Store
 
+Tables = dict[str, list[dict[str, Any]]]
+
 
 def row(kind: str, name: str, grade: str = "class", **more: Any) -> Evidence:
     return Evidence(kind=kind, name=name, grade=grade, **more)  # type: ignore[arg-type]
@@ -54,31 +56,38 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-def by(store: Store, table: str, key: str) -> dict[str, dict[str, Any]]:
-    return {each[key]: each for each in dict(tables(store))[table]}
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    """The tables of these apps alone."""
+    made = Store.open(str(tmp_path_factory.mktemp("study") / "store"), create=True)
+    made.append(APPS)
+    return dict(tables(made))
 
 
-def test_prevalence_is_bounded_by_what_could_not_be_seen(store: Store) -> None:
-    frameworks = by(store, "frameworks", "name")
+def by(found: Tables, table: str, key: str) -> dict[str, dict[str, Any]]:
+    return {each[key]: each for each in found[table]}
+
+
+def test_prevalence_is_bounded_by_what_could_not_be_seen(found: Tables) -> None:
+    frameworks = by(found, "frameworks", "name")
     tflite = frameworks["tflite"]
     assert (tflite["apps"], tflite["share_seen"], tflite["share_at_most"]) == (2, 0.5, 0.75)
     assert (tflite["loaded"], tflite["referenced"], tflite["by_app"]) == (1, 0, 1)
     assert frameworks["ncnn"]["apps"] == 1
-    counted = by(store, "apps", "what")
+    counted = by(found, "apps", "what")
     assert counted["with models"]["apps"] == 3
     assert counted["packed"]["share"] == 0.25
     assert counted["with models and a cloud API"]["apps"] == 1
 
 
-def test_reuse_quantisation_and_halves(store: Store) -> None:
-    found = dict(tables(store))
+def test_reuse_quantisation_and_halves(found: Tables) -> None:
     (unique,) = found["uniqueness"]
     assert (unique["models"], unique["unique_models"], unique["in_several_apps"]) == (4, 3, 1)
     assert [each["sha256"] for each in found["reused"]] == ["m1"]
-    assert by(store, "quantisation", "quantization")["full"]["models"] == 2
-    missing = by(store, "models_without_framework", "format")
+    assert by(found, "quantisation", "quantization")["full"]["models"] == 2
+    missing = by(found, "models_without_framework", "format")
     assert {name: each["models"] for name, each in missing.items()} == {"onnx": 1, "gguf": 1}
-    assert by(store, "categories", "category")["Tools"]["with_models"] == 1
+    assert by(found, "categories", "category")["Tools"]["with_models"] == 1
     (protection,) = found["protection"]
     assert (protection["opaque_models"], protection["packed_apps"]) == (1, 1)
 
@@ -95,7 +104,7 @@ def test_a_frozen_study_is_rebuilt_from_its_apps_alone(store: Store) -> None:
     before = dict(tables(store, study))
     store.append(app("five", row("framework", "tflite")))
     assert dict(tables(store, study)) == before
-    assert by(store, "frameworks", "name")["tflite"]["apps"] == 3
+    assert by(dict(tables(store)), "frameworks", "name")["tflite"]["apps"] == 3
     lacking = type(study)(**{**{f: getattr(study, f) for f in study.__struct_fields__},
                              "apps": (*study.apps, "00")})  # fmt: skip
     with pytest.raises(StoreError, match="lacks 1"):

@@ -13,6 +13,7 @@ from edgewise.bench import plan
 from edgewise.cli.main import VERBS, command_line, run
 from edgewise.demo import walk
 from edgewise.errors import UsageError
+from edgewise.family import load_family
 from edgewise.records import AccuracyRow, Placement, SimulationRow
 from edgewise.store import Store
 
@@ -24,7 +25,7 @@ pytest.importorskip("PIL")
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """The demo with less of everything: the same steps on the same files."""
-    less = replace(plan.QUICK, processes=2, load_processes=2, runs=10, min_time_s=0.05)
+    less = replace(plan.QUICK, processes=1, load_processes=1, runs=10, min_time_s=0.05)
     monkeypatch.setattr(plan, "QUICK", less)
     monkeypatch.setattr(walk, "DEADLINES_MS", (100.0, 200.0))
     monkeypatch.setattr(walk, "SERVED_SECONDS", 1.0)
@@ -48,6 +49,11 @@ def test_the_demo_walks_the_whole_chain(tmp_path: Path, capsys: pytest.CaptureFi
     assert {one.sha256 for one in measured} == parsed
 
     accuracies = {row.model: row for row in store.read(AccuracyRow)}
+    assert len(accuracies) == len(load_family(walk.FAMILY / "family.toml").variant)
+    for one in accuracies.values():  # the family is as accurate as it says
+        assert one.error is None and one.n == 360 and not one.notes
+        assert one.accuracy == pytest.approx(one.recorded_accuracy, abs=0.006)
+        assert one.ci95_low < one.accuracy < one.ci95_high  # type: ignore[operator]
     assert accuracies["digits-xl"].accuracy > accuracies["digits-xxs"].accuracy
     rows = store.read(SimulationRow)
     assert {row.network for row in rows} == {"wifi", "lte"}

@@ -30,7 +30,7 @@ LINK = LinkProfile(name="x", uplink_mbps=12.0, downlink_mbps=30.0, rtt_ms=30.0, 
 PAGE = b"x" * 65_536
 SHORT = Effort(stream_ms=80, share=0.1, seconds=1.0, streams=4, pings=8)
 #: A measurement that other work on this machine disturbed is made again, for longer.
-TRIES = 5
+TRIES = 8
 
 
 def through_the_link(url: str, attempt: int) -> OwnLink:
