@@ -89,9 +89,7 @@ def test_models_are_those_that_diff_finds(ask: Ask) -> None:
 def test_the_verdict_says_it_in_a_sentence(ask: Ask) -> None:
     said = snapshots.finding(ask)
     assert said is not None
-    assert said[0].startswith(
-        "From `2020` to `2021` 1 app came and 1 went; 1 got their first model"
-    )
+    assert said[0].startswith("From `2020` to `2021`, of the apps 1 came, 1 went, 1 got their")
     assert said[1].endswith("6 apps in 2020, 6 in 2021")
 
 

@@ -31,8 +31,9 @@ from edgewise.report.subjects import Subjects
 from edgewise.report.tables import text as _text
 from edgewise.store import Store
 
-#: Width of the still pictures, for paper and for readers without scripts, in pixels.
-_STILL_WIDTH = 660
+#: Width of the still pictures, for paper (two beside one another) and for readers without scripts,
+#: in pixels.
+_STILL_WIDTH = 440
 _NO_SUBJECT = "<noscript><p>The page's script makes it of the data in this file.</p></noscript>"
 _WITHOUT_SCRIPTS = (
     ".still { display: block; } .chart { display: none !important; } .doubled > .scroll { display: "

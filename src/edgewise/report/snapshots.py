@@ -67,6 +67,10 @@ _FATES = {
     "lost its last model": "#e8873a", "other models": "#3f7fd9", "other code": "#b565c9",
     "the same models and code": "#8c93a0", "the same package": "#c3c8d0",
 }  # fmt: skip
+_SAID = {
+    "came": "came", "went": "went", "got its first model": "got their first model",
+    "lost its last model": "lost their last model", "other models": "have other models",
+}  # fmt: skip
 _BECAME = """
     case when not was_there then 'came' when not is_there then 'went'
       when coalesce(models_before, 0) = 0 and coalesce(models_after, 0) > 0
@@ -211,11 +215,12 @@ def finding(ask: Ask) -> tuple[str, str] | None:
     if found is None:
         return None
     first, last = (dict(zip(found.all.columns, found.all.rows[at], strict=True)) for at in (0, -1))
+    said = [
+        f"{found.became(fate):,} {words}" for fate, words in _SAID.items() if found.became(fate)
+    ]
     text = (
-        f"From `{found.first}` to `{found.last}` {many(found.became('came'), 'app')} came and "
-        f"{found.became('went'):,} went; {found.became('got its first model'):,} got their first "
-        f"model, {found.became('lost its last model'):,} lost their last, "
-        f"{found.became('other models'):,} have other models. Different models: "
+        f"From `{found.first}` to `{found.last}`, of the apps "
+        f"{', '.join(said) or 'none came, went or changed its models'}. Different models: "
         f"{first['different_models']:,}, then {last['different_models']:,}."
     )
     return text, f"read from the packages: {found.n}"

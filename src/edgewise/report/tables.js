@@ -5,6 +5,7 @@
   const SIZES = [25, 100, 500];
   // A table that fits on one page is printed; a longer one where a reader asks for every table.
   const PRINTED = 40;
+  const CROWDED = 11; // columns: of more, words are broken on paper
   let every = false;
   // A table of fewer rows is seen whole: nothing to look for. More categories than these are no choice.
   const FILTERED_FROM = 12;
@@ -131,15 +132,16 @@
       this.place.querySelector(".scroll").scrollTop = 0;
     }
 
-    show(first = this.start, rows = this.size) {
+    show(first = this.start, rows = this.size, counted = true) {
       this.body.replaceChildren(...this.shown.slice(first, first + rows).map((row) => this.line(row)));
-      this.count();
+      if (counted) this.count();
     }
 
     line(row) {
-      return make("tr", {}, ...this.table.columns.map((column) => {
+      return make("tr", {}, ...this.table.columns.map((column, place) => {
         const value = column.at(row);
         const cell = make("td", { className: column.number ? "n" : column.long ? "w" : "" });
+        if (this.off?.[place]) cell.classList.add("same");
         const said = text(column, value);
         const to = column.link && value !== null && !column.unlinked?.includes(value);
         cell.append(to ? make("a", { href: `#${column.link}/${encodeURIComponent(value)}` }, said) : said);
@@ -162,13 +164,29 @@
       edgewise.save(`${edgewise.slug(this.title)}.${kind}`, edgewise[kind](this.table, this.shown), type);
     }
 
-    // Whole or not at all: half a table on paper helps nobody.
+    // Whole or not at all: half a table on paper helps nobody. What all rows say is said once.
     print() {
       const whole = every || this.shown.length <= PRINTED;
       this.place.classList.toggle("unprinted", !whole);
-      if (whole) this.show(0, this.shown.length);
-      this.said.textContent = many(this.shown.length, "row") +
-        (whole ? "" : ": too many for paper, in the file, which also prints them (“Print with every table”).");
+      const count = many(this.shown.length, "row");
+      this.said.textContent = whole ? [count, ...this.alike()].join(" · ")
+        : `${count}: too many for paper, in the file, which also prints them (“Print with every table”).`;
+      if (whole) this.show(0, this.shown.length, false);
+    }
+
+    // Columns that say nothing or the same in all rows stay off the paper, which is narrow.
+    alike() {
+      const said = [];
+      this.off = this.table.columns.map((column, place) => {
+        const values = new Set(this.shown.map((row) => text(column, column.at(row))));
+        const off = place > 0 && this.shown.length > 1 && values.size === 1;
+        const [value] = values;
+        if (off && value !== "–") said.push(`all: ${column.heading} ${value}`);
+        return off;
+      });
+      this.headings.forEach((heading, place) => heading.classList.toggle("same", this.off[place]));
+      this.place.classList.toggle("crowded", this.off.filter((off) => !off).length > CROWDED);
+      return said;
     }
   }
 

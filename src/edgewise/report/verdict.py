@@ -5,6 +5,7 @@ Each sentence carries its origin: measured, computed, simulated or read from fil
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from edgewise.report import snapshots
@@ -37,12 +38,21 @@ def findings(ask: Ask) -> list[Point]:
         (one_or_all(ask), 0), (files.shipped(ask), 8), (_evidence(ask), 4),
         (files.changed(ask), 6 if snapshots.snapshots(ask) is None else 3),
         (files.reused(ask), 7), (best, 1), (cheap, 5), (files.outdone(ask), 4),
-        (files.quantised(ask), 9), (_choice(ask), 2), (_load(ask), 6), (_place(ask), 3),
-        (files.money(ask), 4),
+        (files.quantised(ask), 9), (_choice(ask), 2), (_load(ask), 6),
+        (_both(_place(ask), files.money(ask)), 3),
     )  # fmt: skip
     known = [(weight, place, point) for place, (point, weight) in enumerate(chain) if point]
     most = sorted(known, key=lambda each: each[:2])[:_MOST]
     return [point for _, _, point in sorted(most, key=lambda each: each[1])]
+
+
+def _both(place: Point | None, money: Point | None) -> Point | None:
+    """Where models should run, and what that costs, as one finding."""
+    if place is None or money is None:
+        return place or money
+    return replace(
+        place, text=f"{place.text} {money.text}", origin=f"{place.origin}; {money.origin}"
+    )
 
 
 def one_or_all(ask: Ask) -> Point | None:
