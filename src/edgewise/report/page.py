@@ -257,7 +257,7 @@ def _query(sql: str) -> str:
 
 def _point(point: Point, sections: set[str]) -> str:
     """A sentence with its origin, and the way to its numbers."""
-    see = f' · <a href="#{point.see}">its numbers</a>' if point.see in sections else ""
+    see = f'<span> · <a href="#{point.see}">its numbers</a></span>' if point.see in sections else ""
     return f"<li>{_said(point.text)} <small>{_text(point.origin)}{see}</small></li>"
 
 
@@ -283,8 +283,8 @@ def _facts(figure: Figure, rows: str) -> str:
     n = figure.n or many(figure.numbers.total, "row")
     return (
         f'<p class="facts">n: {_text(n)} · unit: {_text(figure.unit)} · '
-        f"origin: {_text(figure.origin)} · "
-        f'<a href="#{rows}">its rows</a></p>'
+        f"origin: {_text(figure.origin)}"
+        f'<span> · <a href="#{rows}">its rows</a></span></p>'
     )
 
 
@@ -330,7 +330,10 @@ def _still(figure: Figure) -> str:
     import vl_convert
 
     spec = whole_spec(figure)
-    config = charts.fitted(charts.LIGHT, spec, _STILL_WIDTH) | {"aria": False}
+    # Beside the labels there is room for readers whose letters are wider than those measured here.
+    config = charts.fitted(charts.LIGHT, spec, _STILL_WIDTH) | {
+        "aria": False, "padding": {"left": 20, "right": 6, "top": 4, "bottom": 6}
+    }  # fmt: skip
     shape = {"width": _STILL_WIDTH, "autosize": {"type": "fit", "contains": "padding"}}
     picture = vl_convert.vegalite_to_svg(spec | shape, config=config)
     source = f"data:image/svg+xml;base64,{_base64(picture.encode())}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
+from textwrap import dedent
 from typing import Any
 
 from edgewise.records import Lineage
@@ -40,7 +42,6 @@ _NAMES = """
 
 #: Contents by the kinds and sizes of their layers with weights, in order: made once for a report.
 _STRUCTURES = f"""
-    create temp table if not exists structures as
     with {NAMED},
     layered as (
       select model_key, count(*) as weight_layers, sum(parameters)::bigint as parameters,
@@ -56,7 +57,7 @@ _STRUCTURES = f"""
 
 #: Contents of other bytes with the same layers.
 _ALIKE = f"""
-    with {APPS_NAMED},
+    {APPS_NAMED.strip()},
     held as (
       select m.sha256, coalesce(package, a.key) as owner, called
       from models m join apps_named a on a.key = m.app_key
@@ -96,7 +97,10 @@ def parts(ask: Ask) -> list[Figure | Table]:
         numbers = _numbers(known.pairs, names)
         found += [_figure(known, names), Table("Related models", _note(known), numbers)]
     make_structures(ask)
-    alike = ask.computed(_ALIKE)
+    alike = replace(
+        ask.numbers(f"with {_ALIKE}", TABLE_ROWS),
+        sql=dedent(f"    with structures as ({_STRUCTURES}),\n    {_ALIKE}").strip(),
+    )
     if alike.rows:
         found.append(Table("The same layers, other bytes", _ALIKE_NOTE, alike))
     return found
@@ -127,7 +131,7 @@ def of_each(ask: Ask, rows: int) -> Numbers:
 
 def make_structures(ask: Ask) -> None:
     """Make `structures`, a table of contents with the hash of their layers with weights."""
-    ask.make(_STRUCTURES)
+    ask.make(f"create temp table if not exists structures as {_STRUCTURES}")
 
 
 def _both_ways(pairs: list[_Pair], names: dict[str, dict[str, Any]], rows: int) -> Numbers:
