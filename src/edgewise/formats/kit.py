@@ -46,6 +46,16 @@ def function(kind: Kind, name: str, **attributes: Any) -> Meaning:
     return Meaning(kind, {"function": name, **attributes})
 
 
+def evaluated(attributes: Mapping[str, Any], of: Any) -> dict[str, Any]:
+    """The attributes in a row of a table: constants, and functions of what is translated."""
+    return {name: value(of) if callable(value) else value for name, value in attributes.items()}
+
+
+def integer(name: str, default: int = 0) -> Callable[[Any], int]:
+    """For a row: an attribute that is a whole number."""
+    return lambda of: int(of.integer(name, default))
+
+
 def stated(**attributes: Any) -> dict[str, Any]:
     """Attributes without those that are None."""
     return {name: value for name, value in attributes.items() if value is not None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from edgewise.formats.aten.making import scalar_type
@@ -15,6 +14,7 @@ from edgewise.formats.aten.recorder import (
     row,
 )
 from edgewise.formats.building import Meaning, function
+from edgewise.formats.kit import integer
 from edgewise.graph import Kind
 
 _END = (1 << 63) - 1
@@ -23,10 +23,6 @@ _END = (1 << 63) - 1
 def _copied(call: Call) -> Any:
     """An operator of its own that changes nothing, as ExecuTorch and scripts list it."""
     return call.emit(Meaning(Kind.IDENTITY), [call["self"]])
-
-
-def _integer(name: str, default: int = 0) -> Callable[[Call], int]:
-    return lambda call: call.integer(name, default)
 
 
 def _joined(kind: Kind) -> Entry:
@@ -230,7 +226,7 @@ MOVEMENT: dict[str, Entry] = {
     "et_view": ("self shape", _reshape), "_reshape_alias": ("self shape", _reshape),
     "view_as": ("self other", _reshape_as), "reshape_as": ("self other", _reshape_as),
     **dict.fromkeys(("flatten", "ravel"), row(
-        "self start end", Kind.FLATTEN, axis=_integer("start"), end=_integer("end", -1))),
+        "self start end", Kind.FLATTEN, axis=integer("start"), end=integer("end", -1))),
     "unflatten": ("self dim sizes", _unflatten), "squeeze": ("self dim", _squeeze),
 
     "unsqueeze": row("self dim", Kind.EXPAND_DIMS, axes=lambda call: (call.integer("dim"),)),
@@ -251,7 +247,7 @@ MOVEMENT: dict[str, Entry] = {
     "unsafe_chunk": ("self chunks dim", _chunk), "unbind": ("self dim", _unbind),
     "slice": ("self dim start end step", _slice), "narrow": ("self dim start length", _narrow),
     "select": ("self dim index", _select),
-    "index_select": row("self dim index", Kind.GATHER, "self index", axis=_integer("dim")),
+    "index_select": row("self dim index", Kind.GATHER, "self index", axis=integer("dim")),
     "gather": row("self dim index", Kind.GATHER_ELEMENTS, "self index"),
     "take_along_dim": row("self index dim", Kind.GATHER_ELEMENTS, "self index"),
     "index": ("self indices", _index), "_unsafe_index": ("self indices", _index),
@@ -269,11 +265,11 @@ MOVEMENT: dict[str, Entry] = {
     **dict.fromkeys(
         ("reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "replication_pad1d",
          "replication_pad2d", "replication_pad3d", "_pad_circular"), ("self pad", _pad)),
-    "topk": row("self k dim largest sorted", Kind.TOP_K, outputs=2, k=_integer("k", 1),
-                 axis=_integer("dim", -1)),
+    "topk": row("self k dim largest sorted", Kind.TOP_K, outputs=2, k=integer("k", 1),
+                 axis=integer("dim", -1)),
     "sort": row("self dim", Kind.IDENTITY, "self self", outputs=2, exact=False),
     "argsort": row("self dim", Kind.IDENTITY, dtype="int64", exact=False),
-    **{f"pixel_{name}": row("self factor", kind, block=_integer("factor"), layout="channels_first")
+    **{f"pixel_{name}": row("self factor", kind, block=integer("factor"), layout="channels_first")
        for name, kind in (("shuffle", Kind.DEPTH_TO_SPACE), ("unshuffle", Kind.SPACE_TO_DEPTH))},
     **dict.fromkeys(
         ("upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d", "upsample_linear1d",

@@ -12,6 +12,7 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.building import Budget, Builder, Meaning
+from edgewise.formats.kit import evaluated
 from edgewise.graph import Kind, Tensor
 
 
@@ -263,9 +264,7 @@ def row(parameters: str, kind: Kind, inputs: str = "self", /, *, outputs: int = 
     """An operator whose attributes are constants, or functions of the call."""
 
     def translate(call: Call) -> Any:
-        found = {
-            name: value(call) if callable(value) else value for name, value in attributes.items()
-        }
+        found = evaluated(attributes, call)
         values = [call[name] for name in inputs.split()]
         return call.emit(Meaning(kind, found), values, outputs, dtype=dtype)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgewise.errors import RejectedModel
 from edgewise.formats.caffe.network import Caffe
+from edgewise.formats.kit import evaluated
 from edgewise.formats.messages import Message, Word
 from edgewise.formats.netlist import Operand
 from edgewise.graph import Kind
@@ -34,9 +35,7 @@ def _plain(kind: Kind, **attributes: Any) -> Translator:
     """A layer whose attributes are constants, or functions of it."""
 
     def add(reader: Caffe, op: str, layer: Message) -> None:
-        found = {
-            name: value(layer) if callable(value) else value for name, value in attributes.items()
-        }
+        found = evaluated(attributes, layer)
         _add(reader, op, layer, kind, **found)
 
     return add

@@ -24,6 +24,7 @@ from edgewise.formats.coreml.windows import (
     resize,
     upsample,
 )
+from edgewise.formats.kit import evaluated
 from edgewise.formats.messages import Message
 from edgewise.graph import Kind
 
@@ -47,9 +48,7 @@ def _row(
     """A layer without weights: attributes are constants, or functions of its parameters."""
 
     def translate(call: Call) -> Found:
-        found = {
-            name: value(call.p) if callable(value) else value for name, value in attributes.items()
-        }
+        found = evaluated(attributes, call.p)
         return Found(kind, found, call.x[inputs], then)
 
     return translate

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from edgewise.formats.coreml.operation import Call, Found, Translation, Unknowable
+from edgewise.formats.kit import evaluated, integer
 from edgewise.graph import Kind
 
 _FIRST = "channels_first"
@@ -17,9 +18,7 @@ def _row(kind: Kind, inputs: str = "x", /, **attributes: Any) -> Translation:
     names = inputs.split()
 
     def translate(call: Call) -> Found:
-        found = {
-            name: value(call) if callable(value) else value for name, value in attributes.items()
-        }
+        found = evaluated(attributes, call)
         if inputs == "**":
             return Found(kind, found, call.every())
         if inputs.startswith("*"):
@@ -27,10 +26,6 @@ def _row(kind: Kind, inputs: str = "x", /, **attributes: Any) -> Translation:
         return Found(kind, found, [call.index(name) for name in names])
 
     return translate
-
-
-def _integer(name: str, default: int = 0) -> Callable[[Call], int]:
-    return lambda call: call.integer(name, default)
 
 
 def _mask(name: str) -> Callable[[Call], int]:
@@ -44,7 +39,7 @@ def _dtype(call: Call) -> str:
 
 
 def _space(kind: Kind, name: str) -> Translation:
-    return _row(kind, block=_integer(name, 1), layout=_FIRST)
+    return _row(kind, block=integer(name, 1), layout=_FIRST)
 
 
 def _arg(function: str) -> Translation:
@@ -241,9 +236,9 @@ OPERATIONS: Mapping[str, Translation] = {
     "layer_norm": _row(Kind.NORMALISE, "x gamma beta", function="layer"),
     "l2_norm": _row(Kind.NORMALISE, function="l2"),
     "local_response_norm": _row(Kind.NORMALISE, function="local_response"),
-    "softmax": _row(Kind.SOFTMAX, axis=_integer("axis", -1)),
-    "concat": _row(Kind.CONCAT, "*values", axis=_integer("axis")),
-    "stack": _row(Kind.STACK, "*values", axis=_integer("axis")), "split": _split,
+    "softmax": _row(Kind.SOFTMAX, axis=integer("axis", -1)),
+    "concat": _row(Kind.CONCAT, "*values", axis=integer("axis")),
+    "stack": _row(Kind.STACK, "*values", axis=integer("axis")), "split": _split,
     "reshape": _row(Kind.RESHAPE, "x shape", zero_copies=True),
     "transpose": _row(Kind.TRANSPOSE, permutation=lambda call: call.integers("perm")),
     "squeeze": _axes(Kind.SQUEEZE), "expand_dims": _axes(Kind.EXPAND_DIMS),
@@ -253,9 +248,9 @@ OPERATIONS: Mapping[str, Translation] = {
     "slice_by_size": _row(Kind.SLICE, "x begin size"),
     "slice_update": _row(Kind.SCATTER, "x update"),
     "gather": _row(
-        Kind.GATHER, "x indices", axis=_integer("axis"), batch_dims=_integer("batch_dims")),
+        Kind.GATHER, "x indices", axis=integer("axis"), batch_dims=integer("batch_dims")),
     "gather_along_axis": _row(Kind.GATHER_ELEMENTS, "x indices"),
-    "gather_nd": _row(Kind.GATHER_ND, "x indices", batch_dims=_integer("batch_dims")),
+    "gather_nd": _row(Kind.GATHER_ND, "x indices", batch_dims=integer("batch_dims")),
     "pad": _pad, "crop": _crop, "tile": _row(Kind.TILE, "x reps"),
     "upsample_nearest_neighbor": _scaled, "upsample_bilinear": _scaled, "resize": _resize,
     "pixel_shuffle": _space(Kind.DEPTH_TO_SPACE, "upscale_factor"),
@@ -266,9 +261,9 @@ OPERATIONS: Mapping[str, Translation] = {
     "fill": _row(Kind.FILL, "shape value", dtype=_dtype),
     "fill_like": _row(Kind.UNARY, "ref_tensor", function="fill"),
     "one_hot": _row(
-        Kind.ONE_HOT, "indices one_hot_vector_size", axis=_integer("axis", -1), dtype=_dtype),
-    "topk": _row(Kind.TOP_K, "x k", axis=_integer("axis", -1)),
-    "cumsum": _row(Kind.CUMULATIVE, axis=_integer("axis")),
+        Kind.ONE_HOT, "indices one_hot_vector_size", axis=integer("axis", -1), dtype=_dtype),
+    "topk": _row(Kind.TOP_K, "x k", axis=integer("axis", -1)),
+    "cumsum": _row(Kind.CUMULATIVE, axis=integer("axis")),
     "select": _row(Kind.WHERE, "cond a b"), "cast": _row(Kind.CAST, dtype=_dtype),
     "identity": _row(Kind.IDENTITY), "non_zero": _row(Kind.DATA_DEPENDENT, "**"),
     "quantize": _row(Kind.QUANTIZE, _QUANTIZED, dtype=_dtype),

@@ -25,6 +25,7 @@ from edgewise.formats.fluid.names import (
     UNARY,
 )
 from edgewise.formats.fluid.program import TYPES, Operator
+from edgewise.formats.kit import evaluated, integer
 from edgewise.formats.netlist import Netlist, Operand
 from edgewise.graph import Kind
 
@@ -60,18 +61,11 @@ def _row(kind: Kind, *inputs: str | tuple[str, ...], **attributes: Any) -> Trans
     wanted = [(one,) if isinstance(one, str) else one for one in inputs or (_X,)]
 
     def build(netlist: Netlist, operator: Operator) -> None:
-        found = {
-            name: value(operator) if callable(value) else value
-            for name, value in attributes.items()
-        }
+        found = evaluated(attributes, operator)
         reads: list[Operand] = [operator.first(*names) for names in wanted]
         emit(netlist, operator, kind, reads, **found)
 
     return build
-
-
-def _integer(name: str, default: int = 0) -> Callable[[Operator], int]:
-    return lambda operator: operator.integer(name, default)
 
 
 def _integers(name: str) -> Callable[[Operator], tuple[int, ...]]:
@@ -254,14 +248,14 @@ RULES: dict[str, Translator] = {
     **dict.fromkeys(("reshape", "reshape2"), _reshape),
     **dict.fromkeys(("transpose", "transpose2"),
                     _row(Kind.TRANSPOSE, permutation=_integers("axis"))),
-    **dict.fromkeys(("flatten", "flatten2"), _row(Kind.FLATTEN, axis=_integer("axis", 1))),
+    **dict.fromkeys(("flatten", "flatten2"), _row(Kind.FLATTEN, axis=integer("axis", 1))),
     **dict.fromkeys(("squeeze", "squeeze2"), _axes(Kind.SQUEEZE)),
     **dict.fromkeys(("unsqueeze", "unsqueeze2"), _axes(Kind.EXPAND_DIMS)),
     **dict.fromkeys(("slice", "strided_slice"), _slice),
     **dict.fromkeys(("softmax", "log_softmax", "softmax_with_cross_entropy"),
-                    _row(Kind.SOFTMAX, axis=_integer("axis", -1))),
+                    _row(Kind.SOFTMAX, axis=integer("axis", -1))),
     **dict.fromkeys(("top_k", "top_k_v2"),
-                    _row(Kind.TOP_K, k=_integer("k", 1), axis=_integer("axis", -1))),
+                    _row(Kind.TOP_K, k=integer("k", 1), axis=integer("axis", -1))),
     **dict.fromkeys(("arg_max", "arg_min"), _row(
         Kind.ARG_REDUCE, function="arg", axes=lambda op: (op.integer("axis"),),
         keep_dims=lambda op: op.flag("keepdims"))),
@@ -285,9 +279,9 @@ RULES: dict[str, Translator] = {
     "expand_v2": _expand,
     "fill_constant": _fill,
     "flatten_contiguous_range": _row(
-        Kind.FLATTEN, axis=_integer("start_axis", 1), end=_integer("stop_axis", -1)
+        Kind.FLATTEN, axis=integer("start_axis", 1), end=integer("stop_axis", -1)
     ),
-    "gather": _row(Kind.GATHER, "X", "Index", axis=_integer("axis")),
+    "gather": _row(Kind.GATHER, "X", "Index", axis=integer("axis")),
     "gather_nd": _row(Kind.GATHER_ND, "X", "Index"),
     "grid_sampler": _row(Kind.GRID_SAMPLE, "X", "Grid"),
     "group_norm": _normalise("group"),
@@ -296,7 +290,7 @@ RULES: dict[str, Translator] = {
     "lrn": _normalise("local_response"),
     "multihead_matmul": attention,
     "pixel_shuffle": _row(
-        Kind.DEPTH_TO_SPACE, block=_integer("upscale_factor", 1), layout=layout
+        Kind.DEPTH_TO_SPACE, block=integer("upscale_factor", 1), layout=layout
     ),
     "pool2d": pool(2),
     "pool3d": pool(3),
@@ -305,13 +299,13 @@ RULES: dict[str, Translator] = {
     "scatter": _row(Kind.SCATTER),
     "shape": _row(Kind.SHAPE, "Input"),
     "skip_layernorm": _normalise("layer"),
-    "space_to_depth": _row(Kind.SPACE_TO_DEPTH, block=_integer("blocksize", 1), layout=layout),
+    "space_to_depth": _row(Kind.SPACE_TO_DEPTH, block=integer("blocksize", 1), layout=layout),
     "split": _row(
-        Kind.SPLIT, axis=_integer("axis"),
+        Kind.SPLIT, axis=integer("axis"),
         sizes=lambda op: tuple(op.integers("sections")) or None,
     ),
     "stack": _joined(Kind.STACK),
     "tile": _row(Kind.TILE, repeats=_integers("repeat_times")),
-    "unstack": _row(Kind.UNSTACK, axis=_integer("axis")),
+    "unstack": _row(Kind.UNSTACK, axis=integer("axis")),
     "where": _row(Kind.WHERE, "Condition", "X", "Y"),
 }  # fmt: skip

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from edgewise.formats.flatbuffer import Table
+from edgewise.formats.kit import evaluated
 from edgewise.formats.mnn.body import Body, Operator
 from edgewise.formats.mnn.call import FIRST, Translator, make, operands, vector
 from edgewise.formats.mnn.compute import COMPUTE
@@ -31,10 +32,7 @@ def plain(kind: Kind, **attributes: Any) -> Translator:
     """An operator whose attributes are constants, or functions of its parameters."""
 
     def build(body: Body, operator: Operator) -> None:
-        found = {
-            name: value(operator.main) if callable(value) else value
-            for name, value in attributes.items()
-        }
+        found = evaluated(attributes, operator.main)
         make(body, operator, kind, **found)
 
     return build

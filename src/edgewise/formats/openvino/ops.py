@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from edgewise.formats.building import Meaning, Ops, function, named
+from edgewise.formats.kit import evaluated, integer
 from edgewise.formats.openvino.operator import Operator, dtype_name
 from edgewise.graph import FreeDim, Kind, Quantization, Tensor
 
@@ -27,17 +28,10 @@ def _row(
     """An operator whose attributes are constants, or functions of it."""
 
     def translate(operator: Operator) -> Meaning:
-        found = {
-            name: value(operator) if callable(value) else value
-            for name, value in attributes.items()
-        }
+        found = evaluated(attributes, operator)
         return Meaning(kind, found, order)
 
     return translate
-
-
-def _integer(name: str, default: int) -> Callable[[Operator], int]:
-    return lambda operator: operator.integer(name, default)
 
 
 def _flag(name: str) -> Callable[[Operator], bool]:
@@ -322,7 +316,7 @@ OPERATORS: Ops = {
     **{op: Meaning(kind) for op, kind in _PLAIN.items()},
     **dict.fromkeys(("Roll", "Reverse", "ReverseSequence", "ShuffleChannels"),
                     Meaning(Kind.IDENTITY, {"exact": False}, (0,))),
-    **dict.fromkeys(("SoftMax", "Softmax"), _row(Kind.SOFTMAX, axis=_integer("axis", 1))),
+    **dict.fromkeys(("SoftMax", "Softmax"), _row(Kind.SOFTMAX, axis=integer("axis", 1))),
     **{f"Reduce{op}": _row(Kind.REDUCE, function=name, keep_dims=_flag("keep_dims"),
                             noop_with_empty_axes=True) for op, name in (
         ("L1", "l1"), ("L2", "l2"), ("LogicalAnd", "all"), ("LogicalOr", "any"), ("Max", "max"),
@@ -345,15 +339,15 @@ OPERATORS: Ops = {
     "MVN": Meaning(Kind.NORMALISE, {"function": "layer"}, (0,)),
     "NormalizeL2": Meaning(Kind.NORMALISE, {"function": "l2"}, (0,)),
     "RMS": Meaning(Kind.NORMALISE, {"function": "rms"}),
-    "LogSoftmax": _row(Kind.SOFTMAX, axis=_integer("axis", 1), log=True),
+    "LogSoftmax": _row(Kind.SOFTMAX, axis=integer("axis", 1), log=True),
     "FakeQuantize": Meaning(Kind.QUANTIZE, {}, (0, 1, 2, 3, 4)),
     "Convert": _row(Kind.CAST, (0,), dtype=lambda o: dtype_name(o.text("destination_type"))),
     "ConvertLike": Meaning(Kind.CAST, {}, (0,)),
     "Broadcast": _row(
         Kind.BROADCAST_TO, (0, 1), two_way=lambda o: o.text("mode").lower() == "bidirectional"
     ),
-    "Concat": _row(Kind.CONCAT, axis=_integer("axis", 0)), "Gather": _gather,
-    "GatherND": _row(Kind.GATHER_ND, batch_dims=_integer("batch_dims", 0)),
+    "Concat": _row(Kind.CONCAT, axis=integer("axis", 0)), "Gather": _gather,
+    "GatherND": _row(Kind.GATHER_ND, batch_dims=integer("batch_dims", 0)),
     "Interpolate": _interpolate, "OneHot": _one_hot, "Pad": _pad,
     "Reshape": _row(Kind.RESHAPE, zero_copies=_flag("special_zero")), "ROIAlign": _roi,
     "ROIPooling": _roi, "ReadValue": _read_value, "ReorgYolo": _reorg,
@@ -364,8 +358,8 @@ OPERATORS: Ops = {
     "VariadicSplit": Meaning(Kind.SPLIT, {}, (0, 2, 1)),
     "Squeeze": Meaning(Kind.SQUEEZE, {}, (0, 1)),
     "Unsqueeze": Meaning(Kind.EXPAND_DIMS, {}, (0, 1)),
-    "SpaceToDepth": _row(Kind.SPACE_TO_DEPTH, block=_integer("block_size", 1), layout=_FIRST),
-    "DepthToSpace": _row(Kind.DEPTH_TO_SPACE, block=_integer("block_size", 1), layout=_FIRST),
-    "TopK": _row(Kind.TOP_K, (0, 1), axis=_integer("axis", -1)),
+    "SpaceToDepth": _row(Kind.SPACE_TO_DEPTH, block=integer("block_size", 1), layout=_FIRST),
+    "DepthToSpace": _row(Kind.DEPTH_TO_SPACE, block=integer("block_size", 1), layout=_FIRST),
+    "TopK": _row(Kind.TOP_K, (0, 1), axis=integer("axis", -1)),
     "Transpose": Meaning(Kind.TRANSPOSE, {}, (0, 1)),
 }  # fmt: skip

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgewise.errors import RejectedModel
+from edgewise.formats.kit import evaluated, integer
 from edgewise.formats.netlist import Operand
 from edgewise.formats.tensorflow.names import (
     AS_STATED,
@@ -57,9 +58,7 @@ def rule(
     """A translator from a kind: attributes are constants, or functions of the node."""
 
     def build(builder: Builder, node: Node, inputs: Inputs) -> None:
-        found = {
-            name: value(node) if callable(value) else value for name, value in attributes.items()
-        }
+        found = evaluated(attributes, node)
         reads: list[Operand] = [*inputs]
         if order:
             reads = [inputs[at] if 0 <= at < len(inputs) else None for at in order]
@@ -89,10 +88,6 @@ def _pads(node: Node) -> Any:
     values = node.integers("explicit_paddings")
     pairs = values[4:] if layout(node) == "channels_first" else values[2:-2]
     return (*pairs[0::2], *pairs[1::2])
-
-
-def _integer(name: str, default: int = 0) -> Callable[[Node], int]:
-    return lambda node: node.integer(name, default)
 
 
 def _sizes(name: str) -> Callable[[Node], tuple[int, ...]]:
@@ -213,7 +208,7 @@ def _matmul(a: str, b: str) -> Translator:
 
 
 def _space_depth(kind: Kind) -> Translator:
-    return rule(kind, block=_integer("block_size", 1), layout=layout)
+    return rule(kind, block=integer("block_size", 1), layout=layout)
 
 
 def _control(kind: Kind, *names: str) -> Translator:
@@ -260,7 +255,7 @@ def _squeezed(node: Node) -> tuple[int, ...] | None:
 
 
 _MASKS = {
-    name: _integer(name)
+    name: integer(name)
     for name in ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
 }
 
@@ -312,9 +307,9 @@ RULES: dict[str, Translator] = {
     "Einsum": rule(Kind.EINSUM, equation=lambda node: node.text("equation")),
     "ExpandDims": rule(Kind.EXPAND_DIMS),
     "Fill": rule(Kind.FILL, dtype=lambda node: node.dtype("T")),
-    "Gather": rule(Kind.GATHER, 0, 1, batch_dims=_integer("batch_dims")),
+    "Gather": rule(Kind.GATHER, 0, 1, batch_dims=integer("batch_dims")),
     "GatherNd": rule(Kind.GATHER_ND),
-    "GatherV2": rule(Kind.GATHER, 0, 1, 2, batch_dims=_integer("batch_dims")),
+    "GatherV2": rule(Kind.GATHER, 0, 1, 2, batch_dims=integer("batch_dims")),
     "IdentityN": lambda builder, node, inputs: make(
         builder, node, Kind.IDENTITY, inputs, len(inputs)
     ),
@@ -326,14 +321,14 @@ RULES: dict[str, Translator] = {
     "MaxPool": _pool("max"),
     "MaxPool3D": _pool("max"),
     "MaxPoolWithArgmax": _pool("max", 2),
-    "OneHot": rule(Kind.ONE_HOT, 0, 1, axis=_integer("axis", -1)),
-    "Pack": rule(Kind.STACK, axis=_integer("axis")),
+    "OneHot": rule(Kind.ONE_HOT, 0, 1, axis=integer("axis", -1)),
+    "Pack": rule(Kind.STACK, axis=integer("axis")),
     "ParallelConcat": rule(Kind.CONCAT, axis=0),
     "Range": rule(Kind.RANGE),
     "Rank": rule(Kind.RANK),
     "Reshape": rule(Kind.RESHAPE),
     "ResourceGather": rule(
-        Kind.GATHER, 0, 1, batch_dims=_integer("batch_dims")
+        Kind.GATHER, 0, 1, batch_dims=integer("batch_dims")
     ),
     "ScatterNd": rule(Kind.SCATTER_ND),
     "Shape": _shape,
@@ -355,7 +350,7 @@ RULES: dict[str, Translator] = {
     "TensorScatterUpdate": rule(Kind.SCATTER),
     "Tile": rule(Kind.TILE),
     "Transpose": rule(Kind.TRANSPOSE),
-    "Unpack": rule(Kind.UNSTACK, outputs=_integer("num", 1),
-                   axis=_integer("axis")),
+    "Unpack": rule(Kind.UNSTACK, outputs=integer("num", 1),
+                   axis=integer("axis")),
     "_FusedMatMul": _fused(Kind.MATMUL),
 }  # fmt: skip
