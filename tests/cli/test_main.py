@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +77,32 @@ def test_an_interrupt_is_130(
     monkeypatch.setattr("edgewise.formats.candidates.model_files", interrupted)
     assert run(["inspect", "m.tflite"]) == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_being_told_to_end_is_an_interrupt(number: signal.Signals) -> None:
+    """`timeout`, a CI that gives up and a terminal that is closed end a verb as Ctrl-C does."""
+    program = """if True:
+        import sys, time
+        import edgewise.formats.candidates as candidates
+        from edgewise.cli.main import main
+
+        def waits(path):
+            print("begun", flush=True)
+            time.sleep(60)
+
+        candidates.model_files = waits
+        sys.argv = ["edgewise", "inspect", "m.tflite"]
+        main()
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (128 + number, b"edgewise: interrupted\n")
 
 
 def test_debug_shows_the_traceback() -> None:

@@ -228,14 +228,19 @@ def _interrupt_after(server: Server, requests: int) -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_an_interrupt_reports_what_was_finished(tensors: Path) -> None:
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupt_reports_what_was_finished(tensors: Path, processes: int) -> None:
+    """Also where only the process that the user started gets the signal."""
     with running(Server()) as server:
         watching = threading.Thread(target=_interrupt_after, args=(server, 30))
         watching.start()
-        run = load(server, tensors, arrivals="gamma:50,0", requests=1000)
+        run = load(
+            server, tensors, arrivals="gamma:50,0", requests=1000, clients=2, processes=processes
+        )
         watching.join()
     assert run.status == "interrupted"
     assert 0 < run.requests == run.answered < 1000
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert run.offered_per_s == pytest.approx(50, rel=0.2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
@@ -172,4 +173,23 @@ def main() -> None:
             stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - to the end
             setattr(sys, name, stream)
     without_odd_signs()
-    sys.exit(run(sys.argv[1:]))
+    told = _ended_as_by_interrupt()
+    status = run(sys.argv[1:])
+    sys.exit(128 + told[0] if told and status == _INTERRUPTED else status)
+
+
+def _ended_as_by_interrupt() -> list[int]:
+    """Have SIGTERM (`timeout`, a CI that gives up) and SIGHUP (the terminal is closed) end a verb
+    as Ctrl-C does: what there is is kept, and nothing that was started stays behind. Which of them
+    came is noted in the list; `nohup` still has its way."""
+    told: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        told.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, end)
+    return told

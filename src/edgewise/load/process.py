@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from edgewise.load.device import Sending
@@ -40,9 +40,11 @@ def alone(
     mine: Callable[[int], bool] = lambda client: True,
     start: Callable[[], float] | None = None,
     advance: Advance | None = None,
+    stoppable: Callable[[Callable[[], None]], None] | None = None,
 ) -> tuple[float, list[Attempt], bool]:
     """Send the requests of the clients that are `mine` from this process: when it started, what
-    ended, and whether it was interrupted.
+    ended, and whether it was interrupted: by Ctrl-C or, from any thread, by the function that
+    `stoppable` is given.
 
     Raises:
         InputError: the connection is refused.
@@ -53,7 +55,7 @@ def alone(
         urgent(wanted=settings.realtime),
         asyncio.Runner(loop_factory=_fast_loop()) as runner,
     ):
-        return runner.run(_drive(prepared, mine, start, advance))
+        return runner.run(_drive(prepared, mine, start, advance, stoppable))
 
 
 async def _drive(
@@ -61,7 +63,9 @@ async def _drive(
     mine: Callable[[int], bool],
     start: Callable[[], float] | None,
     advance: Advance | None,
+    stoppable: Callable[[Callable[[], None]], None] | None,
 ) -> tuple[float, list[Attempt], bool]:
+    loop = asyncio.get_running_loop()
     generator = Generator(
         prepared.settings, prepared.schedule, prepared.target, sending_of(prepared), mine
     )
@@ -72,11 +76,32 @@ async def _drive(
         interrupted = True
         generator.stop()
 
-    # Only the main thread gets signals; elsewhere whoever started the thread stops it.
-    with suppress(NotImplementedError, ValueError, RuntimeError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop)
-    start_ms, exchanges = await generator.run(start, advance)
+    def stop_soon() -> None:
+        with suppress(RuntimeError):  # the loop is closed: all is done
+            loop.call_soon_threadsafe(stop)
+
+    if stoppable is not None:
+        stoppable(stop_soon)
+    with _on_interrupt(loop, stop):
+        start_ms, exchanges = await generator.run(start, advance)
     return start_ms, exchanges, interrupted
+
+
+@contextmanager
+def _on_interrupt(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        loop.add_signal_handler(signal.SIGINT, stop)
+    except (NotImplementedError, ValueError, RuntimeError):
+        # Only the main thread gets signals; elsewhere whoever started the thread stops it.
+        yield
+        return
+    try:
+        yield
+    finally:
+        # uvloop would leave its own handler behind, and the next Ctrl-C would do nothing.
+        loop.remove_signal_handler(signal.SIGINT)
+        signal.signal(signal.SIGINT, before)
 
 
 def sending_of(prepared: Prepared) -> Sending:

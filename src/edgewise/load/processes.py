@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
@@ -85,8 +87,11 @@ def _conduct(
                 elif advance is not None:
                     assert isinstance(told, int)
                     advance(told)
-        except KeyboardInterrupt:  # the workers have it too, and send what they have
+        except KeyboardInterrupt:  # the workers stop, and send what they have
             interrupted = True
+            for pipe in open_pipes:
+                with suppress(OSError):
+                    pipe.send(None)
     for part in parts:
         if part.error is not None:
             raise part.error
@@ -101,18 +106,28 @@ def _received(pipe: Connection) -> object:
 
 
 def _work(pipe: Connection, prepared: Prepared, index: int, count: int) -> None:
-    """The body of a process."""
+    """The body of a process. It ends early at the parent's word, which has the signals."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    stops: list[Callable[[], None]] = []
 
     def start() -> float:
         pipe.send("ready")
-        return float(pipe.recv())
+        start_ms = float(pipe.recv())
+        threading.Thread(target=_watch, args=(pipe, stops[0]), daemon=True).start()
+        return start_ms
 
     # A parent that is gone wants nothing any more.
     with suppress(BrokenPipeError, EOFError):
         try:
             _, exchanges, interrupted = alone(
-                prepared, lambda client: client % count == index, start, pipe.send
+                prepared, lambda client: client % count == index, start, pipe.send, stops.append
             )
             pipe.send(Part(exchanges, interrupted, None))
         except EdgewiseError as error:
             pipe.send(Part([], False, error))
+
+
+def _watch(pipe: Connection, stop: Callable[[], None]) -> None:
+    """The parent's word ends the run, and its end does."""
+    pipe.poll(None)
+    stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,11 @@ from edgewise.errors import WorkerFailed
 
 #: How long a service may take to end.
 _EXIT_SECONDS = 30.0
+#: The command `edgewise` of the arguments after the first, while the process of that number lives.
+_SERVE = (
+    "import sys; from edgewise import sandbox; sandbox.die_with(int(sys.argv.pop(1)));"
+    "from edgewise.cli.main import main; main()"
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ def spawned(families: Sequence[Path], options: Sequence[str] = ()) -> Iterator[S
     Raises:
         WorkerFailed: it does not start: its last line says why.
     """
-    command = [sys.executable, "-m", "edgewise", "serve", *map(str, families)]
+    command = [sys.executable, "-c", _SERVE, str(os.getpid()), "serve", *map(str, families)]
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [*command, "--port", "0", "--json", *options],
