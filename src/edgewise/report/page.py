@@ -11,6 +11,7 @@ import csv
 import functools
 import hashlib
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -60,6 +61,8 @@ def write(
         UsageError: `only` is not in the store.
         InputError: the file cannot be written.
     """
+    if not out.exists() and not os.access(out.parent, os.W_OK):  # said before the work is done
+        raise InputError(f"cannot write {out}: there is no folder that can be written")
     page = page_of(store, advance, only=only, before=before)
     try:
         out.write_text(page, encoding="utf-8")
