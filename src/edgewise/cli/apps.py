@@ -157,7 +157,7 @@ def print_report(console: Console, app: App) -> None:
     from rich.markup import escape
     from rich.padding import Padding
 
-    console.print(f"[bold]{_plain(app.path)}[/bold]\n  {escape(_who(app))}")
+    console.print(f"[bold]{output.safe(app.path)}[/bold]\n  {escape(_who(app))}")
     if app.models:
         console.print(Padding.indent(_models_table(app), 2))
     if app.evidence:
@@ -167,7 +167,7 @@ def print_report(console: Console, app: App) -> None:
         more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
         console.print(f"  {paths[0]}{more}: {reason}")
     for note in app.notes:
-        console.print(f"  [yellow]note[/yellow] {_plain(note)}")
+        console.print(f"  [yellow]note[/yellow] {output.safe(note)}")
     console.print()
 
 
@@ -202,7 +202,7 @@ def _evidence_table(app: App) -> Table:
         where = f"{row.where}: {row.detail}" if row.detail else row.where
         table.add_row(
             row.name, row.kind.replace("_", " "), row.grade.replace("_", " "), reach or "–",
-            _plain(where),
+            output.safe(where),
         )  # fmt: skip
     return table
 
@@ -224,7 +224,7 @@ def _reasons(app: App) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for model in app.models:
         if model.reason is not None:
-            reason = _plain(model.reason.removeprefix(f"{model.path}: "))
+            reason = output.safe(model.reason.removeprefix(f"{model.path}: "))
             why = f"{model.status.replace('_', ' ')}, {reason}"
             reasons.setdefault(why, []).append(_inside(app, model))
     return reasons
@@ -232,7 +232,7 @@ def _reasons(app: App) -> dict[str, list[str]]:
 
 def _inside(app: App, model: Model) -> str:
     """Where in the package: the path without the package's own."""
-    return _plain(model.path.removeprefix(app.path).lstrip("!/"))
+    return output.safe(model.path.removeprefix(app.path).lstrip("!/"))
 
 
 def _coverage(app: App) -> str:
@@ -244,10 +244,3 @@ def _coverage(app: App) -> str:
     )
     candidates = f"{seen.candidates} model candidates" + (f": {counts}" if counts else "")
     return f"{seen.examined:,} of {seen.entries:,} entries examined, {candidates}"
-
-
-def _plain(text: str) -> str:
-    """Names come from strangers: no markup, and nothing that steers a terminal."""
-    from rich.markup import escape
-
-    return escape(output.plain(text))

@@ -136,29 +136,22 @@ def as_object(model: Model) -> dict[str, object]:
     return fields  # type: ignore[no-any-return]
 
 
-def _safe(text: str) -> str:
-    """Names of files, tensors and operators come from strangers: no markup, no control signs."""
-    from rich.markup import escape
-
-    return escape(output.plain(text))
-
-
 def _print_report(model: Model) -> None:
     from rich.table import Table
 
     console = output.console()
-    console.print(f"[bold]{_safe(model.path)}[/bold]")
+    console.print(f"[bold]{output.safe(model.path)}[/bold]")
     if model.status != "parsed":
-        console.print(f"  {model.status}: {_safe(model.reason or '')}\n")
+        console.print(f"  {model.status}: {output.safe(model.reason or '')}\n")
         return
     table = Table(box=None, show_header=False, pad_edge=True)
     table.add_column(style="dim")
     table.add_column()
     for name, value in _facts(model):
-        table.add_row(name, _safe(value))
+        table.add_row(name, output.safe(value))
     console.print(table)
     for note in model.notes:
-        console.print(f"  [yellow]note[/yellow] {_safe(note)}")
+        console.print(f"  [yellow]note[/yellow] {output.safe(note)}")
     if model.layer_table is not None:
         console.print(_layer_table(model.layer_table))
     console.print()
@@ -233,7 +226,7 @@ def _layer_table(rows: tuple[LayerRow, ...]) -> object:
     for row in rows:
         table.add_row(
             str(row.index),
-            _safe(row.op),
+            output.safe(row.op),
             output.shape(row.output_shapes[0]) if row.output_shapes else "–",
             output.count(row.macs),
             output.count(row.parameters),

@@ -175,6 +175,13 @@ def plain(text: str) -> str:
     return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
+def safe(text: str) -> str:
+    """`plain`, and nothing that is markup."""
+    from rich.markup import escape
+
+    return escape(plain(text))
+
+
 def explain_nulls(fields: dict[str, Any], why: str, names: Iterable[str]) -> None:
     """Add to the `notes` of an object why those of its fields that are null are."""
     if nulls := [name for name in names if fields[name] is None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from google.protobuf.message import DecodeError
@@ -11,7 +12,7 @@ from edgewise.protocol.grpc.fields import METHODS
 from edgewise.protocol.grpc.schema import message
 from edgewise.protocol.grpc.status import refuse
 from edgewise.protocol.messages import BadRequest, ServingError
-from edgewise.protocol.metadata import VERSION, TensorMetadata
+from edgewise.protocol.metadata import repository_index
 from edgewise.server.grpc.access import Gate, headers_of
 from edgewise.server.grpc.compression import inflated
 
@@ -87,24 +88,12 @@ class Questions:
     def model(self, request: Any) -> Any:
         """What a model takes and gives."""
         metadata = self._service.model_metadata(request.name, request.version)
-        return message("ModelMetadataResponse")(
-            name=metadata.name,
-            versions=metadata.versions,
-            platform=metadata.platform,
-            inputs=[_port(each) for each in metadata.inputs],
-            outputs=[_port(each) for each in metadata.outputs],
-        )
+        return message("ModelMetadataResponse")(**asdict(metadata))
 
     def config(self, request: Any) -> Any:
         """A model as Triton's configuration describes one; `perf_analyzer` needs it."""
         metadata = self._service.model_metadata(request.name, request.version)
-        config = message("ModelConfig")(
-            name=metadata.name,
-            platform=metadata.platform,
-            backend="edgewise",
-            input=[_config_port(each) for each in metadata.inputs],
-            output=[_config_port(each) for each in metadata.outputs],
-        )
+        config = message("ModelConfig")(**metadata.config())
         return message("ModelConfigResponse")(config=config)
 
     def statistics(self, request: Any) -> Any:
@@ -117,17 +106,8 @@ class Questions:
     def index(self, request: Any) -> Any:
         """All models with their state, or those that can answer."""
         states = {name: self._service.model_ready(name) for name in self._service.model_names()}
-        return message("RepositoryIndexResponse")(
-            models=[
-                {
-                    "name": name,
-                    "version": VERSION,
-                    "state": "READY" if is_ready else "UNAVAILABLE",
-                }
-                for name, is_ready in states.items()
-                if is_ready or not request.ready
-            ]
-        )
+        models = repository_index(states, only_ready=request.ready)
+        return message("RepositoryIndexResponse")(models=models)
 
     def _of(self, name: str) -> dict[str, Any]:
         told = self._statistics.of(name)
@@ -147,12 +127,3 @@ def _parsed(kind: Any, content: bytes) -> Any:
         return kind.FromString(content)
     except DecodeError as error:
         raise BadRequest(f"no {kind.DESCRIPTOR.name}: {error}") from error
-
-
-def _port(port: TensorMetadata) -> dict[str, Any]:
-    return {"name": port.name, "datatype": port.datatype, "shape": port.shape}
-
-
-def _config_port(port: TensorMetadata) -> dict[str, Any]:
-    kind = "STRING" if port.datatype == "BYTES" else port.datatype
-    return {"name": port.name, "data_type": f"TYPE_{kind}", "dims": port.shape}

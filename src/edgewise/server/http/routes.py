@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from edgewise.protocol.messages import BadRequest, ServingError
-from edgewise.protocol.metadata import VERSION, TensorMetadata
+from edgewise.protocol.metadata import repository_index
 from edgewise.server.http import answers
 
 if TYPE_CHECKING:
@@ -121,16 +121,7 @@ class Protocol:
 
     async def model(self, request: Request) -> Response:
         """What a model takes and gives."""
-        metadata = self._service.model_metadata(*_named(request))
-        return _json(
-            {
-                "name": metadata.name,
-                "versions": metadata.versions,
-                "platform": metadata.platform,
-                "inputs": [_port(each) for each in metadata.inputs],
-                "outputs": [_port(each) for each in metadata.outputs],
-            }
-        )
+        return _json(self._service.model_metadata(*_named(request)))
 
     async def model_ready(self, request: Request) -> Response:
         """Whether a model can answer now."""
@@ -140,17 +131,7 @@ class Protocol:
 
     async def config(self, request: Request) -> Response:
         """A model as Triton's configuration describes one; `perf_analyzer` needs it."""
-        metadata = self._service.model_metadata(*_named(request))
-        return _json(
-            {
-                "name": metadata.name,
-                "platform": metadata.platform,
-                "backend": "edgewise",
-                "max_batch_size": 0,
-                "input": [_config_port(each) for each in metadata.inputs],
-                "output": [_config_port(each) for each in metadata.outputs],
-            }
-        )
+        return _json(self._service.model_metadata(*_named(request)).config())
 
     async def stats(self, request: Request) -> Response:
         """Counts and times of one model."""
@@ -167,18 +148,7 @@ class Protocol:
         """All models with their state; `{"ready": true}` asks for those that can answer."""
         wanted = _index_request(await request.body())
         states = {name: self._service.model_ready(name) for name in self._service.model_names()}
-        return _json(
-            [
-                {
-                    "name": name,
-                    "version": VERSION,
-                    "state": "READY" if is_ready else "UNAVAILABLE",
-                    "reason": "",
-                }
-                for name, is_ready in states.items()
-                if is_ready or not wanted.ready
-            ]
-        )
+        return _json(repository_index(states, only_ready=bool(wanted.ready)))
 
 
 def application(protocol: Protocol, pages: Pages) -> Starlette:
@@ -204,15 +174,6 @@ def _health(name: str, is_well: bool) -> Response:
 
 def _named(request: Request) -> tuple[str, str]:
     return request.path_params["model"], request.path_params.get("version", "")
-
-
-def _port(port: TensorMetadata) -> dict[str, object]:
-    return {"name": port.name, "datatype": port.datatype, "shape": port.shape}
-
-
-def _config_port(port: TensorMetadata) -> dict[str, object]:
-    kind = "STRING" if port.datatype == "BYTES" else port.datatype
-    return {"name": port.name, "data_type": f"TYPE_{kind}", "dims": port.shape}
 
 
 def _index_request(body: bytes) -> _IndexRequest:
