@@ -114,6 +114,7 @@ class PoolState:
             share=1.0 / max(self.live, 1),
             factor=1.0,
             slip=0.0,
+            missed=0.0,
         )
         for lane in self.lanes:
             for index in range(len(lane.models)):
@@ -149,10 +150,14 @@ class PoolState:
         self._reach_ms = max(fitted, default=self._reach_ms)
         grid_ms = self._reach_ms * (np.arange(_NODES) / (_NODES - 1)) ** 2
         share, factor = 1.0 / max(self.live, 1), self.factor_at(self.live)
-        self.arrays = self.arrays._replace(grid_ms=grid_ms, share=share, factor=factor)
-        arrays = self.arrays
         for lane in self.lanes:
             lane.lay_out(grid_ms)
+        self.arrays = arrays = self.arrays._replace(
+            grid_ms=grid_ms,
+            share=share,
+            factor=factor,
+            missed=math.fsum(lane.later.missed for lane in self.lanes if lane.later is not None),
+        )
         for row, mean_ms in enumerate(arrays.mean_ms):
             kernel_arrays.shifts(grid_ms, mean_ms * factor * share, arrays.cells, arrays.parts, row)
         self._rekind(None)

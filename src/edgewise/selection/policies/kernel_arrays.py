@@ -32,7 +32,8 @@ class PoolArrays(NamedTuple):
     first, −1 ends. `fast_ms`, `fast_tail_ms` (K,): of the fastest of a kind. `grid_ms` (N,): nodes,
     quadratic. `cells`, `parts` (M, N): where a node comes to lie when a job of the model is added.
     `share` is the part of a job that each worker bears, `factor` the slow-down when all are busy,
-    `slip` the share of a wait by which requests come later than planned (`margin.py`).
+    `slip` the share of a wait by which requests come later than planned (`margin.py`), `missed` the
+    points that a ms of backlog beyond the grid costs.
     """
 
     quantiles_ms: Floats
@@ -49,6 +50,7 @@ class PoolArrays(NamedTuple):
     share: float
     factor: float
     slip: float
+    missed: float
 
 
 class Queue(NamedTuple):
@@ -115,7 +117,9 @@ def worth_after(
     total = 0.0
     for part in range(arrays.jobs_ms.shape[1]):
         job_ms = arrays.jobs_ms[model, part] * factor + load_ms
-        after = value_at(arrays.grid_ms, values, place_ms + job_ms * arrays.share)
+        after_ms = place_ms + job_ms * arrays.share
+        beyond_ms = max(after_ms - arrays.grid_ms[arrays.grid_ms.shape[0] - 1], 0.0)
+        after = value_at(arrays.grid_ms, values, after_ms) - arrays.missed * beyond_ms
         total += (PARTS[part + 1] - PARTS[part]) * after
     return total
 

@@ -199,12 +199,14 @@ def _in_stretches(group: Indices) -> bool:
 class Later(NamedTuple):
     """What a backlog per worker is worth for requests yet to come: `value` (C, L, N), by the class
     of the last budget, divided by `edges_ms` (C − 1,), and by how long none has come, `elapsed_ms`
-    (L,) rising from 0, over the `grid_ms` (N,) of backlog."""
+    (L,) rising from 0, over the `grid_ms` (N,) of backlog. Beyond the grid everything is refused:
+    each further ms of it costs `missed` points."""
 
     grid_ms: Floats
     elapsed_ms: Floats
     value: Floats
     edges_ms: Floats
+    missed: float = 0.0
 
 
 def later(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) -> Later:
@@ -224,14 +226,15 @@ def later(prices: Prices, traffic: Traffic, workers: int, left_ms: float = 0.0) 
         return Later(grid_ms, np.zeros(1), prices.value[:, None, :, -1].copy(), prices.edges_ms)
     shares, gains = kernels.act(prices, grid_ms, wait_ms, spread_ms, budgets.members_ms)
     chain = _chain(prices, budgets, grid_ms, gap_ms, workers, left_ms)
-    relative, _ = _relative(shares, gains, chain)
+    relative, gain = _relative(shares, gains, chain)
     relative = budgets.follow @ relative
     lulls_ms = np.unique(np.quantile(gap_ms, _LULLS))
     longer = [ms for ms in lulls_ms if ms > 0 and (gap_ms > ms).sum() >= _ENOUGH_GAPS // 4]
     elapsed_ms = np.array([0.0, *longer])
     rests_ms = [gap_ms, *(gap_ms[gap_ms > ms] - ms for ms in longer)]
     values = [relative @ _drain(grid_ms, rest_ms, workers, left_ms).T for rest_ms in rests_ms]
-    return Later(grid_ms, elapsed_ms, np.stack(values, axis=1), prices.edges_ms)
+    missed = gain / float(gap_ms.mean())
+    return Later(grid_ms, elapsed_ms, np.stack(values, axis=1), prices.edges_ms, missed)
 
 
 def _drain(grid_ms: Floats, gap_ms: Floats, workers: int, left_ms: float) -> Floats:
