@@ -121,6 +121,11 @@ def test_a_models_page_has_all_that_the_store_knows(browser: chromium.Tab, repor
         "Camera 1.2", "Camera 2.0", "Photo & <b>Film</b>"
     ]  # fmt: skip
     assert seen["bars"] == 11, "ten convolutions and the head"
+    assert (
+        browser.run("""Math.max(...[...document.querySelectorAll("#subject .mark-rect path")]
+      .map((bar) => bar.getBoundingClientRect().height))""")
+        > 100
+    ), "they stand on the axis"
     assert seen["others"] == 1, "the report's sections make room"
 
 

@@ -214,10 +214,11 @@ def _chart() -> Spec:
             {"calculate": "datum.index - 0.4", "as": "from"},
             {"calculate": "datum.index + 0.4", "as": "to"},
         ],
-        "mark": {"type": "bar"},
+        "mark": {"type": "rect"},
         "encoding": {
             "x": {
-                "field": "from", "type": "quantitative", "axis": {"title": "layer, in order"},
+                "field": "from", "type": "quantitative",
+                "axis": {"title": "layer, in order", "format": "d", "tickMinStep": 1},
                 "scale": {"nice": False, "zero": False},
             },
             "x2": {"field": "to"},
@@ -225,6 +226,7 @@ def _chart() -> Spec:
                 "field": "macs", "type": "quantitative",
                 "axis": {"title": "multiply-accumulates", "format": "~s", "tickCount": 5},
             },
+            "y2": {"datum": 0},
             "color": category("family", ""),
             "tooltip": tooltip(
                 ("index", "layer", "d"), ("name", "name"), ("op", "operator"),
