@@ -97,7 +97,7 @@ def test_a_byte_order_mark_is_none_of_the_names(folder: Path) -> None:
 def test_labels_are_there_and_may_be_there_twice(folder: Path) -> None:
     (folder / "labels.txt").write_text("")
     with pytest.raises(InputError, match=r"labels\.txt is empty"):
-        load_family(folder / "family.toml")
+        load_family(str(folder / "family.toml"))
     (folder / "labels.txt").write_text("crane\nb\ncrane\n")  # the bird and the machine
     assert load_family(folder / "family.toml").label_names == ("crane", "b", "crane")
 

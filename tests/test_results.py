@@ -33,6 +33,7 @@ def row(policy: str = "fastest", sla_ms: float = 100.0) -> SimulationRow:
 def test_they_are_lists_and_stay_themselves_when_cut() -> None:
     models = edgewise.Records([Model(path="a", format="tflite"), Model(path="b", format="onnx")])
     assert models == [*models] and models[1].path == "b"
+    assert repr(models) == "<Records: 2 of Model>"
     assert isinstance(models[:1], edgewise.Records) and len(models[:1]) == 1
     assert isinstance(edgewise.scan(), edgewise.Records)
 

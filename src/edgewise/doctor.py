@@ -137,10 +137,11 @@ def _devices() -> Iterator[Finding]:
     for device in inventory.devices():
         usable = device.available
         # A name without an address is a kind of device that nothing was prepared for yet.
-        unusable: Status = "problem" if ":" in device.name else "missing"
+        status: Status = "ok" if usable else "problem" if ":" in device.name else "missing"
         yield Finding(
-            what=f"device {device.name}", status="ok" if usable else unusable,
-            needed_for=f"bench --device {device.name}", detail=device.description,
+            what=f"device {device.name}", status=status,
+            needed_for=f"bench --device {device.name}",
+            detail=device.description + (": not prepared" if status == "missing" else ""),
             mend=None if usable else "; ".join(device.notes) or None,
         )  # fmt: skip
         for runtime in device.runtimes:

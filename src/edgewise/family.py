@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from os import PathLike
 from pathlib import Path
 from typing import Literal
 
@@ -110,7 +111,7 @@ def of_one(path: Path) -> Family:
     return Family(name=path.stem, input=Input(kind="tensor"), variant=(variant,), path=str(path))
 
 
-def load_family(path: Path) -> Family:
+def load_family(path: str | PathLike[str]) -> Family:
     """Read and validate a family.
 
     Args:
@@ -120,6 +121,7 @@ def load_family(path: Path) -> Family:
         InputError: the file is not TOML, or has an unknown key, a missing file or a value out of
             its range.
     """
+    path = Path(path)
     if path.suffix.lower() != ".toml":
         return of_one(path)
     try:

@@ -35,6 +35,11 @@ class Records(list[R]):
             Records(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
         )
 
+    def __repr__(self) -> str:
+        """One line: a record's own fills a screen."""
+        kinds = ", ".join(dict.fromkeys(type(each).__name__ for each in self))
+        return f"<Records: {len(self)}{f' of {kinds}' if kinds else ''}>"
+
     def arrow(self) -> pyarrow.Table:
         """An Arrow table: one row per record, one column per field.
 

@@ -40,8 +40,12 @@ def test_the_nearest_reach_counts_and_a_string_is_no_proof(tmp_path: Path) -> No
                        owner="app")  # fmt: skip
     text = Evidence(kind="framework", name="tflite", grade="string", reach="referenced")
     dead = Evidence(kind="cloud_api", name="openai", grade="url", reach="unreferenced")
-    store.append([app("aa", lib, classes), app("bb", text), app("cc", lib, dead)])
+    loads = Evidence(kind="framework", name="mnn", grade="string", reach="loaded", owner="app")
+    store.append([app("aa", lib, classes), app("bb", text, loads), app("cc", lib, dead)])
     rows = numbers(store, shipped.section, "Evidence")
+    (mnn,) = [row for row in rows if row["name"] == "mnn"]
+    assert (mnn["loaded"], mnn["string_only"]) == (1, 0), "a model flows to its loader"
+    rows.remove(mnn)
     tflite, openai = rows
     assert (tflite["apps"], tflite["referenced"], tflite["string_only"]) == (3, 1, 1)
     assert (tflite["cannot_tell"], tflite["unreferenced"], tflite["from_own_code"]) == (1, 0, 1)

@@ -105,32 +105,33 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks[first : last + 1]
 
 
-#: In how many columns and rows of a picture there is room for a name.
-_NAME_COLUMNS, _NAME_ROWS = 5, 22
+#: The pixels of a picture that names are given room for, of a letter, and of a line.
+_ROOM, _LETTER, _LINE = (640, 300), 6.3, 15
 
 
-def dot_names(name: str, x: Spec, y: Spec, *, first: str | None = None, most: int = 24) -> Spec:
-    """A layer with the names of dots: each name once, at its lowest dot, where there is room: of
-    several at one place the lowest, or the one with the largest `first`. They stand towards the
-    middle of the axis `x` (`by_log`). Narrow pictures have none."""
+def dot_names(
+    name: str, x: Spec, y: Spec, rows: Sequence[dict[str, Any]], *, first: str | None = None,
+    most: int = 24,
+) -> Spec:  # fmt: skip
+    """A layer with the names of dots: each name once, at its lowest dot, where there is room: no
+    name on another. Those with the largest `first` come first, then the lowest. They stand towards
+    the middle of the axis `x` (`by_log`). Narrow pictures have none."""
     low, high = x["scale"]["domain"][0], x["scale"]["domain"][-1]
     right = f"datum.{x['field']} > {(low * high) ** 0.5!r}"
-    ahead: list[Spec] = [{"field": first, "order": "descending"}] if first else []
     lowest: Spec = {"field": y["field"], "order": "ascending"}
     one: list[Spec] = [{"op": "row_number", "as": "nth"}]
+    # By where they are: no name stands in an expression.
+    places = " || ".join(
+        " && ".join(f"datum.{axis['field']} == {float(row[axis['field']])!r}" for axis in (x, y))
+        for row in _with_room(name, x, y, rows, first)[:most]
+    )
     return {
         "transform": [
             {"window": one, "groupby": [name], "sort": [lowest]},
             {"filter": "datum.nth == 1"},
-            {"calculate": _cell(x, _NAME_COLUMNS), "as": "name_column"},
-            {"joinaggregate": [
-                {"op": "min", "field": y["field"], "as": "least"},
-                {"op": "max", "field": y["field"], "as": "largest"}]},
-            {"calculate": _cell(y, _NAME_ROWS), "as": "name_row"},
-            {"window": one, "groupby": ["name_column", "name_row"], "sort": [*ahead, lowest]},
+            {"filter": places or "false"},
+            {"window": one, "groupby": [x["field"], y["field"]]},
             {"filter": "datum.nth == 1"},
-            {"window": one, "sort": [{"field": x["field"], "order": "descending"}]},
-            {"filter": f"datum.nth <= {most}"},
             {"calculate": shortened(f"datum.{name}"), "as": "shown_name"},
         ],
         "mark": {
@@ -143,20 +144,49 @@ def dot_names(name: str, x: Spec, y: Spec, *, first: str | None = None, most: in
     }  # fmt: skip
 
 
-def _cell(axis: Spec, cells: int) -> str:
-    """An expression of which of so many cells along an axis a datum lies in."""
-    value = f"datum.{axis['field']}"
+def _with_room(
+    name: str, x: Spec, y: Spec, rows: Sequence[dict[str, Any]], first: str | None
+) -> list[dict[str, Any]]:
+    """Of each name's lowest dot those whose text lies on no other's; those that come first do."""
+    known = [row for row in rows if row[x["field"]] and row[y["field"]] is not None]
+    lowest = sorted(known, key=lambda row: row[y["field"]])
+    dots = list({row[name]: row for row in reversed(lowest)}.values())[::-1]
+    if first:
+        dots.sort(key=lambda row: -(row[first] or 0))
+    across, up = _place(x, dots, _ROOM[0]), _place(y, dots, _ROOM[1])
+    taken: list[tuple[float, float, float]] = []
+    found = []
+    for row, at, height in zip(dots, across, up, strict=True):
+        wide = min(len(row[name]), 38) * _LETTER
+        begin = at - 7 - wide if at > _ROOM[0] / 2 else at + 7
+        end = begin + wide
+        if all(
+            end < other or begin > other_end or abs(height - beside) >= _LINE
+            for other, other_end, beside in taken
+        ):
+            taken.append((begin, end, height))
+            found.append(row)
+    return found
+
+
+def _place(axis: Spec, rows: Sequence[dict[str, Any]], pixels: int) -> list[float]:
+    """Where the rows lie along an axis of so many pixels."""
+    values = [float(row[axis["field"]]) for row in rows]
     domain = axis.get("scale", {}).get("domain")
-    if not domain:
-        return f"floor(({value} - datum.least) / (datum.largest - datum.least + 1e-9) * {cells})"
-    width = (math.log10(domain[-1]) - math.log10(domain[0])) / cells
-    return f"floor(log({value}) / {math.log(10) * width!r})"
+    if axis.get("scale", {}).get("type") == "log":
+        values = [math.log10(value) if value > 0 else -math.inf for value in values]
+        domain = domain and [math.log10(end) for end in domain]
+    low, high = (domain[0], domain[-1]) if domain else (min(values), max(values))
+    return [(value - low) / ((high - low) or 1) * pixels for value in values]
 
 
 def category(field: str, title: str, domain: Sequence[str] | None = None) -> Spec:
-    """Colour by a category; a `domain` fixes its order."""
+    """Colour by a category; a `domain` fixes its order, and no two of it look the same."""
     spec: Spec = {"field": field, "type": "nominal", "title": title}
-    return spec | ({"scale": {"domain": list(domain)}, "sort": list(domain)} if domain else {})
+    if not domain:
+        return spec
+    more = {"scheme": "category20"} if len(domain) > len(PALETTE) else {}
+    return spec | {"scale": {"domain": list(domain), **more}, "sort": list(domain)}
 
 
 def rows_by(field: str, sort: Any = None, *, grid: bool = False) -> Spec:

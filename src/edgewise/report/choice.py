@@ -4,7 +4,7 @@ choosing delivers under load, as simulated."""
 from __future__ import annotations
 
 from edgewise.report import chosen
-from edgewise.report.charts import PALETTE, category, tooltip
+from edgewise.report.charts import category, tooltip
 from edgewise.report.numerals import many
 from edgewise.report.parts import Ask, Explorer, Figure, Numbers, Section, Spec, Table
 
@@ -87,12 +87,10 @@ def _used(ask: Ask, setting: str, curves: Numbers) -> list[Figure]:
         _USAGE.format(simulated=_SIMULATED, setting=_quoted(setting), policy=_quoted(policy))
     )
     rows = numbers.objects()
-    variants = list(dict.fromkeys(row["variant"] for row in rows))
+    variants = sorted({row["variant"] for row in rows})
     if len({row["variant"] for row in rows if row["requests_share"] > 0}) < 2:
         return []
     colour = category("variant", "", variants)
-    if len(variants) > len(PALETTE):
-        colour["scale"]["scheme"] = "category20"
     spec: Spec = {
         "height": 220,
         "mark": {"type": "bar"},
@@ -145,8 +143,6 @@ _BOUND = {
 def _lines(numbers: Numbers) -> dict[str, object]:
     policies = sorted({row["policy"] for row in numbers.objects()})
     colour = category("policy", "", policies)
-    if len(policies) > len(PALETTE):
-        colour["scale"]["scheme"] = "category20"
     return {
         "mark": {"type": "line", "point": {"size": 24}, "strokeWidth": 2},
         "encoding": {

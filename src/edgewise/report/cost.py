@@ -162,7 +162,7 @@ def _work(numbers: Numbers) -> Figure | None:
             "x": x,
             "color": _by_device(numbers) or category("runtime", "runtime"),
         },
-        "layer": [_interval("y"), point, dot_names("model", x, _by_time(known))],
+        "layer": [_interval("y"), point, dot_names("model", x, _by_time(known), known)],
     }  # fmt: skip
     left_out = len(numbers.rows) - len(known)
     return Figure(

@@ -157,7 +157,7 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
                     "color": category("runtime", "runtime"),
                 },
             },
-            dot_names("model", x, y, first="frontier"),
+            dot_names("model", x, y, rows, first="frontier"),
             {
                 "mark": {"type": "point", "filled": True, "size": 90, "opacity": 0.95},
                 "encoding": {"color": category("runtime", "runtime"), "tooltip": _TIP},

@@ -60,7 +60,7 @@ def _work(ask: Ask) -> Figure | None:
     spec = {
         "height": 340,
         "encoding": {"x": x, "y": y, "color": category("format", "format")},
-        "layer": [dots, dot_names("model", x, y)],
+        "layer": [dots, dot_names("model", x, y, points)],
     }
     largest = points[0]
     return Figure(

@@ -283,12 +283,16 @@ def _tile(tile: Tile) -> str:
 def _facts(figure: Figure, rows: str) -> str:
     """How much stands behind a figure, its unit, its origin, and the way to its rows: a browser
     opens what a link leads into."""
-    n = figure.n or many(figure.numbers.total, "row")
     return (
-        f'<p class="facts">n: {_text(n)} · unit: {_text(figure.unit)} · '
+        f'<p class="facts">n: {_text(n_of(figure))} · unit: {_text(figure.unit)} · '
         f"origin: {_text(figure.origin)}"
         f'<span> · <a href="#{rows}">its rows</a></span></p>'
     )
+
+
+def n_of(figure: Figure) -> str:
+    """How much stands behind a figure, in words."""
+    return figure.n or many(figure.numbers.total, "row")
 
 
 def shape_of(figure: Figure) -> Spec:

@@ -337,8 +337,6 @@ def _energy(numbers: Numbers, origin: dict[str, Any]) -> Figure | None:
         return None
     places = list(dict.fromkeys(row["place"] for row in rows))
     colour: dict[str, Any] = category("place", "", places)
-    if len(places) > 8:
-        colour["scale"]["scheme"] = "category20"
     least = min(rows, key=lambda row: row["energy_j"])
     x = by_log("answer_ms", "an answer, ms", [row["answer_ms"] for row in rows], "~g")
     y = by_log("energy_j", "energy, J", [row["energy_j"] for row in rows], "~g")
@@ -366,7 +364,7 @@ def _energy(numbers: Numbers, origin: dict[str, Any]) -> Figure | None:
         {
             "height": 380,
             "encoding": {"x": x, "y": y, "color": colour},
-            "layer": [dots, dot_names("model", x, y)],
+            "layer": [dots, dot_names("model", x, y, rows)],
         },
         numbers,
         unit="joules over ms",

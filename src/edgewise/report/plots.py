@@ -6,11 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 from edgewise.errors import InputError, UsageError
 from edgewise.report import charts
-from edgewise.report.page import as_csv, whole_spec
-from edgewise.report.parts import Ask, Figure
+from edgewise.report.page import as_csv, n_of, whole_spec
+from edgewise.report.parts import Ask, Figure, Spec
 from edgewise.report.sections import SECTIONS
 from edgewise.store import Store
 
@@ -19,7 +20,9 @@ SUFFIXES = (".png", ".svg", ".pdf")
 #: Pixels of a PNG for each of the picture's own.
 _SCALE = 2
 #: Paper is white, whatever is behind the picture.
-_LOOK = charts.LIGHT | {"background": "white"}
+_LOOK = charts.LIGHT | {"background": "white", "padding": 6}
+#: Pixels of a letter of the line below a picture, on average.
+_LETTER = 5.6
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,20 @@ def draw(figure: Figure, out: Path, *, width: int = 720, data: bool = True) -> P
     return beside if data else None
 
 
+def _below(figure: Figure, width: int) -> Spec:
+    """What a picture that goes about without its page still says: how much, of what, from where."""
+    said = f"n: {n_of(figure)} · unit: {figure.unit} · origin: {figure.origin}"
+    return {
+        "text": wrap(said, max(20, int(width / _LETTER))),
+        "orient": "bottom", "anchor": "start", "frame": "bounds", "offset": 8,
+        "fontSize": 11, "fontWeight": "normal", "color": "#5b6675",
+    }  # fmt: skip
+
+
 def _picture(figure: Figure, suffix: str, width: int) -> bytes:
     import vl_convert
 
-    spec = whole_spec(figure) | {"width": width}
+    spec = whole_spec(figure) | {"width": width, "title": _below(figure, width)}
     match suffix:
         case ".png":
             return bytes(vl_convert.vegalite_to_png(spec, config=_LOOK, scale=_SCALE))

@@ -268,7 +268,7 @@ def _spec(rows: list[dict[str, Any]]) -> Spec:
                 "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2,
                          "strokeDash": [5, 4], "color": "#8c93a0", "opacity": 0.8},
             },
-            dot_names("model", x, y, first="frontier"),
+            dot_names("model", x, y, rows, first="frontier"),
             *layers,
         ],
     }  # fmt: skip

@@ -94,8 +94,6 @@ def _figure(
     values = sorted({row[steps] for row in rows})
     # A rank where there are more lines than colours that can be told apart.
     colour = category("line", "", sorted({row["line"] for row in rows}))
-    if len(colour["scale"]["domain"]) > 8:
-        colour["scale"]["scheme"] = "category20"
     spec: Spec = {
         "height": 300,
         "mark": {"type": "line", "point": {"size": 60}, "strokeWidth": 2},

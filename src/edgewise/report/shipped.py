@@ -29,8 +29,8 @@ _KINDS = {
 _SEEN = """
     seen as (
       select app_key, kind, name, list(distinct grade) as grades, bool_or(owner = 'app') as own,
-        case when bool_and(grade = 'string') then 'a string only'
-          when bool_or(reach = 'loaded') then 'loaded'
+        case when bool_or(reach = 'loaded') then 'loaded'
+          when bool_and(grade = 'string') then 'a string only'
           when bool_or(reach = 'referenced') then 'referenced'
           when bool_or(reach = 'unreferenced') then 'unreferenced'
           else 'code cannot tell' end as state
