@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from edgewise.analysis.lineage import compare, lineage
+from edgewise.analysis.sketch import bottom, sketch
 from edgewise.analysis.summary import summarise
 from edgewise.archive import DiskFile
 from edgewise.cli.main import run
-from edgewise.records import Lineage, Model
+from edgewise.graph import Tensor
+from edgewise.records import Lineage, Model, TensorRow
 from edgewise.store import Store
 
 onnx = pytest.importorskip("onnx")
@@ -29,13 +31,13 @@ def drawn(seed: int, classes: int = 10) -> Weights:
     }
 
 
-def written(path: Path, weights: Weights, int8: bool = False) -> Model:
+def written(path: Path, weights: Weights, int8: bool = False, steps: int = 127) -> Model:
     """A small convolutional classifier with these weights, read back with its sketches."""
     helper, numpy_helper = onnx.helper, onnx.numpy_helper
     nodes, stored = [], []
     for name, value in weights.items():
         if int8 and value.dtype == np.float32:
-            scale = np.float32(np.abs(value).max() / 127)
+            scale = np.float32(np.abs(value).max() / steps)
             stored += [
                 numpy_helper.from_array(np.rint(value / scale).astype(np.int8), f"{name}_q"),
                 numpy_helper.from_array(scale, f"{name}_s"),
@@ -120,11 +122,58 @@ def test_what_was_made_of_a_network_is_told(
     assert back is not None and back.relation == relation
 
 
-def test_integers_of_the_same_weights_are_quantised(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [127, 7])
+def test_integers_of_the_same_weights_are_quantised(tmp_path: Path, steps: int) -> None:
     a = written(tmp_path / "a.onnx", drawn(1))
-    b = written(tmp_path / "b.onnx", drawn(1), int8=True)
+    b = written(tmp_path / "b.onnx", drawn(1), int8=True, steps=steps)
     found = compare(a, b)
     assert found is not None and (found.relation, found.shared_weight_fraction) == ("quantised", 1)
+    trained = compare(a, written(tmp_path / "c.onnx", new_head(drawn(1)), int8=True, steps=steps))
+    assert trained is not None and trained.relation != "quantised"
+    apart = compare(a, written(tmp_path / "d.onnx", drawn(2), int8=True, steps=steps))
+    assert apart is not None and apart.relation == "same_architecture"
+
+
+def of(arrays: list[np.ndarray], gates: int = 1, int8: bool = False) -> Model:  # type: ignore[type-arg]
+    """A model of these matrices, each cut into so many by its first axis."""
+    rows = []
+    for number, array in enumerate(a for whole in arrays for a in np.split(whole, gates)):
+        if int8:
+            array = np.rint(array / np.abs(array).max() * 127).astype(np.int8)
+        tensor = Tensor(f"w{number}", str(array.dtype), array.shape)
+        zeros = float(np.mean(array == 0))
+        rows.append(
+            TensorRow(
+                name=tensor.name, dtype=tensor.dtype, shape=array.shape, elements=array.size,
+                size_bytes=array.nbytes, sketch=sketch(tensor, array, (0,)), bottom=bottom(array),
+                zero_fraction=zeros,
+            )
+        )  # fmt: skip
+    return Model(path=f"{gates}{int8}", format="x", size_bytes=1, status="parsed", tensors=(*rows,))
+
+
+def matrices(seed: int) -> list[np.ndarray]:  # type: ignore[type-arg]
+    random = np.random.default_rng(seed)
+    return [random.normal(0, 0.1, (80, 12 + n)).astype(np.float32) for n in range(8)]
+
+
+def test_gates_that_a_format_cuts_apart_are_put_together() -> None:
+    found = compare(of(matrices(1)), of(matrices(1), gates=4))
+    assert found is not None and (found.relation, found.layers_differing) == ("same_network", 0)
+    other = compare(of(matrices(2)), of(matrices(1), gates=4))
+    assert other is None or other.relation == "same_architecture"
+
+
+def test_a_pruned_network_is_told_when_it_is_quantised_too() -> None:
+    def thin(seed: int) -> list[np.ndarray]:  # type: ignore[type-arg]
+        return list(pruned(dict(enumerate(matrices(seed)))).values())  # type: ignore[arg-type]
+
+    found = compare(of(matrices(1)), of(thin(1), int8=True))
+    assert found is not None and found.relation == "fine_tuned"
+    assert any("are pruned copies" in note for note in found.notes)
+    for seed in range(2, 8):
+        other = compare(of(matrices(1)), of(thin(seed), int8=True))
+        assert other is not None and other.relation == "same_architecture"
 
 
 def test_weights_that_are_all_alike_tie_nothing(tmp_path: Path) -> None:
@@ -184,7 +233,7 @@ def test_the_verb_reads_files_folders_and_stores(
 
 
 @pytest.mark.corpus
-@pytest.mark.parametrize("network", ["mixcnn", "miniattn"])
+@pytest.mark.parametrize("network", ["mixcnn", "miniattn", "gatednet"])
 def test_one_network_in_many_formats_is_one(corpus: Path, network: str) -> None:
     """Base weights in every format are the same network, others' weights never."""
     from edgewise.formats.candidates import model_files
@@ -203,4 +252,4 @@ def test_one_network_in_many_formats_is_one(corpus: Path, network: str) -> None:
         elif name in ("base", "fold"):
             total += 1
             right += relation in ("same_network", "quantised", "identical")
-    assert right / total > 0.8
+    assert right / total > 0.9

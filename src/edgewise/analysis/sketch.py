@@ -44,6 +44,8 @@ def output_axes(layer: Layer, rank: int) -> tuple[int, ...]:
             axes = _OUTPUT_AXES.get(layout, (0,))
         case Kind.MATMUL:
             axes = (-2,) if layer.attributes.get("transpose_b") else (-1,)
+        case Kind.RECURRENT:  # (directions, gates · hidden, inputs)
+            axes = tuple(range(rank - 1))
         case Kind.WEIGHTS:  # as PyTorch has them, whose files say no more
             axes = (0,)
         case _:
@@ -86,10 +88,12 @@ def _sines(rows: NDArray[np.float32]) -> tuple[float, ...]:
 
 def _zero(tensor: Tensor, array: NDArray[Any]) -> np.float32:
     """The integer that stands for zero; where the tensor does not say, the middle one: weights lie
-    on both sides of zero."""
+    on both sides of zero. Of signed ones it is 0, unless that is far from the middle."""
     stated = tensor.quantization.zero_point if tensor.quantization else None
-    if stated is None and array.dtype.kind == "u":
-        return np.float32(np.median(array))
+    if stated is None:
+        middle = np.float32(np.median(array))
+        if array.dtype.kind == "u" or abs(middle) > 0.5 * float(array.std()):
+            return middle
     return np.float32(stated or 0)
 
 

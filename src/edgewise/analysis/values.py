@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -16,8 +15,13 @@ from edgewise.errors import InputError
 from edgewise.graph import DTYPE_BITS, Graph, Kind, Layer, Tensor
 from edgewise.records import TensorRow
 
-#: Layers that hand their input on as other numbers.
-_PASSED = frozenset({Kind.DEQUANTIZE, Kind.CAST, Kind.IDENTITY, Kind.QUANTIZE})
+#: Layers that hand their input on as other numbers, or in another order.
+_PASSED = frozenset(
+    {Kind.DEQUANTIZE, Kind.CAST, Kind.IDENTITY, Kind.QUANTIZE, Kind.TRANSPOSE, Kind.RESHAPE,
+     Kind.SQUEEZE, Kind.EXPAND_DIMS}
+)  # fmt: skip
+#: Layers and bodies that a weight is followed through.
+_FAR = 16
 #: Layers whose weights are compared: those that multiply, tables that are looked up, and weights of
 #: which a file does not say what is done with them.
 _COMPARED = frozenset(
@@ -50,9 +54,11 @@ def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str,
     missing: dict[str, list[str]] = {}
     zeros = near = count = clustered = 0
     digest = hashlib.sha256()
-    for layer, tensor in _with_layers(graph, parameters):
+    users = _Users(graph)
+    pairs = zip(graph.layers, parameters, strict=True)
+    for owner, tensor in ((layer, each) for layer, tensors in pairs for each in tensors):
         try:
-            row, some_zeros, some_near = _row(tensor, layer)
+            row, some_zeros, some_near = _row(tensor, *users.of(tensor, owner))
         except (InputError, ValueError) as error:
             missing.setdefault(str(error), []).append(tensor.name)
             rows.append(_stated(tensor))
@@ -75,35 +81,72 @@ def weight_statistics(graph: Graph, parameters: list[list[Tensor]]) -> dict[str,
     }
 
 
-def _with_layers(graph: Graph, parameters: list[list[Tensor]]) -> Iterator[tuple[Layer, Tensor]]:
-    """Each parameter with the layer that computes with it, past what only makes numbers of it."""
-    users: dict[int, Layer] = {}
-    for layer in reversed(graph.layers):
-        users.update((index, layer) for index in layer.inputs if index is not None)
-    for first, tensors in zip(graph.layers, parameters, strict=True):
-        layer = first
-        while layer.kind in _PASSED and layer.outputs and layer.outputs[0] in users:
-            layer = users[layer.outputs[0]]
-        for tensor in tensors:
-            yield layer, tensor
+class _Users:
+    """The layers that compute with the tensors of a graph and of its bodies."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._places: dict[int, tuple[Graph, int]] = {}
+        self._takers: dict[int, dict[int, Layer]] = {}
+        self._add(graph)
+
+    def _add(self, graph: Graph) -> None:
+        takers = self._takers[id(graph)] = {}
+        self._places.update((id(tensor), (graph, i)) for i, tensor in enumerate(graph.tensors))
+        for layer in reversed(graph.layers):
+            takers.update((index, layer) for index in layer.inputs if index is not None)
+            for body in layer.bodies:
+                self._add(body)
+
+    def of(self, tensor: Tensor, owner: Layer) -> tuple[Layer, bool | None]:
+        """The layer that computes with a parameter of `owner`, past what only moves it and into
+        the bodies of loops; whether it is turned on the way (None: cut in another way)."""
+        graph, index = self._places[id(tensor)]
+        turned: bool | None = False
+        layer = owner
+        for _ in range(_FAR):
+            taker = self._takers[id(graph)].get(index)
+            if taker is None:
+                break
+            layer = taker
+            if layer.kind in _PASSED and layer.outputs and layer.outputs[0] is not None:
+                index = layer.outputs[0]
+                if layer.kind is Kind.TRANSPOSE and turned is not None:
+                    turned = not turned
+                elif layer.kind is Kind.RESHAPE:
+                    turned = None
+                continue
+            inside = [b for b in layer.bodies if 0 <= len(layer.inputs) - len(b.inputs) <= 1]
+            if not inside:
+                break
+            body = inside[-1]
+            place = layer.inputs.index(index) - len(layer.inputs) + len(body.inputs)
+            if place < 0:
+                break
+            graph, index = body, body.inputs[place]
+        return layer, turned
 
 
 def _compared(
-    tensor: Tensor, array: np.ndarray[Any, Any], layer: Layer
+    tensor: Tensor, array: np.ndarray[Any, Any], layer: Layer, turned: bool | None
 ) -> tuple[tuple[float, ...] | None, tuple[int, ...]]:
     """What `lineage` compares, of weights that multiply."""
     if layer.kind not in _COMPARED or array.ndim < 2:
         return None, ()
-    return sketch(tensor, array, output_axes(layer, array.ndim)), bottom(array)
+    if layer.kind is Kind.RECURRENT and sum(size > 2 for size in array.shape) < 2:
+        return None, ()  # biases, which formats add up or keep apart
+    axes = output_axes(layer, array.ndim)
+    if turned:
+        axes = tuple(array.ndim - 1 - axis for axis in axes) if array.ndim == 2 else ()
+    return sketch(tensor, array, () if turned is None else axes), bottom(array)
 
 
-def _row(tensor: Tensor, layer: Layer) -> tuple[TensorRow, int, int]:
+def _row(tensor: Tensor, layer: Layer, turned: bool | None) -> tuple[TensorRow, int, int]:
     array = tensor.array()
     zero, reach = _zero_point(tensor)
     distance = np.abs(array.astype(np.float64) - zero) if zero else np.abs(array)
     zeros = int(np.count_nonzero(distance == 0))
     near = int(np.count_nonzero(distance < reach))
-    numbers, hashes = _compared(tensor, array, layer)
+    numbers, hashes = _compared(tensor, array, layer, turned)
     row = msgspec.structs.replace(
         _stated(tensor),
         shape=tuple(array.shape),
