@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from rest_fakes import Served, served_with
@@ -318,14 +319,22 @@ def test_a_caller_that_never_reads_is_cut() -> None:
 
 def test_a_caller_that_reads_slowly_gets_it_all() -> None:
     text = b'{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":["%s"]}]}'
-    with served_with(idle_seconds=0.6) as served, served.connect() as connection:
-        connection.sendall(request(text % (b"a" * 9_000_000)))
-        got_bytes = 0
-        while got_bytes < 9_000_000:
-            got = connection.recv(200_000)
-            assert got, f"cut after {got_bytes} bytes"
-            got_bytes += len(got)
-            time.sleep(0.02)
+    for _ in range(8):
+        with served_with(idle_seconds=0.6) as served, served.connect() as connection:
+            last, longest_s, got_bytes = time.monotonic(), 0.0, 0
+            with suppress(ConnectionError):
+                connection.sendall(request(text % (b"a" * 9_000_000)))
+                while got_bytes < 9_000_000 and (got := connection.recv(200_000)):
+                    got_bytes += len(got)
+                    time.sleep(0.02)
+                    longest_s = max(longest_s, time.monotonic() - last)
+                    last = time.monotonic()
+        if got_bytes >= 9_000_000:
+            return
+        # A machine at other work may have kept both of them waiting: then that was seen here.
+        longest_s = max(longest_s, time.monotonic() - last)
+        assert longest_s > 0.3, f"cut after {got_bytes} bytes"
+    pytest.fail("this machine has been too busy, eight times")
 
 
 def test_expect_100_continue(served: Served) -> None:
