@@ -41,7 +41,7 @@ _WITHOUT_SCRIPTS = (
     "none; }"
 )
 #: Characters of rows that only readers without scripts see, at most.
-_ROWS_WITHOUT_SCRIPTS = 1_500_000
+_ROWS_WITHOUT_SCRIPTS = 1_000_000
 #: Rows that a chart draws at most: more are slow to draw, and hide one another.
 DRAWN_ROWS = 2000
 
