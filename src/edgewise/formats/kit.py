@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,6 +54,15 @@ def evaluated(attributes: Mapping[str, Any], of: Any) -> dict[str, Any]:
 def integer(name: str, default: int = 0) -> Callable[[Any], int]:
     """For a row: an attribute that is a whole number."""
     return lambda of: int(of.integer(name, default))
+
+
+def flat(made: Any) -> Iterator[Any]:
+    """What nested lists and tuples hold, in order."""
+    if isinstance(made, (list, tuple)):
+        for part in made:
+            yield from flat(part)
+    else:
+        yield made
 
 
 def stated(**attributes: Any) -> dict[str, Any]:

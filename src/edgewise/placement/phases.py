@@ -64,7 +64,7 @@ def in_cloud(samples: Samples, link: LinkProfile | None, silence: Silence) -> In
     parts = [_parts(sample, half_ms, link, believed=doubt is None) for sample in warm]
     handshake_ms = fmean(sample.connect_ms for sample in fresh)
     connect_ms = max(mean_total_ms(fresh) - mean_total_ms(warm), handshake_ms)
-    server_ms = _mean(part.preprocess_ms for part in parts)
+    server_ms = mean(part.preprocess_ms for part in parts)
     client_ms = fmean(sample.preprocess_ms for sample in warm)
     phases = summed_cloud(
         CloudPhases(
@@ -73,7 +73,7 @@ def in_cloud(samples: Samples, link: LinkProfile | None, silence: Silence) -> In
             connect_ms=connect_ms,
             upload_ms=fmean(part.upload_ms for part in parts),
             # What is merged into inference took no time of its own.
-            queue_ms=_mean(part.queue_ms for part in parts) or 0.0,
+            queue_ms=mean(part.queue_ms for part in parts) or 0.0,
             inference_ms=fmean(part.inference_ms for part in parts),
             download_ms=fmean(part.download_ms for part in parts),
             postprocess_ms=fmean(sample.postprocess_ms for sample in warm),
@@ -223,6 +223,7 @@ def _notes(
         yield f"cloud: {failed} of {done + failed} requests failed: {samples.failures[0]}"
 
 
-def _mean(values: Iterable[float | None]) -> float | None:
+def mean(values: Iterable[float | None]) -> float | None:
+    """Of the values that are known."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None

@@ -7,7 +7,7 @@ before it hold all inline. A delegate's blob becomes a graph that the instructio
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from edgewise.archive import File
@@ -21,7 +21,7 @@ from edgewise.formats.executorch import LIMITS, SIBLINGS
 from edgewise.formats.executorch.blob import NamedData
 from edgewise.formats.executorch.delegates import delegate_graph, fit
 from edgewise.formats.flatbuffer import Flatbuffer, Table
-from edgewise.formats.kit import Meaning
+from edgewise.formats.kit import Meaning, flat
 from edgewise.graph import Graph, Kind, Tensor, Weights
 
 #: Kinds of values and of instructions, as the unions number them.
@@ -185,7 +185,7 @@ class Plan:
             name=f"{name.rpartition('::')[2]}_{len(self._recorder.graph.layers)}",
             outputs=max(len(outs), 1),
         )  # fmt: skip
-        refs = [one for one in _flat(made) if isinstance(one, Ref)]
+        refs = [one for one in flat(made) if isinstance(one, Ref)]
         for index, ref in zip(outs or args[-1:], refs, strict=False):
             self._bind(index, ref)
 
@@ -332,11 +332,3 @@ def _place(tensor: Table) -> tuple[int, ...]:
     """Where in memory a tensor is planned."""
     planned = tensor.table(Slots.ALLOCATION)
     return () if planned is None else tuple(planned.uint32(slot) for slot in range(3))
-
-
-def _flat(made: Any) -> Iterator[Any]:
-    if isinstance(made, (list, tuple)):
-        for part in made:
-            yield from _flat(part)
-    else:
-        yield made

@@ -14,6 +14,7 @@ from edgewise.archive import Entry
 from edgewise.errors import InputError, LimitExceeded, RejectedModel
 from edgewise.formats.aten.recorder import Recorder, Ref
 from edgewise.formats.aten.tables import record
+from edgewise.formats.kit import flat
 from edgewise.formats.pytorch.container import Container, tensor
 from edgewise.formats.pytorch.pickled import Storage, Stored
 from edgewise.formats.pytorch.weights import Walk
@@ -135,9 +136,9 @@ class _Program:
             self._recorder, op, (), named, name=str(node.get("name") or names[0:1] or op),
             outputs=len(names),
         )  # fmt: skip
-        flat = list(_flat(made))
+        values = list(flat(made))
         for at, name in enumerate(names):
-            ref = flat[at] if at < len(flat) else None
+            ref = values[at] if at < len(values) else None
             if isinstance(ref, Ref):
                 self._bind(name, ref)
             elif isinstance(ref, int) and not isinstance(ref, bool):
@@ -206,14 +207,6 @@ def _output_names(outputs: list[dict[str, Any]]) -> Iterator[str]:
                 if name is None and isinstance(part, Mapping) and "as_name" in part:
                     name = str(part["as_name"])
                 yield name or ""
-
-
-def _flat(made: Any) -> Iterator[Any]:
-    if isinstance(made, (list, tuple)):
-        for part in made:
-            yield from _flat(part)
-    else:
-        yield made
 
 
 def _size(size: dict[str, Any]) -> int | FreeDim:

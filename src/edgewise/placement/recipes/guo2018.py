@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from msgspec.structs import replace
@@ -26,6 +25,7 @@ from edgewise.errors import UsageError
 from edgewise.papers import Answer, Statement, beside, read_paper
 from edgewise.placement import compare, device, photos
 from edgewise.placement.comparison import Comparison
+from edgewise.placement.phases import mean
 from edgewise.placement.preprocess import costs
 from edgewise.placement.recipes.networks import alexnet, network_in_network, squeezenet
 from edgewise.placement.recipes.onnx_writer import Network, write
@@ -283,7 +283,7 @@ def _bottleneck(rows: Sequence[Placement], phase: str, place: int) -> Answer:
         known = [row.on_device for row in rows if row.model == model and row.on_device is not None]
         parts = {name: [_share(getattr(one, name), one.first_total_ms) for one in known]
                  for name in _PHASES}  # fmt: skip
-        means = {name: _mean(values) for name, values in parts.items()}
+        means = {name: mean(values) for name, values in parts.items()}
         if means[phase] is not None:
             shares[model] = {name: value for name, value in means.items() if value is not None}
     if not shares:
@@ -304,11 +304,6 @@ _PHASES = {
     "load_ms": "loading", "preprocess_ms": "preparing", "inference_ms": "computing",
     "postprocess_ms": "reading",
 }  # fmt: skip
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
 
 
 def _span(values: Sequence[float]) -> str:
