@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +164,60 @@ def test_what_is_not_understood_makes_the_count_unknown(tmp_path: Path) -> None:
     code = CODE.replace("torch.relu_(", "ops.mine.secret(")
     model = inspect(script(tmp_path / "s.pt", code, traced=True))
     assert model.macs is None and any("mine::secret" in note for note in model.notes)
+
+
+def test_code_under_another_setting_is_followed(tmp_path: Path) -> None:
+    code = CODE.replace(
+        "    y = torch.conv2d(", "    _1 = annotate(int, 0)\n    with _1:\n      y = torch.conv2d("
+    )
+    assert inspect(script(tmp_path / "s.pt", code, traced=True)).macs == CONV + LINEAR
+
+
+def test_an_exported_program_with_checks_names_and_settings(tmp_path: Path) -> None:
+    """As `torch.export` writes arguments by name, checks of what it assumes, parts without
+    gradients."""
+
+    def named(name: str) -> dict[str, Any]:
+        return {"as_tensor": {"name": name}}
+
+    def node(target: str, gives: list[str], **arguments: Any) -> dict[str, Any]:
+        inputs = [{"name": key, "arg": arg, "kind": 1} for key, arg in arguments.items()]
+        outputs = [named(name) for name in gives]
+        return {"target": f"torch.ops.{target}", "inputs": inputs, "outputs": outputs}
+
+    def values(**shapes: tuple[int, ...]) -> dict[str, Any]:
+        return {
+            name: {"dtype": 7, "sizes": [{"as_int": size} for size in shape]}
+            for name, shape in shapes.items()
+        }
+
+    inner = {
+        "inputs": [named("a"), named("b")], "outputs": [named("c")],
+        "nodes": [node("aten.matmul.default", ["c"], self=named("a"), other=named("b"))],
+        "tensor_values": values(a=(4, 6), b=(6, 5), c=(4, 5)),
+    }  # fmt: skip
+    wrapped = {"as_graph": {"name": "part", "graph": inner}}
+    steps = node("aten.arange.start_step", ["s"], start={"as_int": 0}, end={"as_int": 5},
+                 layout={"as_layout": 7}, pin_memory={"as_bool": False})  # fmt: skip
+    graph = {
+        "nodes": [
+            node("aten._assert_tensor_metadata.default", [], a=named("x")),
+            node("higher_order.wrap_with_set_grad_enabled", ["m"], on={"as_bool": False},
+                 part=wrapped, x=named("x"), w=named("w")),
+            steps,
+            node("aten.add.Tensor", ["y"], self=named("m"), other=named("s")),
+        ],
+        "tensor_values": values(x=(4, 6), w=(6, 5), m=(4, 5), s=(5,), y=(4, 5)),
+    }  # fmt: skip
+    signature = {
+        "input_specs": [{"user_input": {"arg": named(name)}} for name in ("x", "w")],
+        "output_specs": [{"user_output": {"arg": named("y")}}],
+    }
+    program = {"graph_module": {"graph": graph, "signature": signature}}
+    content = {"models/model.json": json.dumps(program).encode()}
+    model = inspect(archive(tmp_path / "p.pt2", content))
+    assert (model.status, model.macs) == ("parsed", 4 * 6 * 5), model.notes
+    assert model.outputs is not None and model.outputs[0].shape == (4, 5)
 
 
 def test_a_loop_over_a_size_is_counted_for_every_round(tmp_path: Path) -> None:

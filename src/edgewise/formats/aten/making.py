@@ -52,9 +52,18 @@ def _new_filled(call: Call) -> Any:
     return call.emit(Meaning(Kind.FILL, {"dtype": dtype, **attributes}), [sizes], dtype=dtype)
 
 
+_ARANGE = "start end step dtype layout device pin_memory"
+
+
 def _arange(call: Call) -> Any:
     """arange(end), (start, end) or (start, end, step), then dtype and the like."""
-    values = list(call.arguments.values())
+    given = call.arguments
+    if [*given] != _ARANGE.split()[: len(given)]:  # called by names
+        return call.emit(
+            Meaning(Kind.RANGE), [given.get("start", 0), given.get("end", 0), given.get("step", 1)],
+            dtype="int64",
+        )  # fmt: skip
+    values = list(given.values())
     numbers = []
     for value in values[:3]:
         plain = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -138,7 +147,7 @@ MAKING: dict[str, Entry] = {
     **dict.fromkeys(("new_zeros", "new_ones", "new_empty"), ("self size dtype", _new_filled)),
     "new_full": ("self size value dtype", _new_filled),
     "scalar_tensor": ("value dtype", _constant), "tensor": ("value dtype", _constant),
-    "arange": ("start end step dtype layout device pin_memory", _arange),
+    "arange": (_ARANGE, _arange),
     "one_hot": ("self classes", _one_hot),
     "size": ("self dim", _size), "sym_size": ("self dim", _size), "numel": ("self", _numel),
     "sym_numel": ("self", _numel), "dim": ("self", _rank), "len": ("self", _numel),

@@ -203,10 +203,20 @@ def _stated(call: Call) -> Any:
     return call.emit(Meaning(Kind.POSTPROCESS), values, call.outputs or 1)
 
 
+def _nothing(call: Call) -> Any:
+    """A check of what an exporter took for granted: it gives nothing."""
+    return None
+
+
 _UPSAMPLE = "self size align_corners scale_h scale_w"
 _UPSAMPLE_NEAREST = "self size scale_h scale_w"
 
 MOVEMENT: dict[str, Entry] = {
+    **dict.fromkeys(
+        ("_assert_tensor_metadata", "_assert_async", "_assert_scalar", "sym_constrain_range",
+         "sym_constrain_range_for_size", "_functional_assert_async",
+         "_functional_sym_constrain_range", "_functional_sym_constrain_range_for_size"),
+        ("self a b c d e", _nothing)),
     **dict.fromkeys(
         ("detach", "alias", "lift_fresh", "lift", "clone", "contiguous", "dropout",
          "feature_dropout", "alpha_dropout", "requires_grad", "cpu", "resolve_conj",
@@ -217,6 +227,7 @@ MOVEMENT: dict[str, Entry] = {
     **dict.fromkeys(("flip", "roll", "tril", "triu", "rot90", "renorm", "channel_shuffle",
                      "native_channel_shuffle", "fliplr", "flipud"),
                     row("self", Kind.IDENTITY, exact=False)),
+    "_weight_norm": row("v g dim", Kind.IDENTITY, "v", exact=False),
     "to": ("self dtype layout device pin_memory non_blocking copy", _to),
     "_to": ("self dtype layout device", _to), "_to_dim_order": ("self dtype", _to),
     "_clone_dim_order": ("self dtype", _copied), "convert_element_type": ("self dtype", _to),

@@ -27,6 +27,12 @@ _DTYPES = (
     "complex32", "complex64", "complex128", "bool", "bfloat16", *["unknown"] * 14, "uint16",
     "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
 )  # fmt: skip
+#: Parts that run under another setting, and how deep they are followed.
+_WRAPPED = (
+    "torch.ops.higher_order.wrap_with_autocast",
+    "torch.ops.higher_order.wrap_with_set_grad",
+)
+_DEEPEST = 16
 #: ScalarType's numbers as operators take them (`to` and the like), by the serialised numbers.
 _AS_ARGUMENT = (21, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15)
 
@@ -75,6 +81,7 @@ class _Program:
     def __init__(self, container: Container, program: dict[str, Any]) -> None:
         module = program["graph_module"]
         self._graph = module["graph"]
+        self._depth = 0
         self._signature = module["signature"]
         self._stored = _stored_tensors(container)
         self._recorder = Recorder("")
@@ -126,6 +133,8 @@ class _Program:
 
     def _node(self, node: dict[str, Any]) -> None:
         target = str(node["target"])
+        if target.startswith(_WRAPPED) and self._inlined(node):
+            return
         op = _operator_name(target)
         named = {
             part.get("name") or str(at): self._value(part["arg"])
@@ -145,6 +154,24 @@ class _Program:
                 index = self._recorder.index_of(ref)
                 if index is not None:
                     self._refs[name] = self._recorder.ref(index, "int")
+
+    def _inlined(self, node: dict[str, Any]) -> bool:
+        """A part under another setting (no gradients, another number type): its calls follow."""
+        inputs = node["inputs"]
+        place = next((at for at, part in enumerate(inputs) if "as_graph" in part["arg"]), None)
+        if place is None or self._depth == _DEEPEST:
+            return False
+        inner = inputs[place]["arg"]["as_graph"]["graph"]
+        given = [self._value(part["arg"]) for part in inputs[place + 1 :]]
+        graph, refs = self._graph, self._refs
+        self._graph, self._depth = inner, self._depth + 1
+        self._refs = refs | dict(zip(_output_names(inner["inputs"]), given, strict=False))
+        for part in inner["nodes"]:
+            self._node(part)
+        made = [self._used(name) for name in _output_names(inner["outputs"])]
+        self._graph, self._refs, self._depth = graph, refs, self._depth - 1
+        self._refs.update(zip(_output_names(node["outputs"]), made, strict=False))
+        return True
 
     def _bind(self, name: str, ref: Ref) -> None:
         self._refs[name] = ref

@@ -106,6 +106,8 @@ class Interpreter(Flow):
                 self._for(target, over, body, frame)
             case ast.While(test=test, body=body):
                 self._while(test, body, frame)
+            case ast.With(body=body):  # without gradients, with another number type
+                self._block(body, frame)
             case ast.Return(value=value):
                 raise Returned(None if value is None else self._value(value, frame))
             case ast.Assert(test=test):
