@@ -10,10 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import edgewise
 from edgewise.client import Unreachable
+from edgewise.client.device import LocalDevice
+from edgewise.client.inputs import question
+from edgewise.family import Preprocess, load_family
 from edgewise.protocol.messages import BadRequest, Unauthorised, UnknownModel
+from edgewise.runtimes import runner
+from edgewise.runtimes.variant import prepare, resolve, scores
 
 for _module in ("uvloop", "ai_edge_litert", "edgewise.server.main", "edgewise.server.http.app"):
     pytest.importorskip(_module, reason=f"the service needs {_module}", exc_type=ImportError)
@@ -99,6 +105,36 @@ def test_a_tensor_and_a_pinned_variant(
         answer = pinned.infer(image)
     assert answer.variant == "digits-xs"
     assert answer.index == client.infer(heldout[0][0]).index
+
+
+def test_a_model_of_integers_answers_alike_wherever_it_runs(
+    url: str, digits: Path, tmp_path: Path, heldout: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Real values by its file's scale: pinned, on the device, and as `eval` reads its outputs."""
+    images, name = heldout[0][:4], "digits-l-int8"
+    (family := tmp_path / "family.toml").write_text(
+        f'name = "i"\nlabels = "{digits}/labels.txt"\n[input]\nkind = "image"\n[[variant]]\n'
+        f'name = "{name}"\nfile = "{digits}/{name}.tflite"\nrole = "device"\naccuracy = 90\n'
+        "preprocess = {scale = [255.0]}\n"
+    )
+    with edgewise.Client(url, name, token=TOKEN) as pinned:
+        there = [pinned.infer(image) for image in images]
+        raw = pinned.infer(images[0], parameters={"raw_outputs": True})
+    device = LocalDevice(load_family(family))
+    here = [device.ask(question(image, "image")).result() for image in images]
+    device.close()
+    session = runner.load("litert", digits / f"{name}.tflite")
+    how = resolve(Preprocess(scale=(255.0,)), session.session.inputs[0])
+    for image, cloud, local in zip(images, there, here, strict=True):
+        (mine,) = local.outputs.values()
+        (theirs,) = cloud.outputs.values()
+        assert mine.dtype == theirs.dtype == np.float32
+        session.run({session.session.inputs[0].name: prepare(Image.fromarray(image), how)})
+        np.testing.assert_allclose(scores(session.session), mine.reshape(-1))
+        np.testing.assert_array_equal(mine, theirs)
+    (integers,) = raw.outputs.values()
+    assert integers.dtype == np.int8
+    np.testing.assert_allclose((integers + 128.0) / 256, next(iter(there[0].outputs.values())))
 
 
 def test_what_the_service_refuses_is_the_error_it_raised(url: str, digits: Path) -> None:

@@ -65,7 +65,7 @@ def test_variants_that_differ_in_type_speak_float(tmp_path: Path) -> None:
     assert served.metadata("quantised").outputs[0].datatype == "INT8"
     family, _ = served.find("f")
     raw = (_tensor(np.array([[-128, 127]], np.int8), "out", "INT8"),)
-    (given,) = family.answer(family.variants["quantised"], raw)
+    (given,) = family.variants["quantised"].answer(raw, family.outputs, raw=False)
     assert (given.name, given.datatype) == ("y", "FP32")
     np.testing.assert_allclose(given.values, [[0.0, 255 / 256]])
 
@@ -77,12 +77,17 @@ def test_integers_with_a_scale_are_real_values_in_a_family(tmp_path: Path) -> No
         "f/wide": Port(name="y", shape=(1, 2), dtype="int8", scale=0.25, zero_point=0),
     }
     x = Port(name="x", shape=(1, 2), dtype="float32")
-    family = described(of, {key: ((x,), (y,)) for key, y in outputs.items()}).families["f"]
-    assert [each.datatype for each in family.outputs] == ["FP32"]
+    catalogue = described(of, {key: ((x,), (y,)) for key, y in outputs.items()})
+    family = catalogue.families["f"]
+    for model in ("f", "small", "wide"):
+        assert [each.datatype for each in catalogue.metadata(model).outputs] == ["FP32"]
     raw = (Tensor("y", "INT8", (1, 2), np.array([[12, 8]], np.int8)),)
     for name, values in (("small", [[1.0, -1.0]]), ("wide", [[3.0, 2.0]])):
-        (given,) = family.answer(family.variants[name], raw)
-        assert (given.datatype, given.values.tolist()) == ("FP32", values)
+        variant = family.variants[name]
+        for like in (family.outputs, variant.answers):
+            (given,) = variant.answer(raw, like, raw=False)
+            assert (given.datatype, given.values.tolist()) == ("FP32", values)
+        assert variant.answer(raw, variant.answers, raw=True) == raw
 
 
 def test_a_tensor_goes_to_the_variants_that_take_it(tmp_path: Path) -> None:

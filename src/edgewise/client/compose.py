@@ -15,7 +15,6 @@ from edgewise.client.device import Local
 from edgewise.client.due import Due
 from edgewise.family import Family, Output, Variant
 from edgewise.protocol.http.client_codec import number
-from edgewise.records import Port
 from edgewise.runtimes.variant import confidence, scaled
 
 Array = NDArray[Any]
@@ -35,10 +34,8 @@ def verdict(
     outputs: Mapping[str, Array],
     kind: Output | None,
     labels: Sequence[str],
-    port: Port | None = None,
 ) -> Verdict:
-    """The best class of one input; `port` is the first output as its file states it, for the scale
-    of integers.
+    """The best class of one input.
 
     The first output counts as scores where all but one of its dimensions are 1: a batch of several
     inputs, or an output per pixel, has no one best class.
@@ -48,7 +45,7 @@ def verdict(
         return Verdict()
     if max(first.shape) != first.size or not np.isfinite(first).all():
         return Verdict()
-    scores = scaled(first, port).reshape(-1)
+    scores = scaled(first).reshape(-1)
     index = int(scores.argmax())
     label = labels[index] if len(labels) == len(scores) else None
     return Verdict(scores, index, label, confidence(scores, kind))
@@ -89,8 +86,7 @@ def from_cloud(told: Told, family: Family | None, model: str, due: Due, now: flo
 
 def from_device(local: Local, variant: Variant, family: Family, due: Due, now: float) -> Answer:
     """The device's answer, given at `now` (ms)."""
-    first = local.ports[0] if local.ports else None
-    best = verdict(local.outputs, variant.output, family.label_names, first)
+    best = verdict(local.outputs, variant.output, family.label_names)
     return Answer(
         outputs=local.outputs,
         scores=best.scores,

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from edgewise.client.inputs import Question
 from edgewise.errors import RuntimeRefused, UsageError
 from edgewise.family import Family, Variant
-from edgewise.records import Port
 
 if TYPE_CHECKING:
     from edgewise.runtimes.registry import Session
@@ -31,12 +30,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """The device's answer. `took_ms` is preparation and inference; `ports` are the outputs as the
-    model's file states them."""
+    """The device's answer. `took_ms` is preparation and inference."""
 
     outputs: dict[str, Array]
     took_ms: float
-    ports: tuple[Port, ...] = ()
 
 
 class LocalDevice:
@@ -114,11 +111,14 @@ class _Model:
             )
 
     def answer(self, question: Question) -> Local:
+        from edgewise.runtimes.variant import real
+
         started = perf_counter()
         self._runner.run(self._values(question))
-        outputs = self._session.results()
+        results = self._session.results()
         took_ms = 1000 * (perf_counter() - started)
-        return Local(outputs, took_ms, tuple(self._session.outputs))
+        ports = {port.name: port for port in self._session.outputs}
+        return Local({name: real(of, ports[name]) for name, of in results.items()}, took_ms)
 
     def _values(self, question: Question) -> Mapping[str, Array]:
         from edgewise.runtimes.variant import prepare

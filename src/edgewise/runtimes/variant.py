@@ -266,6 +266,11 @@ def scores(session: Session) -> NDArray[np.float64]:
     return scaled(session.results()[port.name], port).reshape(-1)
 
 
+def real(result: Array, port: Port) -> Array:
+    """An output as callers get it: float32 where its file has a scale for its integers."""
+    return result if port.scale is None else scaled(result, port).astype(np.float32)
+
+
 def scaled(result: Array, port: Port | None = None) -> NDArray[np.float64]:
     """An output as real values: by the scale and zero point that its file states, where they are
     known; else 8-bit numbers as fractions, since a quantised softmax has a scale of 1/256."""

@@ -29,7 +29,8 @@ _REMEMBERED = 64
 @dataclass(frozen=True, slots=True)
 class Served:
     """One variant as it is served. `key` is unique over all families, `pool` is where it runs;
-    `content` is its file's SHA-256, empty where it runs elsewhere."""
+    `content` is its file's SHA-256, empty where it runs elsewhere. `answers` are its outputs as
+    callers get them: FP32 where its file has a scale for its integers."""
 
     key: str
     name: str
@@ -39,6 +40,7 @@ class Served:
     platform: str
     inputs: tuple[Port, ...] = ()
     outputs: tuple[Port, ...] = ()
+    answers: tuple[TensorMetadata, ...] = ()
     content: str = ""
 
     def takes(self, inputs: Sequence[Tensor]) -> bool:
@@ -62,6 +64,23 @@ class Served:
             raise BadRequest(
                 f"{_words(inputs)} does not fit '{self.name}'", hint=_port_words(self.inputs)
             )
+
+    def answer(
+        self, outputs: tuple[Tensor, ...], like: Sequence[TensorMetadata], *, raw: bool
+    ) -> tuple[Tensor, ...]:
+        """Its outputs under the names of a model, and of its datatypes if not `raw`: where those
+        are FP32, real values by the scale and zero point that this variant's file states."""
+        given = []
+        ports = self.outputs or (None,) * len(outputs)
+        for named, tensor, port in zip(like, outputs, ports, strict=False):
+            is_real = tensor.datatype == named.datatype or isinstance(tensor.values, tuple)
+            if not (raw or is_real):
+                values = scaled(tensor.values, port).astype(np.float32)
+                tensor = structs.replace(tensor, datatype="FP32", values=values)
+            if tensor.name != named.name:
+                tensor = structs.replace(tensor, name=named.name)
+            given.append(tensor)
+        return tuple(given)
 
     def named(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The inputs under the names of its ports."""
@@ -113,20 +132,6 @@ class ServedFamily:
             return "send one encoded image as BYTES of shape [1], or a variant's own tensor"
         return "; ".join(sorted({_port_words(each.inputs) for each in self.variants.values()}))
 
-    def answer(self, of: Served, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """A variant's outputs as the family's: its names and datatypes; where the family speaks
-        FP32, real values by the scale and zero point that the variant's file states."""
-        given = []
-        ports = of.outputs or (None,) * len(outputs)
-        for mine, tensor, port in zip(self.outputs, outputs, ports, strict=False):
-            if tensor.datatype != mine.datatype and not isinstance(tensor.values, tuple):
-                values = scaled(tensor.values, port).astype(np.float32)
-                tensor = structs.replace(tensor, datatype="FP32", values=values)
-            if tensor.name != mine.name:
-                tensor = structs.replace(tensor, name=mine.name)
-            given.append(tensor)
-        return tuple(given)
-
 
 class Catalogue:
     """Families and variants by served name."""
@@ -165,8 +170,8 @@ class Catalogue:
         """
         family, pinned = self.find(name, version)
         if pinned is not None:
-            inputs, outputs = _metadata(pinned.inputs), _metadata(pinned.outputs)
-            return ModelMetadata(name, (VERSION,), pinned.platform, inputs, outputs)
+            inputs = _metadata(pinned.inputs)
+            return ModelMetadata(name, (VERSION,), pinned.platform, inputs, pinned.answers)
         if family.family.input.kind == "image":
             inputs = (TensorMetadata("image", "BYTES", (1,)),)
         else:
@@ -225,24 +230,26 @@ def described(of: Catalogue, ports: Mapping[str, Ports]) -> Catalogue:
     families = []
     for each in of.families.values():
         variants = {
-            name: replace(v, inputs=ports[v.key][0], outputs=ports[v.key][1])
+            name: replace(v, inputs=takes, outputs=gives, answers=_outputs([gives]))
             for name, v in each.variants.items()
+            for takes, gives in (ports[v.key],)
         }
-        family = ServedFamily(each.family, variants, _outputs(list(variants.values())))
+        gives = [variant.outputs for variant in variants.values()]
+        family = ServedFamily(each.family, variants, _outputs(gives))
         _check_agreement(family)
         families.append(family)
     return Catalogue(families)
 
 
-def _outputs(variants: Sequence[Served]) -> tuple[TensorMetadata, ...]:
+def _outputs(variants: Sequence[tuple[Port, ...]]) -> tuple[TensorMetadata, ...]:
     """Those of the first; FP32 where types differ, or a file has a scale for its integers."""
-    kinds = [{(port.dtype, port.scale) for each in variants for port in each.outputs[i : i + 1]}
-             for i in range(len(variants[0].outputs))]  # fmt: skip
+    kinds = [{(port.dtype, port.scale) for each in variants for port in each[i : i + 1]}
+             for i in range(len(variants[0]))]  # fmt: skip
     return tuple(
         port
         if len({dtype for dtype, _ in kind}) == 1 and all(scale is None for _, scale in kind)
         else replace(port, datatype="FP32")
-        for port, kind in zip(_metadata(variants[0].outputs), kinds, strict=True)
+        for port, kind in zip(_metadata(variants[0]), kinds, strict=True)
     )
 
 

@@ -26,6 +26,8 @@ from edgewise.server.budget import Budget
 from edgewise.server.catalogue import Served, ServedFamily
 from edgewise.server.pool.outcomes import JobResult
 
+#: A parameter: integers as the file that answers has them.
+_RAW = "raw_outputs"
 _WHY = {
     "late": "it could not be answered in time",
     "price": "its answer would cost other requests more than it brings",
@@ -228,7 +230,8 @@ class EventPublisher:
 
 def wanted(pending: Pending, served: Served, outputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The outputs under the names of the model that was asked for, those that were wanted."""
-    given = outputs if pending.pinned else pending.family.answer(served, outputs)
+    like = pending.pinned.answers if pending.pinned else pending.family.outputs
+    given = served.answer(outputs, like, raw=pending.request.parameters.get(_RAW) is True)
     names = pending.request.wanted
     if not names:
         return given
@@ -246,6 +249,8 @@ def eligible(
     Raises:
         BadRequest: it fits none.
     """
+    if not isinstance(raw := request.parameters.get(_RAW, False), bool):
+        raise BadRequest(f"the parameter '{_RAW}' is {raw!r:.40}", hint="true or false")
     if pinned is None:
         return family.eligible(request.inputs, request.wanted)
     pinned.check(request.inputs, request.wanted, images=family.family.input.kind == "image")

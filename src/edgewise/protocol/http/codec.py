@@ -56,6 +56,9 @@ _REQUEST_PARAMETERS = _known(
     upload_ms=_told(Ms, "What the caller expects the upload to take."),
     download_ms=_told(Ms, "What it expects the answer to take on its way back: the median."),
     download_p90_ms=_told(Ms, "What that does not exceed in nine of ten cases."),
+    raw_outputs=_told(
+        bool, "Integers as the file that answers has them, instead of real values by its scale."
+    ),
     timeout=_told(Ms, "Triton's: microseconds from arrival; 0: none."),
     binary_data_output=_told(
         bool, "Whether outputs come as binary data where they do not say it themselves."
