@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 from edgewise.errors import InputError
-from edgewise.network.capacity import Constant
+from edgewise.network.capacity import Constant, Recorded
 from edgewise.network.shaping.pacing import Flow, Pacer, Shape
-from edgewise.network.streams import ENDS_MBPS, Mark, is_within, measured, rate, round_trip, slope
+from edgewise.network.streams import (
+    ENDS_MBPS,
+    Mark,
+    is_within,
+    measured,
+    rate,
+    round_trip,
+    slope,
+    stalls,
+)
 
 
 def passed(flow: Flow, at_ms: float, size: int) -> list[Mark]:
@@ -45,6 +54,41 @@ def test_the_interval_of_a_rate_holds_it(mbps: float, jitter_ms: float) -> None:
         assert found.value == pytest.approx(mbps, rel=0.06)
         held += found.low <= mbps <= found.high
     assert held >= 5
+
+
+def stalling(mbps: float, seed: int) -> Recorded:
+    """Half a minute at a rate, with stalls of 250 ms, on average two seconds apart."""
+    flowing_ms = np.random.default_rng(seed).exponential(2000.0, 14) + 1
+    edges = np.cumsum(np.stack([flowing_ms, np.full(14, 250.0)], axis=1).ravel())
+    return Recorded(np.concatenate([[0.0], edges]), np.tile([mbps, 0.0], 14))
+
+
+def test_a_link_that_stalls_now_and_then_has_an_interval_that_says_so() -> None:
+    held = met = 0
+    for seed in range(10):
+        ways = [stalling(4, 2 * seed), stalling(8, 2 * seed + 1)]
+        up, down = (streams(Shape(way, way, 50.0, 5.0), most, 12)
+                    for way, most in zip(ways, (4, 8), strict=True))  # fmt: skip
+        found = measured([50.0, 51.0] * 10, up, down)
+        for way, seen in zip(ways, (found.uplink_mbps, found.downlink_mbps), strict=True):
+            assert seen is not None
+            held += seen.low <= way.mean_mbps <= seen.high
+        met += stalls([50.0] * 20, [*up, *down]).count
+    assert held >= 18
+    assert met >= 30
+
+
+@pytest.mark.parametrize("mbps", [0.7, 6.0, 100.0])
+def test_jitter_is_no_stall(mbps: float) -> None:
+    shape = Shape(Constant(mbps), Constant(50), 60.0, 30.0)
+    pings_ms = np.random.default_rng(1).normal(60, 30, 60).clip(1).tolist()
+    assert stalls(pings_ms, streams(shape, mbps)).count == 0
+
+
+def test_a_small_request_that_is_late_is_a_stall() -> None:
+    seen = stalls([50.0] * 19 + [300.0], [])
+    assert (seen.count, seen.stalled_ms, seen.watched_ms) == (1, 250, 1250)
+    assert stalls([50.0] * 20, []).most == 0 < seen.most < 1
 
 
 def test_a_rate_at_which_the_ends_show_has_no_upper_bound() -> None:

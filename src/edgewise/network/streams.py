@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,9 @@ ENDS_MBPS = 300.0
 #: What no repetition shows: reads and stamps are coarse, delays within a stream add up. A part of
 #: the rate, found with `benchmarks/bench_links.py`.
 _COARSE = 0.015
+#: Nothing for so much longer than usual, and than two round trips, is a stall: TCP sends again what
+#: was lost after 200 ms or more (RFC 6298 has a second; Linux a fifth).
+_STALL_MS = 100.0
 #: A small request so many deviations beyond the median is late for a reason of its own.
 _LATE = 5.0
 #: The deviation of a normal distribution over its median absolute deviation.
@@ -47,6 +51,39 @@ class Mark(NamedTuple):
 Stream = Sequence[Mark]
 
 
+class Stalls(NamedTuple):
+    """How often nothing passed for much longer than usual, for how long in all, and while how
+    long it was looked at, in ms."""
+
+    count: int
+    stalled_ms: float
+    watched_ms: float
+
+    @property
+    def most(self) -> float:
+        """The part of the time that they may take, 97.5 % sure: so many stalls have a deviation of
+        the root of their number, and of their sum where they differ, twice that at most."""
+        if not self.count:
+            return 0.0
+        return min(self.stalled_ms / self.watched_ms * (1 + 2 * math.sqrt(2 / self.count)), 0.9)
+
+
+def stalls(pings_ms: Sequence[float], streams: Sequence[Stream]) -> Stalls:
+    """The stalls that small requests, one after the other, and streams met."""
+    usual_ms = float(np.median(pings_ms))
+    least_ms = max(_STALL_MS, 2 * usual_ms)
+    late = np.asarray(pings_ms) - usual_ms
+    lost, watched_ms = [late[late > least_ms]], float(np.sum(pings_ms))
+    for stream in streams:
+        gaps = np.diff([mark.at_ms for mark in stream])
+        if len(gaps):
+            longer = gaps - np.median(gaps)
+            lost.append(longer[longer > least_ms])
+            watched_ms += float(gaps.sum())
+    each = np.concatenate(lost)
+    return Stalls(len(each), float(each.sum()), watched_ms)
+
+
 def measured(pings_ms: Sequence[float], ups: Sequence[Stream], downs: Sequence[Stream]) -> Measured:
     """The link that small requests and streams in both directions passed.
 
@@ -56,11 +93,13 @@ def measured(pings_ms: Sequence[float], ups: Sequence[Stream], downs: Sequence[S
     if len(pings_ms) < LEAST_PINGS:
         raise InputError(f"{len(pings_ms)} round trips are too few", hint=f"{LEAST_PINGS} at least")
     usual = _usual(np.asarray(pings_ms, dtype=np.float64))
+    # One way may have met none that the other met: they are the path's all the same.
+    lost = stalls(pings_ms, [*ups, *downs]).most
     return Measured(
         rtt_ms=round_trip(pings_ms),
         jitter_ms=float(usual.std(ddof=1)),
-        uplink_mbps=rate(ups),
-        downlink_mbps=rate(downs),
+        uplink_mbps=_at_worst(rate(ups), lost),
+        downlink_mbps=_at_worst(rate(downs), lost),
         observations=len(pings_ms) + len(ups) + len(downs),
     )
 
@@ -86,6 +125,11 @@ def rate(streams: Sequence[Stream]) -> Estimate | None:
     value, low = (1 / (each * BYTES_PER_MS) for each in (mean, mean + half))
     bounded = mean > half and value < ENDS_MBPS
     return Estimate(value, low, 1 / ((mean - half) * BYTES_PER_MS) if bounded else math.inf)
+
+
+def _at_worst(of: Estimate | None, lost: float) -> Estimate | None:
+    """With an interval that reaches down to a rate of which stalls take that part."""
+    return of and replace(of, low=min(of.low, of.value * (1 - lost)))
 
 
 def slope(stream: Stream) -> float | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgewise.network.measured import Estimate, Measured
-from edgewise.network.streams import ENDS_MBPS, measured
+from edgewise.network.streams import ENDS_MBPS, Stalls, measured, stalls
 from edgewise.placement.probing import USUAL, Effort, Prober
 from edgewise.protocol.http.target import parse
 from edgewise.records import LinkProfile
@@ -68,7 +68,7 @@ def measure_link(
     timeout_s: float = 30.0,
     effort: Effort = USUAL,
 ) -> OwnLink:
-    """The link between here and a server; takes up to a quarter of a minute.
+    """The link between here and a server; takes up to half a minute.
 
     Raises:
         UsageError, InputError: no URL, nobody answers, or not in time.
@@ -77,7 +77,17 @@ def measure_link(
     prober = Prober(target, timeout_s, effort)
     asyncio.run(prober.observe())
     found = measured(prober.pings_ms, prober.ups, prober.downs)
-    return OwnLink(target.url, found, (*prober.notes, *_at_least(found)))
+    seen = stalls(prober.pings_ms, [*prober.ups, *prober.downs])
+    return OwnLink(target.url, found, (*prober.notes, *_at_least(found), *_stalled(seen)))
+
+
+def _stalled(seen: Stalls) -> Iterator[str]:
+    if seen.count:
+        often, part = seen.watched_ms / seen.count, seen.stalled_ms / seen.watched_ms
+        yield (
+            f"the link stalls: {seen.stalled_ms / seen.count:.0f} ms every {often / 1000:.1f} s in "
+            f"the mean, {part:.0%} of the time; a request takes so much longer where it meets one"
+        )
 
 
 def _at_least(found: Measured) -> Iterator[str]:

@@ -21,6 +21,7 @@ from edgewise.network.streams import (
     is_within,
     rate,
     round_trip,
+    stalls,
 )
 from edgewise.placement.pipelined import Answers, Wire
 from edgewise.protocol.http.attempt import now_ms
@@ -40,11 +41,15 @@ _LIVE = "/v2/health/live"
 _OK = 200
 _REFUSED, _TOKEN = (401, 403), " (give the right --token)"
 
+#: Sends a stream.
+_Streaming = Callable[[], Awaitable[Stream]]
+
 
 @dataclass(frozen=True)
 class Effort:
     """How much is done: streams of `stream_ms`, until intervals reach no farther than `share` of
-    the value or, of each direction, `seconds` are over; round trips a third of that."""
+    the value or, of each direction, `seconds` are over; round trips a third of that. Where nothing
+    passed for a while, streams go on until they have lasted so long."""
 
     stream_ms: float = 300.0
     share: float = 0.035
@@ -76,8 +81,13 @@ class Prober:
         try:
             await self._ping()
             page = await self._page()
-            self.ups = await self._uplink()
-            self.downs = await self._downlink(page) if page is not None else []
+            ways = [(await self._uplink(), self.ups)]
+            await self._enough(*ways[0])
+            ways.append((None if page is None else await self._downlink(page), self.downs))
+            await self._enough(*ways[1])
+            if stalls(self.pings_ms, [*self.ups, *self.downs]).count:
+                for way in ways:
+                    await self._long(*way)
         finally:
             if self._wire is not None:
                 self._wire.close()
@@ -93,8 +103,8 @@ class Prober:
                 wanted *= 1 if near else 2
         self._rtt_ms = min(self.pings_ms)
 
-    async def _uplink(self) -> list[Stream]:
-        """Each stream's marks: the bytes of a body per answer after the first."""
+    async def _uplink(self) -> _Streaming | None:
+        """Streams whose marks are the bytes of a body per answer after the first; None: refused."""
         size, times, smaller = _FIRST_BYTES, _BODIES, None
         # One body of a new size first: who refuses it may close with the others unread.
         while (answers := await self._post(size, 1)).status == _OK:
@@ -112,7 +122,7 @@ class Prober:
                 + ("; smaller ones are used" if smaller else "")
             )
             if smaller is None:
-                return []
+                return None
             size = smaller
             if self._wire is not None:
                 self._wire.close()  # as whoever refused it may
@@ -123,7 +133,7 @@ class Prober:
             marks = enumerate(answers.answered_ms if answers.status == _OK else ())
             return [Mark(sent * n, at_ms) for n, at_ms in marks]
 
-        return await self._streams(stream)
+        return stream
 
     async def _page(self) -> str | None:
         """A page that is worth asking for."""
@@ -140,8 +150,8 @@ class Prober:
         )
         return None
 
-    async def _downlink(self, page: str) -> list[Stream]:
-        """Each stream's marks: the bytes of each read after the first."""
+    async def _downlink(self, page: str) -> _Streaming:
+        """Streams whose marks are the bytes of each read after the first."""
         times = 2
         while True:
             answers = await self._get(page, times)
@@ -152,23 +162,30 @@ class Prober:
         async def stream() -> Stream:
             return (await self._get(page, times)).arrivals
 
-        return await self._streams(stream)
+        return stream
 
     def _is_long(self, took_ms: float, size_bytes: float) -> bool:
         """Whether a stream tells a rate, or must not be longer."""
         wanted_ms = max(self._effort.stream_ms, _ROUND_TRIPS * self._rtt_ms)
         return took_ms >= wanted_ms or 2 * size_bytes > _MOST_BYTES
 
-    async def _streams(self, stream: Callable[[], Awaitable[Stream]]) -> list[Stream]:
+    async def _long(self, stream: _Streaming | None, found: list[Stream]) -> None:
+        """As many as there is time for: what now and then stops a link is met by chance."""
+        wanted_ms = self._effort.seconds * 1000
+        until_ms = now_ms() + wanted_ms
+        while stream is not None and now_ms() < until_ms and _lasted_ms(found) < wanted_ms:
+            found.append(self._flowing(await stream()))
+
+    async def _enough(self, stream: _Streaming | None, found: list[Stream]) -> None:
         """As many as are needed, or as there is time for."""
-        found: list[Stream] = []
+        if stream is None:
+            return
         until_ms = now_ms() + self._effort.seconds * 1000
         wanted = max(self._effort.streams, LEAST_STREAMS)
         while len(found) < wanted and (len(found) < LEAST_STREAMS or now_ms() < until_ms):
             found.append(self._flowing(await stream()))
             if len(found) == wanted and not is_within(rate(found), self._effort.share):
                 wanted *= 2
-        return found
 
     def _flowing(self, stream: Stream) -> Stream:
         """Without the first round trip, in which windows open and both ends wake up."""
@@ -220,3 +237,7 @@ class Prober:
                 server_hostname=target.host if target.tls else None,
             )
         return self._wire
+
+
+def _lasted_ms(streams: list[Stream]) -> float:
+    return sum(stream[-1].at_ms - stream[0].at_ms for stream in streams if stream)

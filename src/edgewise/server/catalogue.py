@@ -73,9 +73,9 @@ class Served:
         given = []
         ports = self.outputs or (None,) * len(outputs)
         for named, tensor, port in zip(like, outputs, ports, strict=False):
-            is_real = tensor.datatype == named.datatype or isinstance(tensor.values, tuple)
-            if not (raw or is_real):
-                values = scaled(tensor.values, port).astype(np.float32)
+            values = tensor.values
+            if not (raw or tensor.datatype == named.datatype or isinstance(values, tuple)):
+                values = scaled(values, port).astype(np.float32)
                 tensor = structs.replace(tensor, datatype="FP32", values=values)
             if tensor.name != named.name:
                 tensor = structs.replace(tensor, name=named.name)
