@@ -73,7 +73,7 @@ def test_a_link_that_stalls_now_and_then_has_an_interval_that_says_so() -> None:
         for way, seen in zip(ways, (found.uplink_mbps, found.downlink_mbps), strict=True):
             assert seen is not None
             held += seen.low <= way.mean_mbps <= seen.high
-        met += stalls([50.0] * 20, [*up, *down]).count
+        met += stalls([50.0] * 20, [*up, *down]).times
     assert held >= 18
     assert met >= 30
 
@@ -82,12 +82,12 @@ def test_a_link_that_stalls_now_and_then_has_an_interval_that_says_so() -> None:
 def test_jitter_is_no_stall(mbps: float) -> None:
     shape = Shape(Constant(mbps), Constant(50), 60.0, 30.0)
     pings_ms = np.random.default_rng(1).normal(60, 30, 60).clip(1).tolist()
-    assert stalls(pings_ms, streams(shape, mbps)).count == 0
+    assert stalls(pings_ms, streams(shape, mbps)).times == 0
 
 
 def test_a_small_request_that_is_late_is_a_stall() -> None:
     seen = stalls([50.0] * 19 + [300.0], [])
-    assert (seen.count, seen.stalled_ms, seen.watched_ms) == (1, 250, 1250)
+    assert (seen.times, seen.stalled_ms, seen.watched_ms) == (1, 250, 1250)
     assert stalls([50.0] * 20, []).most == 0 < seen.most < 1
 
 

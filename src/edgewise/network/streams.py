@@ -55,7 +55,7 @@ class Stalls(NamedTuple):
     """How often nothing passed for much longer than usual, for how long in all, and while how
     long it was looked at, in ms."""
 
-    count: int
+    times: int
     stalled_ms: float
     watched_ms: float
 
@@ -63,9 +63,9 @@ class Stalls(NamedTuple):
     def most(self) -> float:
         """The part of the time that they may take, 97.5 % sure: so many stalls have a deviation of
         the root of their number, and of their sum where they differ, twice that at most."""
-        if not self.count:
+        if not self.times:
             return 0.0
-        return min(self.stalled_ms / self.watched_ms * (1 + 2 * math.sqrt(2 / self.count)), 0.9)
+        return min(self.stalled_ms / self.watched_ms * (1 + 2 * math.sqrt(2 / self.times)), 0.9)
 
 
 def stalls(pings_ms: Sequence[float], streams: Sequence[Stream]) -> Stalls:

@@ -82,10 +82,10 @@ def measure_link(
 
 
 def _stalled(seen: Stalls) -> Iterator[str]:
-    if seen.count:
-        often, part = seen.watched_ms / seen.count, seen.stalled_ms / seen.watched_ms
+    if seen.times:
+        often, part = seen.watched_ms / seen.times, seen.stalled_ms / seen.watched_ms
         yield (
-            f"the link stalls: {seen.stalled_ms / seen.count:.0f} ms every {often / 1000:.1f} s in "
+            f"the link stalls: {seen.stalled_ms / seen.times:.0f} ms every {often / 1000:.1f} s in "
             f"the mean, {part:.0%} of the time; a request takes so much longer where it meets one"
         )
 

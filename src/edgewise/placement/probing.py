@@ -85,7 +85,7 @@ class Prober:
             await self._enough(*ways[0])
             ways.append((None if page is None else await self._downlink(page), self.downs))
             await self._enough(*ways[1])
-            if stalls(self.pings_ms, [*self.ups, *self.downs]).count:
+            if stalls(self.pings_ms, [*self.ups, *self.downs]).times:
                 for way in ways:
                     await self._long(*way)
         finally:
