@@ -1,4 +1,5 @@
-"""Intervals of what was sampled: Student's t, Wilson's score, batch means, the next value."""
+"""What was sampled, in short, and its intervals: Student's t, Wilson's score, batch means, the
+next value."""
 
 from __future__ import annotations
 
@@ -6,9 +7,36 @@ import math
 import statistics
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
+from edgewise.records import Distribution
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+#: Samples that a quantile needs (MLPerf's early-stopping floors).
+FLOORS = {"p90": 64, "p95": 128, "p99": 662}
 #: 97.5 % quantile of the normal.
 Z95 = 1.959963984540054
+
+
+def described(values: ArrayLike) -> Distribution:
+    """Values in short, without an interval; a quantile without enough of them is None."""
+    import numpy as np
+
+    samples = np.asarray(values, dtype=np.float64)
+    count = int(samples.size)
+    if not count:
+        return Distribution(n=0)
+    quantiles = {
+        name: float(np.quantile(samples, int(name[1:]) / 100)) if count >= floor else None
+        for name, floor in FLOORS.items()
+    }
+    return Distribution(
+        n=count, mean=float(samples.mean()), std=float(samples.std(ddof=1)) if count > 1 else None,
+        min=float(samples.min()), p50=float(np.median(samples)), max=float(samples.max()),
+        **quantiles,
+    )  # fmt: skip
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:

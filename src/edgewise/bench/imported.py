@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from edgewise.bench import stability
-from edgewise.bench.statistics import FLOORS, distribution, median_interval
+from edgewise.bench.statistics import distribution, median_interval
 from edgewise.devices.job import Report
 from edgewise.devices.tools import registry
 from edgewise.errors import InputError
+from edgewise.intervals import FLOORS
 from edgewise.records import (
     Context,
     Delegation,

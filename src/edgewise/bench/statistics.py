@@ -20,8 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec import structs
+
 from edgewise.errors import UsageError
-from edgewise.intervals import of_mean, student_quantile
+from edgewise.intervals import described, of_mean, student_quantile
 from edgewise.records import Distribution, Measurement
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-#: Samples that a quantile needs (MLPerf's early-stopping floors).
-FLOORS = {"p90": 64, "p95": 128, "p99": 662}
 #: Level of `compare`. Above 95 % so that what is called different by chance stays below 5 %
 #: with room to spare: of 200 comparisons of a model with itself 4 are expected, 10 allowed.
 COMPARE_CONFIDENCE = 0.98
@@ -62,23 +62,13 @@ def distribution(processes: Sequence[Sequence[float]]) -> Distribution:
     """
     import numpy as np
 
-    samples = np.concatenate([np.asarray(process, float) for process in processes])
-    count = int(samples.size)
-    if not count:
+    if not any(len(process) for process in processes):
         return Distribution(n=0)
-    median = float(np.median(samples))
+    found = described(np.concatenate([np.asarray(process, float) for process in processes]))
     low, high = median_interval([statistics.median(process) for process in processes])
-    quantiles = {
-        name: float(np.quantile(samples, int(name[1:]) / 100)) if count >= floor else None
-        for name, floor in FLOORS.items()
-    }
-    return Distribution(
-        n=count, mean=float(samples.mean()), std=float(samples.std(ddof=1)) if count > 1 else None,
-        min=float(samples.min()), p50=median, max=float(samples.max()),
-        ci95_low=None if low is None else min(low, median),
-        ci95_high=None if high is None else max(high, median),
-        **quantiles,
-    )  # fmt: skip
+    if low is None or high is None or found.p50 is None:
+        return found
+    return structs.replace(found, ci95_low=min(low, found.p50), ci95_high=max(high, found.p50))
 
 
 def median_interval(process_medians: Sequence[float]) -> tuple[float | None, float | None]:

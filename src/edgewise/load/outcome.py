@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgewise.intervals import FLOORS, described
 from edgewise.load import intervals
 from edgewise.load.schedule import Schedule
 from edgewise.load.settings import LoadSettings
 from edgewise.protocol.http.attempt import Attempt
 from edgewise.protocol.http.target import ServerAbout
 from edgewise.protocol.inputs import Inputs
-from edgewise.records import Distribution, LoadPhases, LoadRun, LoadSample, LoadStatus
+from edgewise.records import LoadPhases, LoadRun, LoadSample, LoadStatus
 
 #: A generator that is later than this with one request in a hundred measures itself.
 MAX_LAG_P99_MS = 1.0
-#: Samples that a quantile needs (measuring.md).
-_FLOORS = {"p90": 64, "p95": 128, "p99": 662}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +92,8 @@ def summarise(driven: Driven) -> LoadRun:
         late=sum(not sample.in_time for sample in answered) if has_deadline else None,
         refused=len(refused),
         failed=dict(sorted(Counter(s.error for s in counted if s.error).items())),
-        latency_ms=_distribution([s.latency_ms for s in answered if s.latency_ms is not None]),
-        refusal_ms=_distribution([s.latency_ms for s in refused if s.latency_ms is not None]),
+        latency_ms=described([s.latency_ms for s in answered if s.latency_ms is not None]),
+        refusal_ms=described([s.latency_ms for s in refused if s.latency_ms is not None]),
         usage={name: n / len(counted) for name, n in sorted(usage.items())},
         queue_ms=_mean(sample.queue_ms for sample in answered),
         preprocess_ms=_mean(sample.preprocess_ms for sample in answered),
@@ -195,25 +194,6 @@ def _mean(values: Any) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _distribution(values: list[float]) -> Distribution:
-    if not values:
-        return Distribution(n=0)
-    sorted_ms = np.sort(np.array(values))
-    quantiles = {
-        name: float(np.quantile(sorted_ms, int(name[1:]) / 100)) if len(values) >= floor else None
-        for name, floor in _FLOORS.items()
-    }
-    return Distribution(
-        n=len(values),
-        mean=float(sorted_ms.mean()),
-        std=float(sorted_ms.std(ddof=1)) if len(values) > 1 else None,
-        min=float(sorted_ms[0]),
-        p50=float(np.median(sorted_ms)),
-        max=float(sorted_ms[-1]),
-        **quantiles,
-    )
-
-
 def _phases(answered: list[LoadSample]) -> LoadPhases:
     """Of answers whose every moment is known, so that the means add up."""
     rows = [
@@ -253,7 +233,7 @@ def _notes(driven: Driven, counted: list[LoadSample], answered: list[LoadSample]
     notes = []
     if not counted:
         notes.append("nothing ended after the warm-up")
-    short = [name for name, floor in _FLOORS.items() if 0 < len(answered) < floor]
+    short = [name for name, floor in FLOORS.items() if 0 < len(answered) < floor]
     if short:
         notes.append(f"{len(answered)} answers are too few for {', '.join(short)}")
     if driven.settings.sla_ms is None:
