@@ -25,6 +25,14 @@ OFF_THE_CLOCK = frozenset(
     )
 )  # fmt: skip
 
+#: Files that take half a minute, most of them for a few tests: begun last, one worker would run
+#: them and the other would wait.
+LONG = frozenset(
+    ("demo/test_walk.py", "report/test_page.py", "selection/test_recommend.py",
+     "server/test_cluster.py", "server/test_decisions.py", "server/test_pool_faults.py",
+     "server/test_rest_openapi.py", "server/test_serve.py", "test_documentation.py",
+     "test_examples.py", "test_results.py")
+)  # fmt: skip
 
 # The suite is the same every time: property tests draw the same examples in every run. `make fuzz`
 # draws others, and says how a failure is repeated.
@@ -40,12 +48,16 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say what may run side by side (pytest-xdist, as `make test` calls it): file by file, and
-    first what takes longest."""
+    first what takes longest (xdist itself would begin with the files of most tests)."""
     for item in items:
         file = item.path.relative_to(TESTS)
         group = "clock" if _on_the_clock(item) else str(file)
         item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: not _on_the_clock(item))
+    items.sort(key=lambda item: (not _on_the_clock(item), not _is_long(item)))
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.path.relative_to(TESTS).as_posix() in LONG
 
 
 def _on_the_clock(item: pytest.Item) -> bool:
