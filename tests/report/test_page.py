@@ -16,7 +16,7 @@ import pytest
 
 from edgewise.errors import InputError
 from edgewise.records import App, Evidence, Measurement, Model, Target
-from edgewise.report import write
+from edgewise.report import vega, write
 from edgewise.store import Store, answer
 
 _NASTY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028.tflite"
@@ -277,3 +277,17 @@ def test_every_figure_says_n_unit_origin_and_leads_to_its_rows(text: str, page: 
     rows = {str(tag["href"]) for tag in page.all("a") if str(tag.get("href")).endswith("-rows")}
     assert rows == {f"#{tag['id']}-rows" for tag in charts}
     assert all(f'<div id="{row[1:]}">' in text for row in rows)
+
+
+def test_what_draws_charts_is_kept_between_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("vl_convert.javascript_bundle", lambda snippet: f"made: {snippet}")
+    made = vega.bundle.__wrapped__()
+    (kept,) = (tmp_path / "edgewise").iterdir()
+    assert made.startswith("made: ") and kept.read_text() == made
+    kept.write_text("kept")
+    assert vega.bundle.__wrapped__() == "kept"
+    kept.write_bytes(b"\xff")
+    assert vega.bundle.__wrapped__() == made

@@ -33,7 +33,7 @@ _TABLED = f"""
       select label, macs as model_macs, unnest(keys) as model_key from named),
     largest as (
       select label, model_macs, min(model_key) as model_key
-      from found semi join layers using (model_key)
+      from found semi join (from layers where index = 0) using (model_key)
       group by label, model_macs order by model_macs desc nulls last, label limit {_SHOWN}),
     tabled as (
       select label as model, coalesce(family, '{REST}') as family, model_macs, layers.macs

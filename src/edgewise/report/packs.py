@@ -29,17 +29,18 @@ Column = dict[str, Any]
 def column(name: str, values: Sequence[Any]) -> Column:
     """One column: `values` as they are, or `codes` that count in `texts` where texts repeat."""
     packed: Column = {"name": name, "heading": heading(name)}
-    kinds = {type(each) for each in values} - {type(None)}
+    kinds = set(map(type, values)) - {type(None)}
     if kinds and kinds <= {int, float}:
         return packed | {"number": True, "unit": unit(name), "values": values}
     if not kinds <= _PLAIN:
         values = [_plain(value) for value in values]
-    if str in kinds and any(type(each) is str and len(each) > _LONG_TEXT for each in values):
+    different = dict.fromkeys(values) if kinds == {str} else values
+    if str in kinds and any(type(each) is str and len(each) > _LONG_TEXT for each in different):
         packed["long"] = True
-    if kinds == {str}:
-        places = {each: place for place, each in enumerate(dict.fromkeys(values))}
-        if len(places) <= len(values) / 2:
-            return packed | {"texts": list(places), "codes": [places[each] for each in values]}
+    if kinds == {str} and len(different) <= len(values) / 2:
+        places = {each: place for place, each in enumerate(different)}
+        codes = list(map(places.__getitem__, values))
+        return packed | {"texts": list(places), "codes": codes}
     return packed | {"values": values}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import functools
 import hashlib
 import io
 import os
@@ -22,7 +21,7 @@ import msgspec
 
 from edgewise import __version__
 from edgewise.errors import InputError
-from edgewise.report import charts, explorer, tables
+from edgewise.report import charts, explorer, tables, vega
 from edgewise.report.numerals import many
 from edgewise.report.only import Only
 from edgewise.report.packs import Packs
@@ -129,12 +128,12 @@ class _Page:
         self._names = {section.name for section in sections}
         body = "".join(self._section(section) for section in sections)
         scripts = self._scripts()
-        vega = _bundle() if self._draws() else ""
+        drawing = vega.bundle() if self._draws() else ""
         return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_policy([*scripts, vega])}">
+<meta http-equiv="Content-Security-Policy" content="{_policy([*scripts, drawing])}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{_text(self._name)} · Edgewise</title>
@@ -149,7 +148,7 @@ class _Page:
 <footer>Made by Edgewise {_text(__version__)}. Everything is in this file; nothing is fetched.
 </footer>
 <script type="application/json" id="data">{_inert_json(self._data())}</script>
-{self._packs.html()}<script type="text/plain" id="vega">{vega}</script>
+{self._packs.html()}<script type="text/plain" id="vega">{drawing}</script>
 {"".join(f"<script>{script}</script>{chr(10)}" for script in scripts)}</body>
 </html>
 """
@@ -361,14 +360,6 @@ def _csv_cell(value: Any) -> Any:
     if isinstance(value, list | tuple):
         value = " ".join(map(str, value))
     return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
-
-
-@functools.cache
-def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed, which the page's own script calls."""
-    import vl_convert
-
-    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def _asset(name: str) -> str:

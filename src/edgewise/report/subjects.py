@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -121,7 +121,7 @@ _LAYERS_OF = """
     select model_key, index, name, op, kind,
       array_to_string([array_to_string(s, '×') for s in output_shapes], ', ') as output,
       dtype, macs, parameters, weight_bytes, output_bytes
-    from layers where model_key in ({keys}) order by model_key, index
+    from layers semi join layered using (model_key) order by model_key, index
 """
 
 
@@ -177,10 +177,13 @@ class Subjects:
 
     def _of(self, name: str, numbers: Numbers, owner: str, places: Mapping[Any, int]) -> None:
         """A table whose first column says what its rows belong to: by place, not by key."""
-        rows = [(places[row[0]], *map(_short, row[1:])) for row in numbers.rows if row[0] in places]
-        self.tables[name] = packs.columns((owner, *numbers.columns[1:]), rows) | {
-            "total": numbers.total
-        }
+        rows = [row for row in numbers.rows if row[0] in places]
+        across = list(zip(*rows, strict=True)) if rows else [() for _ in numbers.columns]
+        owners = packs.column(owner, [places[each] for each in across[0]])
+        others = map(packs.column, numbers.columns[1:], map(_short, across[1:]))
+        self.tables[name] = {
+            "rows": len(rows), "columns": [owners, *others], "total": numbers.total,
+        }  # fmt: skip
 
     def _layers(self, ask: Ask, places: Mapping[str, int]) -> tuple[int, int]:
         left, keys = _LAYERS, []
@@ -190,8 +193,10 @@ class Subjects:
                 break
             keys.append(key)
             left -= layers
-        listed = ", ".join(f"'{key}'" for key in keys) or "''"  # keys are hexadecimal
-        self._of("layers", ask.numbers(_LAYERS_OF.format(keys=listed), _ROWS), "file", places)
+        import pyarrow as pa
+
+        ask.bring("layered", pa.table({"model_key": pa.array(keys, pa.string())}))
+        self._of("layers", ask.numbers(_LAYERS_OF, _ROWS), "file", places)
         return len(keys), len(used)
 
 
@@ -200,9 +205,11 @@ def _without_key(numbers: Numbers) -> dict[str, Any]:
     return packs.columns(numbers.columns[1:], rows) | {"total": numbers.total}
 
 
-def _short(value: Any) -> Any:
+def _short(values: Sequence[Any]) -> Sequence[Any]:
     """Nobody measured more than six digits."""
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+    if float not in set(map(type, values)):
+        return values
+    return [float(f"{each:.6g}") if isinstance(each, float) else each for each in values]
 
 
 def _chart() -> Spec:
