@@ -22,7 +22,8 @@ _STATED = ("package", "version_name", "version_code", "label", "min_sdk", "targe
 
 def scan(
     paths: list[str] = typer.Argument(
-        help="App packages (apk, apks, xapk, apkm, aab, aar, obb, ipa, zip), folders, or URLs."
+        help="App packages (apk, apks, xapk, apkm, aab, aar, obb, ipa, zip, whl, tgz), folders, or "
+        "URLs."
     ),
     as_json: bool = typer.Option(False, "--json", help=output.JSON_HELP),
     store: str | None = typer.Option(None, "--store", help=output.STORE_HELP),
