@@ -24,7 +24,7 @@ demo: $(VENV)/.installed
 	$(BIN)/edgewise demo
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 # Property tests with examples that no run has seen: ROUNDS times, each with a seed of its own.
 ROUNDS ?= 20
@@ -32,7 +32,7 @@ fuzz: $(VENV)/.dev
 	for round in $$(seq $(ROUNDS)); do \
 	  seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; \
 	  echo "round $$round, to repeat it: make fuzz ROUNDS=1 SEED=$$seed"; \
-	  $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder -m hypothesis --hypothesis-profile fuzz --hypothesis-seed $$seed || exit 1; \
+	  $(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder -m hypothesis --hypothesis-profile fuzz --hypothesis-seed $$seed || exit 1; \
 	done
 
 # What takes longest is first; the kernels need no tool, and are compiled while those are installed.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import gc
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
-TESTS = Path(__file__).resolve().parent
 #: Rooms whose tests measure or pace: one after the other, since beside one another they would
 #: disturb each other's clocks. Side by side with them run the others, which wait for what has to
 #: come, however long it takes.
@@ -47,22 +47,35 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what may run side by side (pytest-xdist, as `make test` calls it): file by file, and
-    first what takes longest (xdist itself would begin with the files of most tests)."""
-    for item in items:
-        file = item.path.relative_to(TESTS)
-        group = "clock" if _on_the_clock(item) else str(file)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: (not _on_the_clock(item), not _is_long(item)))
+    """First what takes longest."""
+    items.sort(key=lambda item: _place(_file(item.nodeid)))
 
 
-def _is_long(item: pytest.Item) -> bool:
-    return item.path.relative_to(TESTS).as_posix() in LONG
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Say what may run side by side (pytest-xdist, as `make test` calls it): file by file. The
+    groups of its own `--dist loadgroup` it writes where pytest 9.2 no longer looks."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = _file(nodeid)
+            return "clock" if _on_the_clock(file) else file
+
+    return ByFile(config, log)
 
 
-def _on_the_clock(item: pytest.Item) -> bool:
-    room = item.path.relative_to(TESTS).parts[0]
-    return room in ON_THE_CLOCK and item.path.name not in OFF_THE_CLOCK
+def _file(nodeid: str) -> str:
+    return nodeid.partition("::")[0].removeprefix("tests/")
+
+
+def _place(file: str) -> tuple[bool, bool]:
+    return not _on_the_clock(file), file not in LONG
+
+
+def _on_the_clock(file: str) -> bool:
+    room, _, name = file.partition("/")
+    return room in ON_THE_CLOCK and Path(name).name not in OFF_THE_CLOCK
 
 
 def _beside(folder: str) -> Path:
