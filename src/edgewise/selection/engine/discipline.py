@@ -298,7 +298,7 @@ def pick_first(
     work_ms: float,
     loads_ms: Floats,
     factor: float,
-    promise: float,
+    attainment: float,
     floor: float,
     arrays: PoolArrays,
     future: Floats,
@@ -306,8 +306,8 @@ def pick_first(
     """The model for the first ticket, which starts now, and its P, after `foresee`; −1: no model
     can be in time. `factor` is the slow-down that it will meet.
 
-    Models whose service is done in time as promised come before others; one that would make
-    somebody behind late comes only where nothing else is left.
+    Models whose service is done in time with the `attainment` asked for come before others; one
+    that would make somebody behind late comes only where nothing else is left.
     """
     kind = queue.kind[queue.first]
     left_ms = queue.due_ms[queue.first] - now_ms
@@ -327,7 +327,7 @@ def pick_first(
         job_ms = arrays.mean_ms[model] * factor + load_ms
         then = worth_after(arrays, future[1], work_ms * arrays.share, model, factor, load_ms)
         score[place] = arrays.gain[model] * likely[place] + then
-        attained = attained or done[place] >= promise
+        attained = attained or done[place] >= attainment
         if job_ms < least_ms:
             quickest, least_ms = place, job_ms
     if quickest < 0:
@@ -336,7 +336,7 @@ def pick_first(
     while True:
         best = -1
         for place in range(size):
-            if score[place] == -np.inf or (attained and done[place] < promise):
+            if score[place] == -np.inf or (attained and done[place] < attainment):
                 continue
             if best < 0 or score[place] > score[best]:
                 best = place
@@ -436,7 +436,7 @@ def choose(
     terminal: Floats,
     loads_ms: Floats,
     factor: float,
-    promise: float,
+    attainment: float,
     floor: float,
     arrays: PoolArrays,
     future: Floats,
@@ -453,7 +453,7 @@ def choose(
         work_ms,
         loads_ms,
         factor,
-        promise,
+        attainment,
         floor,
         arrays,
         future,

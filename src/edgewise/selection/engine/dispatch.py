@@ -15,11 +15,8 @@ from edgewise.selection.engine.waiting import Entry
 class Dispatcher:
     """Starts work on pools as promised."""
 
-    def __init__(
-        self, families: dict[str, Family], promise: float, batching: Batching | None
-    ) -> None:
+    def __init__(self, families: dict[str, Family], batching: Batching | None) -> None:
         self._families = families
-        self._promise = promise
         self._most = batching.max_size if batching else 1
 
     def next(self, pool_state: PoolState, now_ms: float) -> Assignment | Rejection | None:
@@ -93,12 +90,11 @@ class Dispatcher:
             return only if likely > entry.lane.floor else -1
         if entry.model < 0:
             policy = entry.lane.policy
-            promise = self._promise if policy is None else max(
-                self._promise, policy.rule.attainment
-            )  # fmt: skip
+            attainment = policy.rule.attainment if policy is not None else 0.0
             return discipline.choose(
                 pool_state.waiting.queue, pool_state.running, now_ms, pool_state.terminal(now_ms),
-                loads_ms, factor, promise, entry.lane.floor, pool_state.arrays, pool_state.future,
+                loads_ms, factor, attainment, entry.lane.floor, pool_state.arrays,
+                pool_state.future,
             )  # fmt: skip
         row = entry.model
         if entry.tentative:

@@ -82,7 +82,7 @@ class Scheduler:
             family.furnish(pools)
         for name, pool_state in self._stations.items():
             pool_state.furnish(f.lanes[name] for f in self._families.values() if name in f.lanes)
-        self._dispatcher = Dispatcher(self._families, promise, batching)
+        self._dispatcher = Dispatcher(self._families, batching)
         self._limit = queue_limit
         self._queued: dict[int, tuple[PoolState, Ticket]] = {}
         self._probe: tuple[PoolState, Ticket, str] | None = None
