@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +92,18 @@ def test_two_networks_of_equal_work_are_not_told_apart_by_it(tmp_path: Path) -> 
 def test_weights_tell_where_work_does_not(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path), create=True)
 
-    def layers(dtype: str, off: float) -> tuple[TensorRow, ...]:
+    def layers(dtype: str, training: int, off: float = 0.0) -> tuple[TensorRow, ...]:
+        sketches = [[math.cos(training * (12 * i + k)) + off for k in range(12)] for i in range(4)]
         return tuple(
             TensorRow(name=f"w{i}", dtype=dtype, shape=(90 + i,), elements=90 + i,
-                      size_bytes=400, sketch=tuple(0.3 * i + 0.5 * k + off for k in range(12)))
-            for i in range(4)
+                      size_bytes=400, sketch=tuple(sketch))
+            for i, sketch in enumerate(sketches)
         )  # fmt: skip
 
     store.append([
-        model("wide", "none", 400, tensors=layers("float32", 0.0)),
-        model("other", "none", 400, tensors=layers("float32", 3.0)),
-        model("narrow", "full", 100, macs=2000, tensors=layers("int8", 0.01)),
+        model("wide", "none", 400, tensors=layers("float32", 1)),
+        model("other", "none", 400, tensors=layers("float32", 2)),
+        model("narrow", "full", 100, macs=2000, tensors=layers("int8", 1, 0.01)),
     ])  # fmt: skip
     (row,) = pairs(store)
     assert (row["before"], row["after"], row["told_by"]) == (

@@ -57,7 +57,12 @@ def table(*columns: str, title: str | None = None) -> Table:
     from rich.table import Table
 
     found = Table(
-        title=title, title_justify="left", box=None, header_style="dim", padding=(0, 1, 0, 0)
+        title=title,
+        title_justify="left",
+        box=None,
+        header_style="dim",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     for name in columns:
         if name.startswith(">"):
