@@ -95,7 +95,8 @@ def refuse_others(
         and getattr(each, "rich_help_panel", "") not in panels
     ]
     if others:
-        raise UsageError(f"{', '.join(others)}: not {mode}", hint="leave it out")
+        leave = "leave it out" if len(others) == 1 else "leave them out"
+        raise UsageError(f"{', '.join(others)}: not {mode}", hint=leave)
 
 
 def check_order(verb: str, store: str, other: str) -> None:

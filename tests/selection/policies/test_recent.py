@@ -102,3 +102,11 @@ def test_a_tail_that_no_profile_has_is_learned() -> None:
     for number in range(100):
         service.add(0, 100.0 if number % 20 == 7 else 10.0)
     assert service.quantiles_ms[0][-5] == 100.0
+
+
+@pytest.mark.filterwarnings("error")
+def test_services_that_a_coarse_clock_calls_nothing_are_no_fault() -> None:
+    service = RecentService(np.ones((1, 5)))
+    for _ in range(20):
+        service.add(0, 0.0)
+    assert 0 <= service.means_ms[0] < 1

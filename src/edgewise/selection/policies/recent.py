@@ -16,6 +16,8 @@ _PRIOR = 10.0
 #: By how many standard errors the mean of samples may differ from the profile's, and how many times
 #: as wide they may be, before they count instead of it.
 _CHANCE, _WIDER = 3.0, 2.0
+#: A clock of whole ms says 0 of what is sooner; logarithms are taken from here on.
+_SHORTEST_MS = 1e-3
 #: Requests remembered.
 _MEMORY = 8192
 #: The first fit; from then on when as much again is known, and at last every so many requests.
@@ -117,7 +119,7 @@ class RecentService:
 def _alike(samples: Floats, profile: Floats) -> bool:
     """Whether samples may come from a profile, (n,) and (Q,): in logarithms, which a few long ones
     do not govern."""
-    logs, known = np.log(samples), np.log(profile)
+    logs, known = (np.log(np.maximum(each, _SHORTEST_MS)) for each in (samples, profile))
     deviation = known.std()
     differs = abs(logs.mean() - known.mean()) > _CHANCE * deviation / len(samples) ** 0.5
     return bool(not differs and logs.std() <= _WIDER * deviation)
